@@ -1,0 +1,118 @@
+"""What an installed distribution says of itself; runs on an editable install and on the built wheel alike."""
+
+import subprocess
+import sys
+import sysconfig
+from importlib import metadata, resources
+from pathlib import Path
+
+import pytest
+
+import pagerduty_alerting
+
+DISTRIBUTION = "pagerduty-alerting"
+
+
+def requirements(*, extra: str | None) -> set[str]:
+    """The names that the distribution requires, of itself or for one extra."""
+    found = set()
+    for line in metadata.requires(DISTRIBUTION) or []:
+        requirement, _, marker = line.partition(";")
+        of = marker.partition("extra ==")[2].strip(" '\"") or None
+        if of == extra:
+            found.add(requirement.partition(">")[0].strip())
+    return found
+
+
+def output_of(*command: str | Path) -> str:
+    """What a command prints, which must end with exit status 0."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_metadata_carry_the_version_of_the_package() -> None:
+    assert metadata.version(DISTRIBUTION) == pagerduty_alerting.__version__
+
+
+def test_python_3_11_or_newer_is_required() -> None:
+    assert metadata.metadata(DISTRIBUTION)["Requires-Python"] == ">=3.11"
+
+
+def test_four_packages_are_required_and_no_more() -> None:
+    assert requirements(extra=None) == {"aiohttp", "attrs", "cattrs", "orjson"}
+
+
+def test_the_command_line_is_an_extra() -> None:
+    assert metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") == ["cli"]
+    assert requirements(extra="cli") == {"rich", "typer"}
+
+
+def test_each_requirement_has_a_lower_bound_and_no_upper_one() -> None:
+    for line in metadata.requires(DISTRIBUTION) or []:
+        requirement = line.partition(";")[0]
+        assert ">=" in requirement
+        assert "<" not in requirement
+        assert "==" not in requirement
+
+
+def test_the_licence_is_mit_and_its_text_is_installed() -> None:
+    about = metadata.metadata(DISTRIBUTION)
+    assert about["License-Expression"] == "MIT"
+    assert about.get_all("License-File") == ["LICENSE"]
+    text = metadata.distribution(DISTRIBUTION).read_text("licenses/LICENSE")
+    assert text is not None
+    assert text.startswith("MIT License")
+
+
+def test_the_readme_is_the_long_description() -> None:
+    about = metadata.metadata(DISTRIBUTION)
+    assert about["Description-Content-Type"] == "text/markdown"
+    assert about.get_payload().strip()
+
+
+def test_type_checkers_find_the_marker() -> None:
+    assert resources.files(pagerduty_alerting).joinpath("py.typed").is_file()
+
+
+def test_every_supported_python_has_its_classifier() -> None:
+    classifiers = metadata.metadata(DISTRIBUTION).get_all("Classifier") or []
+    minors = [
+        int(classifier.rpartition(".")[2])
+        for classifier in classifiers
+        if classifier.startswith("Programming Language :: Python :: 3.")
+    ]
+    assert minors == list(range(11, max(minors) + 1))
+    assert sys.version_info.minor in minors
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [
+        ("console_scripts", "pagerduty-alerting", "pagerduty_alerting.cli:main"),
+        ("pytest11", "pagerduty_alerting", "pagerduty_alerting.emulator.pytest_plugin"),
+    ],
+)
+def test_each_entry_point_resolves(group: str, name: str, value: str) -> None:
+    (point,) = metadata.distribution(DISTRIBUTION).entry_points.select(group=group)
+    assert (point.name, point.value) == (name, value)
+    assert point.load() is not None
+
+
+def test_the_console_script_is_installed_and_answers() -> None:
+    scripts = Path(sysconfig.get_path("scripts"))
+    (script,) = scripts.glob("pagerduty-alerting*")
+    assert "demo" in output_of(script, "--help")
+
+
+def test_the_pytest_plugin_is_loaded_where_the_package_is_installed(pytestconfig: pytest.Config) -> None:
+    assert pytestconfig.pluginmanager.has_plugin("pagerduty_alerting")
+
+
+def test_importing_the_package_loads_neither_the_command_line_nor_the_emulator() -> None:
+    program = (
+        "import sys, pagerduty_alerting\n"
+        "unwanted = {'typer', 'rich', 'pytest', 'pagerduty_alerting.cli', 'pagerduty_alerting.emulator'}\n"
+        "print(*sorted(unwanted & set(sys.modules)))"
+    )
+    assert output_of(sys.executable, "-W", "error", "-c", program).split() == []
