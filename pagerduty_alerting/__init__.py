@@ -1,0 +1,95 @@
+"""Connect Cloudflare's notifications to PagerDuty: the public names, loaded when first used, and nothing else."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
+    from pagerduty_alerting.config import RetryEvent, RetryPolicy
+    from pagerduty_alerting.errors import (
+        APIConnectionError,
+        APIResponseValidationError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ClientClosedError,
+        ClientUsageError,
+        ConfigurationError,
+        ConflictError,
+        InternalServerError,
+        NotFoundError,
+        PagerDutyAlertingError,
+        PermissionDeniedError,
+        RateLimitError,
+        UnprocessableEntityError,
+    )
+    from pagerduty_alerting.models import (
+        ConnectedDestination,
+        Envelope,
+        IntegrationToken,
+        RateLimit,
+        RateLimitPolicy,
+        RateLimits,
+        Response,
+        ResponseInfo,
+        ResultInfo,
+        Service,
+    )
+    from pagerduty_alerting.sync import Client, ClientWithResponse
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "APIConnectionError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncClient",
+    "AsyncClientWithResponse",
+    "AuthenticationError",
+    "BadRequestError",
+    "Client",
+    "ClientClosedError",
+    "ClientUsageError",
+    "ClientWithResponse",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectedDestination",
+    "Envelope",
+    "IntegrationToken",
+    "InternalServerError",
+    "NotFoundError",
+    "PagerDutyAlertingError",
+    "PermissionDeniedError",
+    "RateLimit",
+    "RateLimitError",
+    "RateLimitPolicy",
+    "RateLimits",
+    "Response",
+    "ResponseInfo",
+    "ResultInfo",
+    "RetryEvent",
+    "RetryPolicy",
+    "Service",
+    "UnprocessableEntityError",
+    "__version__",
+]
+
+_MODULES = ("models", "errors", "config", "client", "sync")
+
+
+def __getattr__(name: str) -> object:
+    """Loads a public name when it is first asked for, so that `--help` and pytest do not pay for aiohttp."""
+    if name in __all__:
+        for module_name in _MODULES:
+            module = import_module(f"{__name__}.{module_name}")
+            if name in module.__all__:
+                value: object = getattr(module, name)
+                globals()[name] = value
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,126 @@
+"""Pure checks of the caller's arguments: each returns the value to use or raises TypeError or ValueError.
+
+No message here repeats a value that may be a secret.
+"""
+
+import ipaddress
+import math
+from urllib.parse import quote, urlsplit
+
+MAX_IDENTIFIER_LENGTH = 256
+
+
+def check_text(name: str, value: object) -> str:
+    """Returns a non-empty str; anything else is refused."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{name} must not be empty")
+    return value
+
+
+def check_header_text(name: str, value: object) -> str:
+    """Returns text that may stand in an HTTP header as it is: visible ASCII, spaces only inside."""
+    text = check_text(name, value)
+    if text != text.strip():
+        raise ValueError(f"{name} must not begin or end with white space (is there a newline at its end?)")
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError(f"{name} must be printable ASCII, without line breaks")
+    return text
+
+
+def check_secret(name: str, value: object) -> str:
+    """Returns a credential that may stand in a header: visible ASCII without spaces."""
+    text = check_header_text(name, value)
+    if " " in text:
+        raise ValueError(f"{name} must not contain spaces")
+    return text
+
+
+def check_seconds(name: str, value: object) -> float:
+    """Returns a finite number of seconds above zero."""
+    seconds = _check_number(name, value)
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(f"{name} must be a finite number of seconds above zero, not {value!r}")
+    return seconds
+
+
+def check_delay(name: str, value: object) -> float:
+    """Returns a finite number of seconds, zero allowed."""
+    seconds = _check_number(name, value)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ValueError(f"{name} must be a finite number of seconds, zero or more, not {value!r}")
+    return seconds
+
+
+def check_count(name: str, value: object) -> int:
+    """Returns a whole number of at least one."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value!r}")
+    return value
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Returns a bool; truthy values of other types are refused."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
+    return value
+
+
+def check_identifier(name: str, value: object) -> str:
+    """Returns an id as one percent-encoded path segment, so that it can never change the path around it.
+
+    The value itself is not repeated in a message: an integration token is an id too.
+    """
+    text = check_text(name, value)
+    if text in {".", ".."}:
+        raise ValueError(f"{name} must not be a dot segment")
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise ValueError(f"{name} must not contain white space or control characters")
+    if len(text) > MAX_IDENTIFIER_LENGTH:
+        raise ValueError(f"{name} must not be longer than {MAX_IDENTIFIER_LENGTH} characters, not {len(text)}")
+    return quote(text, safe="")
+
+
+def check_base_url(name: str, value: object, *, allow_insecure_http: bool) -> str:
+    """Returns an absolute http(s) URL without a slash at its end. Plain HTTP is for loopback unless allowed."""
+    text = check_text(name, value)
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError(f"{name} must be printable ASCII without spaces")
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"{name} is not a URL with a valid host and port") from None
+    if parts.scheme not in {"https", "http"} or not host:
+        raise ValueError(f"{name} must be an absolute https:// URL")
+    if "@" in parts.netloc:
+        raise ValueError(f"{name} must not contain credentials")
+    if "?" in text or "#" in text:
+        raise ValueError(f"{name} must have neither a query nor a fragment")
+    if parts.scheme == "http" and not (allow_insecure_http or _is_loopback(host)):
+        raise ValueError(
+            f"{name} is http:// to {host}, which would send the credentials in the clear:"
+            " use https://, or set allow_insecure_http=True"
+        )
+    return text.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

@@ -1,0 +1,134 @@
+"""The four endpoints as data, and the pure step from an endpoint and its arguments to a request."""
+
+import functools
+from typing import Generic, TypeVar
+
+from attrs import field, frozen
+
+from pagerduty_alerting._arguments import check_identifier, check_text
+from pagerduty_alerting._redaction import MASK
+from pagerduty_alerting.models import ConnectedDestination, IntegrationToken, Service
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_READ = (
+    "Notifications Read",
+    "Notifications Write",
+    "Account Settings Read",
+    "Account Settings Write",
+    "Zero Trust: PII Read",
+)
+_WRITE = ("Notifications Write", "Account Settings Write")
+
+
+@frozen(kw_only=True, eq=False)
+class Endpoint(Generic[T_co]):
+    """One operation of the API.
+
+    Attributes:
+        operation: Its name in Cloudflare's documentation.
+        method: HTTP method.
+        suffix: Path below the account's PagerDuty destinations.
+        result_type: What `result` is structured as; None where the operation has no result.
+        success: The documented success status; another 2xx is accepted when the envelope says success.
+        replay_safe: Whether sending it twice does no more than sending it once.
+        permissions: Any one of them is enough.
+        answers_secret: Whether an answer may carry an integration token.
+    """
+
+    operation: str
+    method: str
+    suffix: str = ""
+    result_type: type[T_co]
+    success: int = 200
+    replay_safe: bool
+    permissions: tuple[str, ...]
+    answers_secret: bool = False
+
+
+LIST_SERVICES = Endpoint(
+    operation="List PagerDuty services",
+    method="GET",
+    result_type=list[Service],
+    replay_safe=True,
+    permissions=_READ,
+)
+DELETE_SERVICES = Endpoint(
+    operation="Delete PagerDuty Services",
+    method="DELETE",
+    result_type=type(None),
+    replay_safe=True,
+    permissions=_WRITE,
+)
+CREATE_INTEGRATION_TOKEN = Endpoint(
+    operation="Create PagerDuty integration token",
+    method="POST",
+    suffix="/connect",
+    result_type=IntegrationToken,
+    success=201,
+    replay_safe=False,  # every call makes another secret
+    permissions=_WRITE,
+    answers_secret=True,
+)
+CONNECT = Endpoint(
+    operation="Connect PagerDuty",
+    method="GET",
+    suffix="/connect/",
+    result_type=ConnectedDestination,
+    replay_safe=False,  # a GET that changes state
+    permissions=_WRITE,
+    answers_secret=True,
+)
+
+
+@frozen
+class Request(Generic[T_co]):
+    """One request to an endpoint; none of the four has a query or a body.
+
+    Attributes:
+        endpoint: What is asked for.
+        url: Absolute URL, percent-encoded. The repr hides it, because that of *connect* holds the token.
+        path: Path below the base URL as it may be shown: an integration token in it is masked.
+        secrets: What must not appear in a message about this request.
+    """
+
+    endpoint: Endpoint[T_co]
+    url: str = field(repr=False)
+    path: str
+    secrets: tuple[str, ...] = field(repr=False)
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.endpoint.method
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def build_request(
+    endpoint: Endpoint[T],
+    base_url: str,
+    account_id: str,
+    token: IntegrationToken | None = None,
+    *,
+    secrets: tuple[str, ...] = (),
+) -> Request[T]:
+    """Returns the request for a call; `secrets` are those of the credentials.
+
+    Raises:
+        TypeError: An id is not a str.
+        ValueError: An id is empty, a dot segment, too long, or holds white space or control characters.
+    """
+    path = _destinations_path(check_text("account_id", account_id)) + endpoint.suffix
+    if token is None:
+        return Request(endpoint, base_url + path, path, secrets)
+    segment = check_identifier("token", token.id)
+    # The token counts as a secret in both spellings: as given, and as it stands in the URL.
+    return Request(endpoint, base_url + path + segment, path + MASK, (*secrets, token.id, segment))
+
+
+@functools.lru_cache(maxsize=256)
+def _destinations_path(account_id: str) -> str:
+    return f"/accounts/{check_identifier('account_id', account_id)}/alerting/v3/destinations/pagerduty"

@@ -1,0 +1,168 @@
+"""Reads what an answer says of rate limits, and says how long to hold back; pure."""
+
+import email.utils
+import re
+from collections.abc import Iterator, Mapping
+
+from attrs import evolve, frozen
+
+from pagerduty_alerting.models import RateLimit, RateLimitPolicy, RateLimits
+
+# The form that Cloudflare sends, one item of two parameters: read without the general parser.
+_ONE_LIMIT = re.compile(r'"([^"\\]*)";r=(\d{1,15});t=(\d{1,15})')
+_ONE_POLICY = re.compile(r'"([^"\\]*)";q=(\d{1,15});w=(\d{1,15})')
+
+# RFC 9651: an item is a string or token, each parameter a key with an optional bare item.
+_STRING = r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"'
+_TOKEN = r"[A-Za-z*][A-Za-z0-9!#$%&'*+\-.^_`|~:/]*"
+_NUMBER = r"-?\d{1,15}(?:\.\d{1,3})?"
+_BARE_ITEM = rf"(?:{_STRING}|{_TOKEN}|{_NUMBER}|:[A-Za-z0-9+/=]*:|\?[01]|@-?\d{{1,15}})"
+_ITEM = re.compile(rf"[ \t]*({_STRING}|{_TOKEN})((?:;[ ]*[a-z*][a-z0-9_\-.*]*(?:={_BARE_ITEM})?)*)[ \t]*(?:,|$)")
+_PARAMETER = re.compile(rf";[ ]*([a-z*][a-z0-9_\-.*]*)(?:=({_BARE_ITEM}))?")
+_PLAIN_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,3})?")
+
+# A longer header than this says nothing that we could use.
+_MAX_HEADER = 2048
+
+
+def parse_rate_limits(headers: Mapping[str, str]) -> RateLimits:
+    """Returns what `Ratelimit` and `Ratelimit-Policy` say; what cannot be read is left out, never an error."""
+    return RateLimits(_limits(headers.get("Ratelimit", "")), _policies(headers.get("Ratelimit-Policy", "")))
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Returns the seconds that `Retry-After` asks for: a number, or a date seen from `now` (seconds since 1970)."""
+    if value is None:
+        return None
+    value = value.strip()
+    if _PLAIN_NUMBER.fullmatch(value):
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _limits(header: str) -> tuple[RateLimit, ...]:
+    if match := _ONE_LIMIT.fullmatch(header):
+        return (RateLimit(match[1], int(match[2]), float(match[3])),)
+    return tuple(
+        RateLimit(name, int(parameters["r"]), parameters.get("t"))
+        for name, parameters in _items(header)
+        if "r" in parameters
+    )
+
+
+def _policies(header: str) -> tuple[RateLimitPolicy, ...]:
+    if match := _ONE_POLICY.fullmatch(header):
+        return (RateLimitPolicy(match[1], int(match[2]), float(match[3])),)
+    return tuple(
+        RateLimitPolicy(name, int(parameters["q"]), parameters.get("w"))
+        for name, parameters in _items(header)
+        if "q" in parameters
+    )
+
+
+def _items(header: str) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yields each item's name and its non-negative numeric parameters; nothing for a malformed or huge header."""
+    if len(header) > _MAX_HEADER:
+        return
+    position = 0
+    items = []
+    while position < len(header):
+        match = _ITEM.match(header, position)
+        if match is None:
+            return
+        name = match[1]
+        if name.startswith('"'):
+            name = re.sub(r"\\(.)", r"\1", name[1:-1])
+        parameters = {
+            key: float(value) for key, value in _PARAMETER.findall(match[2]) if _PLAIN_NUMBER.fullmatch(value)
+        }
+        items.append((name, parameters))
+        position = match.end()
+    yield from items
+
+
+@frozen
+class Quota:
+    """What is known of one quota.
+
+    Attributes:
+        remaining: Requests left, as of the newest answer; requests still under way may or may not be counted in it.
+        reset_at: When the window ends, on the clock of the event loop, in seconds.
+        per_window: Requests allowed in each window; None where the API has not said.
+        window: Length of the window in seconds; None where the API has not said.
+    """
+
+    remaining: int
+    reset_at: float
+    per_window: int | None = None
+    window: float | None = None
+
+
+Quotas = Mapping[str, Quota]
+"""What is known of all quotas, by their names."""
+
+# The name under which a 429 is kept; no quota of the API's can be called so.
+_BLOCK = "\0block"
+
+# Resets are told in whole seconds. Whether they were rounded down is not documented, and to come a moment too early
+# costs a block of five minutes: so hold back one second more.
+_ROUNDING = 1.0
+
+# What a header may do at most, so that a broken one cannot stop a client for good or fill its memory.
+_LONGEST_HOLD = 3600.0
+_MOST_QUOTAS = 8
+
+
+def observe(known: Quotas, limits: RateLimits, now: float) -> Quotas:
+    """Returns what is known after an answer."""
+    if not limits.limits:
+        return known
+    policies = {policy.name: policy for policy in limits.policies}
+    newest = dict(known)
+    for limit in limits.limits[:_MOST_QUOTAS]:
+        if limit.reset_after is not None:
+            newest[limit.name] = _merge(known.get(limit.name), limit, policies.get(limit.name), now)
+    return newest if len(newest) <= _MOST_QUOTAS else dict(list(newest.items())[-_MOST_QUOTAS:])
+
+
+def block(known: Quotas, retry_after: float, now: float) -> Quotas:
+    """Returns what is known after a 429: nothing goes before `retry_after` seconds are over."""
+    return {**known, _BLOCK: Quota(0, now + min(retry_after, _LONGEST_HOLD))}
+
+
+def hold_back(known: Quotas, under_way: int, now: float) -> float:
+    """Returns the seconds to hold the next request back: zero to send it now."""
+    longest = 0.0
+    for quota in known.values():
+        seconds = quota.reset_at - now
+        if seconds > longest and quota.remaining <= under_way:
+            longest = seconds
+    return longest
+
+
+def roll(known: Quotas, now: float) -> Quotas:
+    """Returns what is known at `now`: a window that has ended gives way to the next, a full one."""
+    if all(now < quota.reset_at for quota in known.values()):
+        return known
+    return {name: quota for name, old in known.items() if (quota := _roll(old, now)) is not None}
+
+
+def _merge(known: Quota | None, limit: RateLimit, policy: RateLimitPolicy | None, now: float) -> Quota:
+    """Answers overtake each other, so within a window the lowest count is the one to believe."""
+    reset_at = now + min(limit.reset_after or 0.0, _LONGEST_HOLD) + _ROUNDING
+    if known is not None and now < known.reset_at and reset_at <= known.reset_at + _ROUNDING:
+        return evolve(known, remaining=min(known.remaining, limit.remaining))
+    if policy is None or policy.window is None:
+        return Quota(limit.remaining, reset_at)
+    return Quota(limit.remaining, reset_at, policy.quota, policy.window)
+
+
+def _roll(quota: Quota, now: float) -> Quota | None:
+    if now < quota.reset_at:
+        return quota
+    if quota.per_window is None or quota.window is None:
+        return None
+    return evolve(quota, remaining=quota.per_window, reset_at=now + quota.window)
