@@ -1,0 +1,52 @@
+"""Finds the proxy that the environment names for the API (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`); no network."""
+
+from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
+
+from attrs import field, frozen
+
+from pagerduty_alerting.errors import ConfigurationError
+
+
+@frozen
+class Proxy:
+    """Where to send requests instead.
+
+    Attributes:
+        url: The proxy's URL, without credentials.
+        user: User name for the proxy; None where it needs none.
+        password: Its password; a secret that the repr hides.
+    """
+
+    url: str
+    user: str | None = None
+    password: str = field(default="", repr=False)
+
+
+def find_proxy(base_url: str) -> Proxy | None:
+    """Returns the proxy for a base URL, or None.
+
+    It is looked up here, not by aiohttp's `trust_env`, which would also take credentials from `~/.netrc`.
+
+    Raises:
+        ConfigurationError: The proxy is of a kind that cannot be used.
+    """
+    target = urlsplit(base_url)
+    value = getproxies().get(target.scheme)
+    if not value or proxy_bypass(target.netloc):
+        return None
+    variable = f"the proxy for {target.scheme}:// in the environment ({target.scheme.upper()}_PROXY)"
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError(f"{variable} is not a URL") from None
+    if not host:
+        raise ConfigurationError(f"{variable} names no host")
+    if parts.scheme not in {"http", "https"}:
+        raise ConfigurationError(f"{variable} is of the kind {parts.scheme}://, but only http:// and https:// work")
+    address = f"[{host}]" if ":" in host else host
+    url = urlunsplit((parts.scheme, f"{address}:{port}" if port else address, "", "", ""))
+    if parts.username is None:
+        return Proxy(url)
+    return Proxy(url, unquote(parts.username), unquote(parts.password or ""))

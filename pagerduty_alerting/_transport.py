@@ -1,0 +1,225 @@
+"""The only file that talks aiohttp: a request goes in, the raw answer or one of our errors comes out."""
+
+import asyncio
+import contextvars
+import functools
+import socket
+import ssl
+import weakref
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+from attrs import define
+from multidict import CIMultiDict
+from yarl import URL
+
+from pagerduty_alerting import _fork
+from pagerduty_alerting._connection_errors import ConnectionBrokeError, connection_error
+from pagerduty_alerting._endpoints import Request
+from pagerduty_alerting._http import RawResponse
+from pagerduty_alerting._proxy import find_proxy
+from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
+
+CONNECTING = "connecting"
+WAITING = "waiting for the answer"
+READING = "reading the answer"
+
+
+@define
+class Progress:
+    """What an attempt is doing, for the message of a timeout."""
+
+    phase: str
+
+
+_progress: contextvars.ContextVar[Progress] = contextvars.ContextVar("pagerduty_alerting_progress")
+
+
+class Transport:
+    """A session of connections that belongs to one event loop at a time, opened when it is first needed.
+
+    Args:
+        base_url: Where requests go; it decides on the proxy.
+        session: The caller's own session, which is used instead and never closed.
+        ssl_context: Verifies the server's certificate in place of aiohttp's default.
+        trace_configs: aiohttp's tracing hooks.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
+        self._base_url = base_url
+        self._callers_session = session
+        self._ssl_context = ssl_context
+        self._trace_configs = list(trace_configs)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._lifetime: AsyncGenerator[None, None] | None = None
+        self._middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (_send_once,)
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self.is_closed = False
+        _fork.register(self)
+
+    async def send(
+        self,
+        request: Request[object],
+        headers: Mapping[str, str],
+        *,
+        connect_timeout: float,
+        max_bytes: int,
+        progress: Progress,
+    ) -> RawResponse:
+        """Sends a request exactly once and reads its answer, at most `max_bytes` of it. Redirects are not followed.
+
+        Raises:
+            APIConnectionError: No complete answer came.
+            ClientClosedError: The client is closed, or was while the request was under way.
+            ClientUsageError: The client is in use from another event loop.
+        """
+        session = await self._open()
+        progress.phase = WAITING
+        _progress.set(progress)
+        try:
+            response = await session.request(
+                request.method,
+                URL(request.url, encoded=True),
+                headers=headers,
+                allow_redirects=False,
+                raise_for_status=False,
+                auto_decompress=True,
+                timeout=_timeouts(connect_timeout),
+                middlewares=self._middlewares,
+            )
+            try:
+                progress.phase = READING
+                body, is_whole = await _read(response.content, max_bytes)
+            finally:
+                response.release()
+        except PagerDutyAlertingError:
+            raise
+        except Exception as error:
+            if self.is_closed:
+                raise ClientClosedError("the client was closed while the call was under way") from None
+            failure, cause = connection_error(error, request, connect_timeout)
+        else:
+            return RawResponse(response.status, CIMultiDict(response.headers), body, is_whole)
+        try:
+            raise failure from cause
+        finally:
+            del failure, cause  # the traceback holds this frame, which must not hold the exception in turn
+
+    async def aclose(self) -> None:
+        """Closes the connections, those in use too. The caller's own session stays open. Idempotent."""
+        self.is_closed = True
+        lifetime, self._lifetime = self._lifetime, None
+        if lifetime is not None and self._loop is asyncio.get_running_loop():
+            await lifetime.aclose()
+
+    def after_fork_in_child(self) -> None:
+        """Leaves the parent's connections to the parent; the child opens its own when it needs one."""
+        if self._session is not None:
+            for connection in list(self._sockets):
+                connection.close()  # closes this process's descriptor and nothing else
+            _fork.never_finalize(self._session, self._lifetime, self._loop)
+        self._loop = self._session = self._lifetime = None
+        self._sockets = weakref.WeakSet()
+
+    async def _open(self) -> aiohttp.ClientSession:
+        """Returns the session for the running loop."""
+        loop = asyncio.get_running_loop()
+        if self.is_closed:
+            raise ClientClosedError("the client is closed")
+        if self._session is not None and self._loop is loop:
+            return self._session
+        if self._loop is not None and not self._loop.is_closed():
+            raise ClientUsageError(
+                "the client is in use from another event loop, which is not closed: make one client for each loop"
+            )
+        self._loop = loop
+        self._session = self._callers_session or self._make_session()
+        # A session may bring middlewares of its own, and those given with a request take their place.
+        own: Sequence[aiohttp.ClientMiddlewareType] = getattr(self._session, "_middlewares", ())
+        self._middlewares = (*own, _send_once)
+        if self._session is not self._callers_session:
+            self._lifetime = _close_with_loop(self._session)
+            await anext(self._lifetime)
+        return self._session
+
+    def _make_session(self) -> aiohttp.ClientSession:
+        proxy = find_proxy(self._base_url)
+        return aiohttp.ClientSession(
+            connector=_Connector(ssl=self._ssl_context or True, socket_factory=self._make_socket),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=self._trace_configs,
+            proxy=None if proxy is None else proxy.url,
+            proxy_auth=None if proxy is None or proxy.user is None else aiohttp.BasicAuth(proxy.user, proxy.password),
+        )
+
+    def _make_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        self._sockets.add(made)
+        return made
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Notes when an attempt is connecting, so that a timeout can say so."""
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        progress = _progress.get()
+        progress.phase = CONNECTING
+        connection = await super().connect(req, traces, timeout)
+        progress.phase = WAITING
+        return connection
+
+
+async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """An aiohttp middleware that hides broken connections from aiohttp, which would send a GET a second time."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise ConnectionBrokeError(error) from None
+
+
+async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    """Lives as long as the session.
+
+    `asyncio.run` closes all async generators, so nothing is left behind by a program that forgets to close its client,
+    or that awaits one client in several runs.
+    """
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+async def _read(content: aiohttp.StreamReader, max_bytes: int) -> tuple[bytes, bool]:
+    """Returns the body, and whether that is all of it: reading stops at `max_bytes`, counted after decompression."""
+    body = await content.readany()
+    if len(body) <= max_bytes:
+        rest = await content.readany()
+        if not rest:
+            return body, True
+        buffer = bytearray(body)
+        while rest and len(buffer) <= max_bytes:
+            buffer += rest
+            rest = await content.readany()
+        body = bytes(buffer)
+    return body[:max_bytes], len(body) <= max_bytes
+
+
+@functools.lru_cache(maxsize=16)
+def _timeouts(connect_timeout: float) -> aiohttp.ClientTimeout:
+    """The time for the whole call is kept by the client; aiohttp's part is the time to connect."""
+    return aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=connect_timeout)

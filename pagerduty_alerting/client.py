@@ -1,0 +1,292 @@
+"""The asynchronous client: the four operations. What happens in a call is in `_core.py`."""
+
+import os
+import ssl
+from collections.abc import Sequence
+from types import TracebackType
+from typing import NoReturn, Self
+
+import aiohttp
+
+from pagerduty_alerting._core import Core
+from pagerduty_alerting._endpoints import CONNECT, CREATE_INTEGRATION_TOKEN, DELETE_SERVICES, LIST_SERVICES
+from pagerduty_alerting._pacer import Pacer
+from pagerduty_alerting._transport import Transport
+from pagerduty_alerting.config import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    DEFAULT_USER_AGENT,
+    RetryPolicy,
+    Settings,
+    resolve_account_id,
+    resolve_base_url,
+    resolve_credentials,
+)
+from pagerduty_alerting.errors import ConfigurationError
+from pagerduty_alerting.models import ConnectedDestination, Envelope, IntegrationToken, Response, Service
+
+__all__ = ["AsyncClient", "AsyncClientWithResponse"]
+
+
+class AsyncClient:
+    """Cloudflare's notification destinations with PagerDuty, for asynchronous code.
+
+    It opens its connections with the first call and belongs to the event loop of that call until it, or the loop, is
+    closed. Any number of calls may run at the same time.
+
+        async with AsyncClient() as client:
+            for service in await client.list_services():
+                print(service.id, service.name)
+
+    Args:
+        api_token: API token; by default `CLOUDFLARE_API_TOKEN`.
+        api_key: Global API Key, to be used with `api_email` in place of a token; by default `CLOUDFLARE_API_KEY`.
+        api_email: The e-mail address that the key belongs to; by default `CLOUDFLARE_EMAIL`.
+        account_id: The account of calls that do not name one; by default `CLOUDFLARE_ACCOUNT_ID`.
+        base_url: Where the API is; by default `CLOUDFLARE_BASE_URL`, or else Cloudflare's own.
+        timeout: Seconds for a whole call: all attempts, back-off, waiting for a rate limit, reading the answer.
+        connect_timeout: Seconds for making one connection, TLS included.
+        retry: When a call is tried again.
+        respect_rate_limits: Hold requests back while the quota, as the API tells it, is used up. Clients that share
+            connections share this knowledge.
+        session: A session of yours to send the requests with. It is never closed here.
+        ssl_context: Verifies the server's certificate, for private CAs.
+        trace_configs: aiohttp's tracing hooks, for the client's own session.
+        max_response_bytes: Longest body that is read, in bytes after decompression.
+        user_agent: What the client calls itself.
+        allow_insecure_http: Allow a `base_url` of `http://` to a host that is not this machine.
+
+    Raises:
+        ConfigurationError: Credentials are missing or contradict each other, or an environment variable is wrong.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has an impossible value.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_token: str | None = None,
+        api_key: str | None = None,
+        api_email: str | None = None,
+        account_id: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        connect_timeout: float = 5.0,
+        retry: RetryPolicy | None = None,
+        respect_rate_limits: bool = True,
+        session: aiohttp.ClientSession | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+        user_agent: str = DEFAULT_USER_AGENT,
+        allow_insecure_http: bool = False,
+    ) -> None:
+        if session is not None and (ssl_context is not None or trace_configs):
+            raise ConfigurationError("ssl_context and trace_configs belong to the session: set them where it is made")
+        settings = Settings(
+            credentials=resolve_credentials(os.environ, api_token=api_token, api_key=api_key, api_email=api_email),
+            account_id=resolve_account_id(os.environ, account_id),
+            base_url=resolve_base_url(os.environ, base_url, allow_insecure_http=allow_insecure_http),
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            retry=retry or RetryPolicy(),
+            respect_rate_limits=respect_rate_limits,
+            max_response_bytes=max_response_bytes,
+            user_agent=user_agent,
+        )
+        transport = Transport(settings.base_url, session=session, ssl_context=ssl_context, trace_configs=trace_configs)
+        self._core = Core(settings, transport, Pacer())
+
+    async def list_services(self, *, account_id: str | None = None, timeout: float | None = None) -> list[Service]:
+        """Lists the PagerDuty services that the account can notify (*List PagerDuty services*).
+
+        Args:
+            account_id: The account, in place of the client's.
+            timeout: Seconds for the whole call, in place of the client's.
+
+        Returns:
+            The services; an empty list when PagerDuty is not connected.
+
+        Raises:
+            APIStatusError: The API said no; its subclass says why.
+            APIConnectionError: No complete answer came. APITimeoutError: not in time.
+            APIResponseValidationError: The answer is not what the API documents.
+            ConfigurationError: There is no account id.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        return (await self._core.call(LIST_SERVICES, account_id, timeout)).result
+
+    async def delete_services(self, *, account_id: str | None = None, timeout: float | None = None) -> Envelope[None]:
+        """Deletes every PagerDuty service of the account (*Delete PagerDuty Services*).
+
+        There is no way to delete a single one. Alerts that were routed only to PagerDuty have no destination
+        afterwards. Repeating it is harmless.
+
+        Args:
+            account_id: The account, in place of the client's.
+            timeout: Seconds for the whole call, in place of the client's.
+
+        Returns:
+            The API's answer, which has no result.
+
+        Raises:
+            APIStatusError: The API said no; its subclass says why.
+            APIConnectionError: No complete answer came. APITimeoutError: not in time.
+            APIResponseValidationError: The answer is not what the API documents.
+            ConfigurationError: There is no account id.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        return (await self._core.call(DELETE_SERVICES, account_id, timeout)).envelope
+
+    async def create_integration_token(
+        self, *, account_id: str | None = None, timeout: float | None = None
+    ) -> IntegrationToken:
+        """Creates a token for linking PagerDuty (*Create PagerDuty integration token*).
+
+        Every call creates another one, so it is sent again only where the API cannot have acted on it. A person then
+        authorises the token in PagerDuty, and `connect` completes the link.
+
+        Args:
+            account_id: The account, in place of the client's.
+            timeout: Seconds for the whole call, in place of the client's.
+
+        Returns:
+            The token. It is a secret: its repr hides the `id`.
+
+        Raises:
+            APIStatusError: The API said no; its subclass says why.
+            APIConnectionError: No complete answer came. APITimeoutError: not in time. Where `may_have_acted` is true
+                there may be a token that nobody knows.
+            APIResponseValidationError: The answer is not what the API documents.
+            ConfigurationError: There is no account id.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        return (await self._core.call(CREATE_INTEGRATION_TOKEN, account_id, timeout)).result
+
+    async def connect(
+        self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
+    ) -> ConnectedDestination:
+        """Links PagerDuty with the account (*Connect PagerDuty*), once a person has authorised the token there.
+
+        It changes the account although it is a GET, so it is sent again only where the API cannot have acted on it.
+
+        Args:
+            token: The token of `create_integration_token`, or its id.
+            account_id: The account, in place of the client's.
+            timeout: Seconds for the whole call, in place of the client's.
+
+        Returns:
+            The link. `list_services` tells which services it brought.
+
+        Raises:
+            APIStatusError: The API said no; its subclass says why.
+            APIConnectionError: No complete answer came. APITimeoutError: not in time. Where `may_have_acted` is true,
+                `list_services` tells whether the link was made.
+            APIResponseValidationError: The answer is not what the API documents.
+            ConfigurationError: There is no account id.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        token = _as_token(token)
+        return (await self._core.call(CONNECT, account_id, timeout, token)).result
+
+    @property
+    def with_response(self) -> "AsyncClientWithResponse":
+        """The same operations, each returning a `Response`: the result with status, headers, quota and attempts."""
+        return AsyncClientWithResponse(self._core)
+
+    def with_options(
+        self,
+        *,
+        account_id: str | None = None,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        respect_rate_limits: bool | None = None,
+        max_response_bytes: int | None = None,
+        user_agent: str | None = None,
+    ) -> "AsyncClient":
+        """Returns a client with other settings and the same connections: closing either closes both.
+
+        Args:
+            account_id: As for the class; like all of these, None keeps the setting.
+            timeout: As for the class.
+            connect_timeout: As for the class.
+            retry: As for the class.
+            respect_rate_limits: As for the class.
+            max_response_bytes: As for the class.
+            user_agent: As for the class.
+
+        Raises:
+            TypeError, ValueError: An argument is impossible.
+        """
+        changes = {
+            "account_id": account_id,
+            "timeout": timeout,
+            "connect_timeout": connect_timeout,
+            "retry": retry,
+            "respect_rate_limits": respect_rate_limits,
+            "max_response_bytes": max_response_bytes,
+            "user_agent": user_agent,
+        }
+        changed = object.__new__(AsyncClient)
+        changed._core = self._core.with_settings(changes)
+        return changed
+
+    async def aclose(self) -> None:
+        """Closes the client: calls that are under way raise `ClientClosedError`, a caller's session stays open.
+
+        Closing twice is fine.
+        """
+        await self._core.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        settings = self._core.settings
+        return f"<AsyncClient base_url={settings.base_url!r} account_id={settings.account_id!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client holds credentials and connections and cannot be pickled: make one where it is used")
+
+
+class AsyncClientWithResponse:
+    """The operations of `AsyncClient`, each returning a `Response`. Made by `AsyncClient.with_response`."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def list_services(
+        self, *, account_id: str | None = None, timeout: float | None = None
+    ) -> Response[list[Service]]:
+        """Does as `AsyncClient.list_services` (*List PagerDuty services*) and returns the whole response."""
+        return await self._core.call(LIST_SERVICES, account_id, timeout)
+
+    async def delete_services(self, *, account_id: str | None = None, timeout: float | None = None) -> Response[None]:
+        """Does as `AsyncClient.delete_services` (*Delete PagerDuty Services*) and returns the whole response."""
+        return await self._core.call(DELETE_SERVICES, account_id, timeout)
+
+    async def create_integration_token(
+        self, *, account_id: str | None = None, timeout: float | None = None
+    ) -> Response[IntegrationToken]:
+        """Does as `AsyncClient.create_integration_token` (*Create PagerDuty integration token*), likewise."""
+        return await self._core.call(CREATE_INTEGRATION_TOKEN, account_id, timeout)
+
+    async def connect(
+        self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
+    ) -> Response[ConnectedDestination]:
+        """Does as `AsyncClient.connect` (*Connect PagerDuty*) and returns the whole response."""
+        token = _as_token(token)
+        return await self._core.call(CONNECT, account_id, timeout, token)
+
+
+def _as_token(token: IntegrationToken | str) -> IntegrationToken:
+    """Wraps a plain token at once, so that it shows in no traceback that prints local variables."""
+    return token if isinstance(token, IntegrationToken) else IntegrationToken(token)
