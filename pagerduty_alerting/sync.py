@@ -1,0 +1,269 @@
+"""The synchronous client, for code without an event loop. GENERATED from client.py by _generate.py: do not edit."""
+
+import ssl
+from collections.abc import Sequence
+from types import TracebackType
+from typing import NoReturn, Self
+
+import aiohttp
+
+from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
+from pagerduty_alerting.config import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_USER_AGENT, RetryPolicy
+from pagerduty_alerting.models import ConnectedDestination, Envelope, IntegrationToken, Response, Service
+
+__all__ = ["Client", "ClientWithResponse"]
+
+
+class Client:
+    """Cloudflare's notification destinations with PagerDuty, for synchronous code.
+
+    Any number of threads may share one client: their calls overlap and use the same connections. No thread of the
+    client's own runs in the background; the event loop behind it is driven by the threads that call. It works where a
+    loop is already running, such as in a notebook, and after a fork.
+
+        with Client() as client:
+            for service in client.list_services():
+                print(service.id, service.name)
+
+    Args:
+        api_token: API token; by default `CLOUDFLARE_API_TOKEN`.
+        api_key: Global API Key, to be used with `api_email` in place of a token; by default `CLOUDFLARE_API_KEY`.
+        api_email: The e-mail address that the key belongs to; by default `CLOUDFLARE_EMAIL`.
+        account_id: The account of calls that do not name one; by default `CLOUDFLARE_ACCOUNT_ID`.
+        base_url: Where the API is; by default `CLOUDFLARE_BASE_URL`, or else Cloudflare's own.
+        timeout: Seconds for a whole call: all attempts, back-off, waiting for a rate limit, reading the answer.
+        connect_timeout: Seconds for making one connection, TLS included.
+        retry: When a call is tried again.
+        respect_rate_limits: Hold requests back while the quota, as the API tells it, is used up. Clients that share
+            connections share this knowledge.
+        ssl_context: Verifies the server's certificate, for private CAs.
+        trace_configs: aiohttp's tracing hooks, for the client's own session.
+        max_response_bytes: Longest body that is read, in bytes after decompression.
+        user_agent: What the client calls itself.
+        allow_insecure_http: Allow a `base_url` of `http://` to a host that is not this machine.
+
+    Raises:
+        ConfigurationError: Credentials are missing or contradict each other, or an environment variable is wrong.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has an impossible value.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_token: str | None = None,
+        api_key: str | None = None,
+        api_email: str | None = None,
+        account_id: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        connect_timeout: float = 5.0,
+        retry: RetryPolicy | None = None,
+        respect_rate_limits: bool = True,
+        ssl_context: ssl.SSLContext | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+        user_agent: str = DEFAULT_USER_AGENT,
+        allow_insecure_http: bool = False,
+    ) -> None:
+        self._async = AsyncClient(
+            api_token=api_token,
+            api_key=api_key,
+            api_email=api_email,
+            account_id=account_id,
+            base_url=base_url,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            retry=retry,
+            respect_rate_limits=respect_rate_limits,
+            ssl_context=ssl_context,
+            trace_configs=trace_configs,
+            max_response_bytes=max_response_bytes,
+            user_agent=user_agent,
+            allow_insecure_http=allow_insecure_http,
+        )
+        self._runner = LoopRunner(self._async.aclose)
+
+    def list_services(self, *, account_id: str | None = None, timeout: float | None = None) -> list[Service]:
+        """Lists the PagerDuty services that the account can notify (*List PagerDuty services*).
+
+        Args:
+            account_id: The account, in place of the client's.
+            timeout: Seconds for the whole call, in place of the client's.
+
+        Returns:
+            The services; an empty list when PagerDuty is not connected.
+
+        Raises:
+            APIStatusError: The API said no; its subclass says why.
+            APIConnectionError: No complete answer came. APITimeoutError: not in time.
+            APIResponseValidationError: The answer is not what the API documents.
+            ConfigurationError: There is no account id.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        return self._runner.run(self._async.list_services(account_id=account_id, timeout=timeout))
+
+    def delete_services(self, *, account_id: str | None = None, timeout: float | None = None) -> Envelope[None]:
+        """Deletes every PagerDuty service of the account (*Delete PagerDuty Services*).
+
+        There is no way to delete a single one. Alerts that were routed only to PagerDuty have no destination
+        afterwards. Repeating it is harmless.
+
+        Args:
+            account_id: The account, in place of the client's.
+            timeout: Seconds for the whole call, in place of the client's.
+
+        Returns:
+            The API's answer, which has no result.
+
+        Raises:
+            APIStatusError: The API said no; its subclass says why.
+            APIConnectionError: No complete answer came. APITimeoutError: not in time.
+            APIResponseValidationError: The answer is not what the API documents.
+            ConfigurationError: There is no account id.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        return self._runner.run(self._async.delete_services(account_id=account_id, timeout=timeout))
+
+    def create_integration_token(
+        self, *, account_id: str | None = None, timeout: float | None = None
+    ) -> IntegrationToken:
+        """Creates a token for linking PagerDuty (*Create PagerDuty integration token*).
+
+        Every call creates another one, so it is sent again only where the API cannot have acted on it. A person then
+        authorises the token in PagerDuty, and `connect` completes the link.
+
+        Args:
+            account_id: The account, in place of the client's.
+            timeout: Seconds for the whole call, in place of the client's.
+
+        Returns:
+            The token. It is a secret: its repr hides the `id`.
+
+        Raises:
+            APIStatusError: The API said no; its subclass says why.
+            APIConnectionError: No complete answer came. APITimeoutError: not in time. Where `may_have_acted` is true
+                there may be a token that nobody knows.
+            APIResponseValidationError: The answer is not what the API documents.
+            ConfigurationError: There is no account id.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        return self._runner.run(self._async.create_integration_token(account_id=account_id, timeout=timeout))
+
+    def connect(
+        self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
+    ) -> ConnectedDestination:
+        """Links PagerDuty with the account (*Connect PagerDuty*), once a person has authorised the token there.
+
+        It changes the account although it is a GET, so it is sent again only where the API cannot have acted on it.
+
+        Args:
+            token: The token of `create_integration_token`, or its id.
+            account_id: The account, in place of the client's.
+            timeout: Seconds for the whole call, in place of the client's.
+
+        Returns:
+            The link. `list_services` tells which services it brought.
+
+        Raises:
+            APIStatusError: The API said no; its subclass says why.
+            APIConnectionError: No complete answer came. APITimeoutError: not in time. Where `may_have_acted` is true,
+                `list_services` tells whether the link was made.
+            APIResponseValidationError: The answer is not what the API documents.
+            ConfigurationError: There is no account id.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        return self._runner.run(self._async.connect(token, account_id=account_id, timeout=timeout))
+
+    @property
+    def with_response(self) -> "ClientWithResponse":
+        """The same operations, each returning a `Response`: the result with status, headers, quota and attempts."""
+        return ClientWithResponse(self._async.with_response, self._runner)
+
+    def with_options(
+        self,
+        *,
+        account_id: str | None = None,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        respect_rate_limits: bool | None = None,
+        max_response_bytes: int | None = None,
+        user_agent: str | None = None,
+    ) -> "Client":
+        """Returns a client with other settings and the same connections: closing either closes both.
+
+        Args:
+            account_id: As for the class; like all of these, None keeps the setting.
+            timeout: As for the class.
+            connect_timeout: As for the class.
+            retry: As for the class.
+            respect_rate_limits: As for the class.
+            max_response_bytes: As for the class.
+            user_agent: As for the class.
+
+        Raises:
+            TypeError, ValueError: An argument is impossible.
+        """
+        changed = object.__new__(Client)
+        changed._async = self._async.with_options(
+            account_id=account_id,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            retry=retry,
+            respect_rate_limits=respect_rate_limits,
+            max_response_bytes=max_response_bytes,
+            user_agent=user_agent,
+        )
+        changed._runner = self._runner
+        return changed
+
+    def close(self) -> None:
+        """Closes the client: calls that other threads have under way raise `ClientClosedError`.
+
+        Closing twice is fine.
+        """
+        self._runner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._async).replace("AsyncClient", "Client", 1)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client holds credentials and connections and cannot be pickled: make one where it is used")
+
+
+class ClientWithResponse:
+    """The operations of `Client`, each returning a `Response`. Made by `Client.with_response`."""
+
+    def __init__(self, client: AsyncClientWithResponse, runner: LoopRunner) -> None:
+        self._async = client
+        self._runner = runner
+
+    def list_services(self, *, account_id: str | None = None, timeout: float | None = None) -> Response[list[Service]]:
+        """Does as `Client.list_services` (*List PagerDuty services*) and returns the whole response."""
+        return self._runner.run(self._async.list_services(account_id=account_id, timeout=timeout))
+
+    def delete_services(self, *, account_id: str | None = None, timeout: float | None = None) -> Response[None]:
+        """Does as `Client.delete_services` (*Delete PagerDuty Services*) and returns the whole response."""
+        return self._runner.run(self._async.delete_services(account_id=account_id, timeout=timeout))
+
+    def create_integration_token(
+        self, *, account_id: str | None = None, timeout: float | None = None
+    ) -> Response[IntegrationToken]:
+        """Does as `Client.create_integration_token` (*Create PagerDuty integration token*), likewise."""
+        return self._runner.run(self._async.create_integration_token(account_id=account_id, timeout=timeout))
+
+    def connect(
+        self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
+    ) -> Response[ConnectedDestination]:
+        """Does as `Client.connect` (*Connect PagerDuty*) and returns the whole response."""
+        return self._runner.run(self._async.connect(token, account_id=account_id, timeout=timeout))
