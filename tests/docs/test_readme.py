@@ -1,0 +1,65 @@
+"""Every program in the README runs as it stands, against the emulator."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pagerduty_alerting.emulator import Emulator
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+TESTS = [block for block in BLOCKS if "def test_" in block]
+PROGRAMS = [block for block in BLOCKS if block not in TESTS]
+
+
+@pytest.fixture
+def api() -> Iterator[Emulator]:
+    with Emulator() as api:
+        api.add_service("Primary on-call")
+        yield api
+
+
+def start(program: str, api: Emulator) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        env={**os.environ, **api.environ},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
+def test_a_program_of_the_readme_runs_to_its_end_without_a_warning(program: str, api: Emulator) -> None:
+    with start(program, api) as process:
+        if "input()" in program:
+            assert process.stdout is not None
+            token = process.stdout.readline().split()[-1]
+            api.authorize(token, services=["Database"])
+        _, errors = process.communicate("\n", timeout=60)
+
+    assert errors == ""
+    assert process.returncode == 0
+
+
+def test_the_readme_shows_both_clients_and_the_emulator() -> None:
+    text = "\n".join(PROGRAMS)
+
+    assert "AsyncClient()" in text
+    assert "with Client(" in text
+    assert "Emulator()" in text
+
+
+def test_the_readme_opens_with_the_two_commands_of_a_fresh_machine() -> None:
+    shell = re.findall(r"^```shell\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+    assert shell[:2] == [
+        "pip install '.[cli]' && pagerduty-alerting demo\n",
+        "pip install nox && nox -s tests\n",
+    ]
