@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
 from attrs import field, frozen
+from multidict import CIMultiDict
 
 from pagerduty_alerting._arguments import check_seconds
 from pagerduty_alerting._codec import decode
+from pagerduty_alerting._deadlines import Deadlines
 from pagerduty_alerting._endpoints import Endpoint, Request, build_request
 from pagerduty_alerting._http import RawResponse
 from pagerduty_alerting._pacer import Pacer
@@ -42,15 +44,16 @@ class Core:
     settings: Settings
     transport: Transport
     pacer: Pacer
+    deadlines: Deadlines
     _headers: Mapping[str, str] = field(init=False, repr=False)
 
     @_headers.default
     def _make_headers(self) -> Mapping[str, str]:
-        return self.settings.headers()
+        return CIMultiDict(self.settings.headers())
 
     def with_settings(self, changes: Mapping[str, Any]) -> Self:
         """Returns a core with the same connections; None leaves a setting as it is."""
-        return type(self)(self.settings.changed(changes), self.transport, self.pacer)
+        return type(self)(self.settings.changed(changes), self.transport, self.pacer, self.deadlines)
 
     async def aclose(self) -> None:
         """Ends the calls that are under way, with `ClientClosedError`, and closes the connections. Idempotent."""
@@ -74,7 +77,7 @@ class Core:
         attempt = 0
         earlier: list[str] = []
         while True:
-            if settings.respect_rate_limits:
+            if settings.respect_rate_limits and not self.pacer.admits(clock()):
                 await self._await_quota(request, deadline, seconds, attempt)
             attempt += 1
             try:
@@ -143,7 +146,7 @@ class Core:
         progress = Progress(CONNECTING)
         rate_limits = blocked_for = None
         try:
-            async with asyncio.timeout_at(end):
+            with self.deadlines.limit(end):
                 answer = await self.transport.send(
                     request,
                     self._headers,

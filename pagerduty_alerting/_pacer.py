@@ -25,6 +25,13 @@ class Pacer:
         self._pauses: _Waiters = {}
         _fork.register(self)
 
+    def admits(self, now: float) -> bool:
+        """Admits one more request, as `admit` does, if it can go at once."""
+        if self._hold_back(now, self._under_way) > 0:
+            return False
+        self._under_way += 1
+        return True
+
     async def admit(self, deadline: float) -> float:
         """Waits until one more request fits into the quota, and counts it as under way.
 
@@ -39,12 +46,12 @@ class Pacer:
             ClientClosedError: The client was closed meanwhile.
         """
         clock = asyncio.get_running_loop().time
-        while (seconds := self._hold_back(now := clock(), self._under_way)) > 0:
+        while not self.admits(now := clock()):
+            seconds = self._hold_back(now, self._under_way)
             # While no quota is left it is known that waiting is in vain; otherwise an answer may still make room.
             if now >= deadline or now + self._hold_back(now, 0) > deadline:
                 return seconds
             await _wait(min(seconds, deadline - now), self._queue)
-        self._under_way += 1
         return 0.0
 
     def settle(self, limits: RateLimits | None = None, blocked_for: float | None = None) -> None:

@@ -1,6 +1,7 @@
 """Reads what an answer says of rate limits, and says how long to hold back; pure."""
 
 import email.utils
+import functools
 import re
 from collections.abc import Iterator, Mapping
 
@@ -53,6 +54,7 @@ def _limits(header: str) -> tuple[RateLimit, ...]:
     )
 
 
+@functools.lru_cache(maxsize=32)  # the same with every answer
 def _policies(header: str) -> tuple[RateLimitPolicy, ...]:
     if match := _ONE_POLICY.fullmatch(header):
         return (RateLimitPolicy(match[1], int(match[2]), float(match[3])),)
@@ -120,11 +122,10 @@ def observe(known: Quotas, limits: RateLimits, now: float) -> Quotas:
     """Returns what is known after an answer."""
     if not limits.limits:
         return known
-    policies = {policy.name: policy for policy in limits.policies}
     newest = dict(known)
     for limit in limits.limits[:_MOST_QUOTAS]:
         if limit.reset_after is not None:
-            newest[limit.name] = _merge(known.get(limit.name), limit, policies.get(limit.name), now)
+            newest[limit.name] = _merge(known.get(limit.name), limit, limits.policies, now)
     return newest if len(newest) <= _MOST_QUOTAS else dict(list(newest.items())[-_MOST_QUOTAS:])
 
 
@@ -145,19 +146,21 @@ def hold_back(known: Quotas, under_way: int, now: float) -> float:
 
 def roll(known: Quotas, now: float) -> Quotas:
     """Returns what is known at `now`: a window that has ended gives way to the next, a full one."""
-    if all(now < quota.reset_at for quota in known.values()):
-        return known
-    return {name: quota for name, old in known.items() if (quota := _roll(old, now)) is not None}
+    for quota in known.values():
+        if now >= quota.reset_at:
+            return {name: rolled for name, old in known.items() if (rolled := _roll(old, now)) is not None}
+    return known
 
 
-def _merge(known: Quota | None, limit: RateLimit, policy: RateLimitPolicy | None, now: float) -> Quota:
+def _merge(known: Quota | None, limit: RateLimit, policies: tuple[RateLimitPolicy, ...], now: float) -> Quota:
     """Answers overtake each other, so within a window the lowest count is the one to believe."""
     reset_at = now + min(limit.reset_after or 0.0, _LONGEST_HOLD) + _ROUNDING
     if known is not None and now < known.reset_at and reset_at <= known.reset_at + _ROUNDING:
-        return evolve(known, remaining=min(known.remaining, limit.remaining))
-    if policy is None or policy.window is None:
-        return Quota(limit.remaining, reset_at)
-    return Quota(limit.remaining, reset_at, policy.quota, policy.window)
+        return Quota(min(known.remaining, limit.remaining), known.reset_at, known.per_window, known.window)
+    for policy in policies:
+        if policy.name == limit.name:
+            return Quota(limit.remaining, reset_at, policy.quota, policy.window)
+    return Quota(limit.remaining, reset_at)
 
 
 def _roll(quota: Quota, now: float) -> Quota | None:

@@ -9,6 +9,7 @@ from typing import NoReturn, Self
 import aiohttp
 
 from pagerduty_alerting._core import Core
+from pagerduty_alerting._deadlines import Deadlines
 from pagerduty_alerting._endpoints import CONNECT, CREATE_INTEGRATION_TOKEN, DELETE_SERVICES, LIST_SERVICES
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting._transport import Transport
@@ -94,7 +95,7 @@ class AsyncClient:
             user_agent=user_agent,
         )
         transport = Transport(settings.base_url, session=session, ssl_context=ssl_context, trace_configs=trace_configs)
-        self._core = Core(settings, transport, Pacer())
+        self._core = Core(settings, transport, Pacer(), Deadlines())
 
     async def list_services(self, *, account_id: str | None = None, timeout: float | None = None) -> list[Service]:
         """Lists the PagerDuty services that the account can notify (*List PagerDuty services*).

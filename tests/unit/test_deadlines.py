@@ -1,0 +1,143 @@
+"""Deadlines: the semantics of asyncio.timeout_at, with one timer for all."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pagerduty_alerting._deadlines import Deadlines
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class CountingTimers:
+    """Notes what is scheduled on the running loop, which goes on as before."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.scheduled: list[float] = []
+        loop = asyncio.get_running_loop()
+        call_at = loop.call_at
+
+        def counting(when: float, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
+            self.scheduled.append(when)
+            return call_at(when, *arguments, **options)
+
+        monkeypatch.setattr(loop, "call_at", counting)
+
+
+async def test_a_body_that_is_over_in_time_is_left_alone() -> None:
+    with Deadlines().limit(now() + 60):
+        await asyncio.sleep(0)
+
+
+async def test_a_body_that_waits_beyond_its_deadline_gets_a_timeout() -> None:
+    with pytest.raises(TimeoutError), Deadlines().limit(now()):
+        await asyncio.Event().wait()
+
+
+async def test_the_task_goes_on_uncancelled_after_a_timeout() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+
+    with pytest.raises(TimeoutError), Deadlines().limit(now()):
+        await asyncio.Event().wait()
+
+    assert task.cancelling() == 0
+    await asyncio.sleep(0)
+
+
+async def test_a_cancellation_from_outside_stays_one() -> None:
+    entered = asyncio.Event()
+
+    async def body() -> None:
+        with Deadlines().limit(now() + 60):
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(body())
+    await entered.wait()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancellation_from_outside_wins_over_a_deadline_at_the_same_moment() -> None:
+    entered = asyncio.Event()
+    deadlines = Deadlines()
+
+    async def body() -> None:
+        limit = deadlines.limit(now() + 60)
+        with limit:
+            entered.set()
+            asyncio.get_running_loop().call_soon(limit.expire)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(body())
+    await entered.wait()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_exception_of_the_body_passes() -> None:
+    with pytest.raises(LookupError), Deadlines().limit(now() + 60):
+        raise LookupError
+
+
+async def test_a_hundred_calls_after_each_other_need_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines = Deadlines()
+    timers = CountingTimers(monkeypatch)
+
+    for _ in range(100):
+        with deadlines.limit(now() + 60):
+            pass
+
+    assert len(timers.scheduled) == 1
+
+
+async def test_an_earlier_deadline_brings_the_timer_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines = Deadlines()
+    timers = CountingTimers(monkeypatch)
+
+    with deadlines.limit(now() + 60), pytest.raises(TimeoutError), deadlines.limit(now()):
+        await asyncio.Event().wait()
+
+    assert len(timers.scheduled) == 3  # the later one, the earlier one, and the later one again
+
+
+async def test_calls_at_the_same_time_end_at_their_own_deadlines() -> None:
+    deadlines = Deadlines()
+    outcomes: list[str] = []
+    released = asyncio.Event()
+
+    async def body(name: str, when: float) -> None:
+        try:
+            with deadlines.limit(when):
+                await released.wait()
+            outcomes.append(f"{name} done")
+        except TimeoutError:
+            outcomes.append(f"{name} timed out")
+            released.set()
+
+    await asyncio.gather(body("late", now() + 60), body("early", now()))
+
+    assert outcomes == ["early timed out", "late done"]
+
+
+def test_another_loop_starts_afresh() -> None:
+    deadlines = Deadlines()
+
+    async def time_out() -> None:
+        with pytest.raises(TimeoutError), deadlines.limit(now()):
+            await asyncio.Event().wait()
+
+    async def leave_a_timer() -> None:
+        with deadlines.limit(now() + 0.5):
+            pass
+
+    asyncio.run(leave_a_timer())
+    asyncio.run(time_out())
