@@ -1,0 +1,117 @@
+"""What the API offers, as data: operations, permissions, routes; it must not keep state or answer."""
+
+from __future__ import annotations
+
+import enum
+from urllib.parse import unquote
+
+import attrs
+
+BASE_PATH = "/client/v4"
+
+_PREFIX = f"{BASE_PATH}/accounts/"
+_DESTINATION = ("alerting", "v3", "destinations", "pagerduty")
+
+
+class Permission(enum.StrEnum):
+    """What an API token or API key may do, in the words of Cloudflare's dashboard."""
+
+    NOTIFICATIONS_READ = "Notifications Read"
+    NOTIFICATIONS_WRITE = "Notifications Write"
+    ACCOUNT_SETTINGS_READ = "Account Settings Read"
+    ACCOUNT_SETTINGS_WRITE = "Account Settings Write"
+    ZERO_TRUST_PII_READ = "Zero Trust: PII Read"
+
+
+class Operation(enum.StrEnum):
+    """One of the four operations of the API."""
+
+    LIST = "list"
+    DELETE = "delete"
+    CREATE = "create"
+    CONNECT = "connect"
+
+
+_WRITERS = frozenset({Permission.NOTIFICATIONS_WRITE, Permission.ACCOUNT_SETTINGS_WRITE})
+
+
+def permits(permissions: frozenset[Permission], operation: Operation | None) -> bool:
+    """Tell whether someone may do an operation: each permission opens the list, only writers do the rest."""
+    return bool(permissions if operation is Operation.LIST else permissions & _WRITERS)
+
+
+@attrs.frozen
+class Resource:
+    """A path of the API and what each method does there.
+
+    Attributes:
+        operations: The operation behind each HTTP method.
+    """
+
+    operations: dict[str, Operation]
+
+    @property
+    def allow(self) -> str:
+        """The value of the ``Allow`` header: every method that this path answers."""
+        methods = [*self.operations, "OPTIONS"]
+        if Operation.LIST in self.operations.values():
+            methods.append("HEAD")
+        return ", ".join(sorted(methods))
+
+
+SERVICES = Resource({"GET": Operation.LIST, "DELETE": Operation.DELETE})
+TOKENS = Resource({"POST": Operation.CREATE})
+CONNECTION = Resource({"GET": Operation.CONNECT})
+
+
+@attrs.frozen
+class Route:
+    """Where a request leads.
+
+    Attributes:
+        resource: The path's resource, or None where the API has no such path.
+        operation: The operation, or None where there is no such path or the method does nothing there.
+        account_id: The account in the path, as sent.
+        token_id: The integration token in the path, as sent.
+    """
+
+    resource: Resource | None = None
+    operation: Operation | None = None
+    account_id: str | None = None
+    token_id: str | None = attrs.field(default=None, repr=False)
+
+
+NOWHERE = Route()
+
+
+def find_route(method: str, raw_path: str) -> Route:
+    """Say where a request leads.
+
+    Args:
+        method: The HTTP method. HEAD is taken for the GET that it asks about where that GET is safe: listing
+            is, connecting changes state.
+        raw_path: The path as it came, percent-encoded and without the query.
+
+    Returns:
+        The route; ``NOWHERE`` for a path that the API does not have.
+    """
+    if not raw_path.startswith(_PREFIX):
+        return NOWHERE
+    account_id, *rest = raw_path[len(_PREFIX) :].split("/")
+    if not account_id or tuple(rest[:4]) != _DESTINATION:
+        return NOWHERE
+    token_id: str | None = None
+    match rest[4:]:
+        case []:
+            resource = SERVICES
+        case ["connect"]:
+            resource = TOKENS
+        case ["connect", token_id] if token_id:
+            resource = CONNECTION
+            token_id = unquote(token_id)
+        case _:
+            return NOWHERE
+    operation = resource.operations.get(method)
+    if method == "HEAD" and resource is SERVICES:
+        operation = Operation.LIST
+    return Route(resource, operation, unquote(account_id), token_id)

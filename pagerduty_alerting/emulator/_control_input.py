@@ -1,0 +1,134 @@
+"""Reads JSON into attrs classes, strictly, with messages for a person; it must not act on what it reads."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar, cast, get_args, get_origin
+
+import attrs
+import cattrs
+import orjson
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn
+
+from pagerduty_alerting.emulator._state import EmulatorUsageError
+
+T = TypeVar("T")
+Structure: TypeAlias = Callable[[object, type], object]
+
+_PLAIN = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
+
+
+def _plain(value: object, wanted: type) -> object:
+    if issubclass(wanted, enum.Enum):
+        return _choice(value, wanted)
+    if isinstance(value, bool):
+        fits = wanted is bool  # it is an int to Python, and is none to a person
+    else:
+        fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
+    if not fits:
+        raise EmulatorUsageError(f"expected {_PLAIN[wanted]}, not {value!r}")
+    return value
+
+
+def _choice(value: object, wanted: type[enum.Enum]) -> object:
+    try:
+        return wanted(value)
+    except ValueError:
+        known = ", ".join(repr(member.value) for member in wanted)
+        raise EmulatorUsageError(f"expected one of {known}, not {value!r}") from None
+
+
+def _object(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise EmulatorUsageError(f"expected an object, not {value!r}")
+    return cast("dict[str, object]", value)
+
+
+def _headers(value: object, _: type) -> object:
+    return {name: _plain(item, str) for name, item in _object(value).items()}
+
+
+def _as_it_is(value: object, _: type) -> object:
+    return value
+
+
+def _is_tuple(wanted: object) -> bool:
+    origin: object = get_origin(wanted)
+    return origin is tuple
+
+
+def _make_converter() -> Converter:
+    converter = Converter(forbid_extra_keys=True)
+
+    def for_tuple(wanted: type) -> Structure:
+        of_items = cast("type[list[object]]", list.__class_getitem__(get_args(wanted)[0]))
+
+        def structure(value: object, _: type) -> object:
+            if not isinstance(value, list):
+                raise EmulatorUsageError(f"expected a list, not {value!r}")
+            return tuple(converter.structure(cast("list[object]", value), of_items))
+
+        return structure
+
+    def for_class(wanted: type[object]) -> Structure:
+        fields = make_dict_structure_fn(wanted, converter, _cattrs_forbid_extra_keys=True)
+
+        def structure(value: object, cls: type) -> object:
+            return fields(_object(value), cls)
+
+        return structure
+
+    for plain in _PLAIN:
+        converter.register_structure_hook(plain, _plain)
+    converter.register_structure_hook_func(lambda wanted: wanted is object, _as_it_is)
+    converter.register_structure_hook_func(lambda wanted: wanted == dict[str, str], _headers)
+    converter.register_structure_hook_factory(_is_tuple, for_tuple)
+    converter.register_structure_hook_factory(attrs.has, for_class)
+    return converter
+
+
+_CONVERTER = _make_converter()
+
+
+def read_json(data: bytes | str, wanted: type[T]) -> T:
+    """Read JSON.
+
+    Args:
+        data: The text.
+        wanted: The attrs class to make of it.
+
+    Returns:
+        An instance of `wanted`.
+
+    Raises:
+        EmulatorUsageError: It is no JSON or not of that shape; the message says what was wrong and where.
+    """
+    try:
+        value: object = orjson.loads(data)
+    except ValueError as error:
+        raise EmulatorUsageError(f"not JSON: {error}") from None
+    return read_value(value, wanted)
+
+
+def read_value(value: object, wanted: type[T]) -> T:
+    """Make an attrs class of a JSON value.
+
+    Raises:
+        EmulatorUsageError: It is not of that shape; the message says what was wrong and where.
+    """
+    try:
+        return _CONVERTER.structure(value, wanted)
+    except EmulatorUsageError:
+        raise
+    except (cattrs.BaseValidationError, ValueError, TypeError) as error:
+        raise EmulatorUsageError("; ".join(transform_error(error, format_exception=_in_words))) from None
+
+
+def _in_words(error: BaseException, _: type | None) -> str:
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        return f"unknown fields {', '.join(sorted(error.extra_fields))}"
+    if isinstance(error, KeyError):
+        return "required field missing"
+    return str(error)

@@ -1,0 +1,218 @@
+"""Listens, and closes down without a trace; it must not know what is asked or answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from aiohttp import web
+
+T = TypeVar("T")
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+LOGGER = logging.getLogger("pagerduty_alerting.emulator")
+
+_BACKLOG = 512
+_PATIENCE = 30.0  # seconds that another thread waits for the event loop
+_GRACE = 1.0  # seconds that connections get to end by themselves
+
+
+class Server:
+    """One listening socket and its connections, on the event loop that `start` ran on."""
+
+    def __init__(self, handler: Handler, host: str, port: int, keep_alive: float) -> None:
+        self._handler = handler
+        self._host = host
+        self._port = port
+        self._keep_alive = keep_alive
+        self._handlers: dict[web.RequestHandler, asyncio.Task[object] | None] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        self._http: web.Server | None = None
+        self._listener: asyncio.Server | None = None
+        self._reserved: socket.socket | None = None
+        self._reopening: asyncio.TimerHandle | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._refusing = False
+
+    @property
+    def running(self) -> bool:
+        """Whether the server was started and not stopped."""
+        return self._loop is not None
+
+    @property
+    def port(self) -> int:
+        """The port, chosen by the system where 0 was asked for."""
+        return self._port
+
+    async def start(self) -> None:
+        """Listen on the running event loop.
+
+        Raises:
+            OSError: The address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        self._refusing = False
+        listening = _bind(self._host, self._port)
+        self._port = listening.getsockname()[1]
+        self._http = web.Server(
+            self._handle,
+            access_log=None,
+            logger=LOGGER,
+            keepalive_timeout=self._keep_alive,
+            auto_decompress=False,
+            tcp_keepalive=False,
+        )
+        await self._open(listening)
+        self._loop, self._thread = loop, threading.get_ident()
+
+    async def stop(self) -> None:
+        """Close the socket and every connection, and end every request that is still being handled."""
+        self._loop = None
+        if self._reopening is not None:
+            self._reopening.cancel()
+        if self._opening is not None:
+            await self._opening
+        http, listener, reserved = self._http, self._listener, self._reserved
+        self._http = self._listener = self._reserved = self._reopening = self._opening = None
+        if reserved is not None:
+            reserved.close()
+        if listener is not None:
+            listener.close()
+        if http is not None:
+            await self._close_connections(http)
+        if listener is not None:
+            await listener.wait_closed()
+        await asyncio.sleep(0)  # aborted transports close their sockets one turn later
+
+    async def _close_connections(self, http: web.Server) -> None:
+        transports = [connection.transport for connection in http.connections]
+        try:
+            http.pre_shutdown()
+            self.end_requests()
+            await http.shutdown(_GRACE)
+        finally:
+            for transport in transports:
+                if transport is not None:
+                    transport.abort()
+
+    def refuse(self, seconds: float | None = None) -> None:
+        """Stop listening: the system refuses new connections, and those that are idle end.
+
+        Args:
+            seconds: For how long; None until `accept`.
+        """
+        loop = self._loop
+        if loop is None:
+            return
+        self._refusing = True
+        self._close_listener()
+        if self._reopening is not None:
+            self._reopening.cancel()
+        self._reopening = None if seconds is None else loop.call_later(seconds, self.accept)
+
+    def accept(self) -> None:
+        """Listen again."""
+        self._refusing = False
+        reserved, self._reserved = self._reserved, None
+        if reserved is not None and self._loop is not None:
+            reserved.listen(_BACKLOG)  # at once, so that whoever connects from now on is heard
+            self._opening = self._loop.create_task(self._open(reserved))
+
+    async def _open(self, listening: socket.socket) -> None:
+        if self._http is not None:
+            loop = asyncio.get_running_loop()
+            self._listener = await loop.create_server(self._http, sock=listening, backlog=_BACKLOG)
+            if self._refusing:
+                self._close_listener()
+
+    def _close_listener(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+            # Bound but not listening: the port stays ours, and whoever connects is refused.
+            self._reserved = _bind(self._host, self._port)
+            self.drop_connections()
+
+    def drop_connections(self) -> None:
+        """Close the connections that wait for a next request, and the others once they are answered."""
+        if self._http is None:
+            return
+        for connection in self._http.connections:
+            if connection in self._handlers:
+                connection.close()
+            else:
+                connection.force_close()
+
+    def end_requests(self) -> None:
+        """End every request that is still being handled, but for the one that asks."""
+        mine = _current_task()
+        for task in self._handlers.values():
+            if task is not None and task is not mine:
+                task.cancel()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function on the server's event loop, from any thread.
+
+        Args:
+            function: What to run; it must not block.
+
+        Returns:
+            What it returned, once it ran.
+
+        Raises:
+            TimeoutError: The loop did not get round to it: something blocks it.
+        """
+        loop = self._loop
+        if loop is None or threading.get_ident() == self._thread:
+            return function()
+        answer: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(function())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        loop.call_soon_threadsafe(run)
+        return answer.result(_PATIENCE)
+
+    @property
+    def on_own_thread(self) -> bool:
+        """Whether the caller runs on the thread of the server's event loop."""
+        return threading.get_ident() == self._thread
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        protocol = request.protocol
+        self._handlers[protocol] = asyncio.current_task()
+        try:
+            return await self._handler(request)
+        finally:
+            del self._handlers[protocol]
+
+
+def _current_task() -> asyncio.Task[object] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setblocking(False)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,187 @@
+"""Carries faults out on a connection, byte by byte where HTTP would not let it; it must not choose them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http
+import socket
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from pagerduty_alerting.emulator._answers import Answer
+from pagerduty_alerting.emulator._faults import (
+    Drip,
+    Fault,
+    GzipBomb,
+    Hang,
+    Headers,
+    Huge,
+    Refuse,
+    Reset,
+    Respond,
+    Truncate,
+    WrongLength,
+)
+
+_HEAD = b'{"result":[{"id":"00000000000000000000000000000000","name":"'
+_TAIL = b'"}],"success":true,"errors":[],"messages":[]}'
+_BLOCK = b"x" * 65536
+_LINGER = struct.pack("ii", 1, 0)
+
+
+class AlreadySent(web.StreamResponse):
+    """Tells aiohttp that nothing is left to send on this connection, or for this request."""
+
+    def __init__(self, *, keep_alive: bool = False) -> None:
+        super().__init__()
+        self._stays = keep_alive
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection stays open."""
+        return self._stays
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send no head."""
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Send no end."""
+
+
+def to_response(answer: Answer) -> web.Response:
+    """Turn an answer into one that aiohttp sends."""
+    return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+
+
+async def play(
+    fault: Fault, request: web.BaseRequest, answer: Answer, refuse: Callable[[float | None], None]
+) -> tuple[web.StreamResponse, int | None]:
+    """Carry a fault out.
+
+    Args:
+        fault: What to do.
+        request: The request to do it to.
+        answer: The answer that it would have got; without a body where it was not carried out.
+        refuse: Stops listening for some seconds, or until further notice.
+
+    Returns:
+        What aiohttp has to send, and the status, or None where no answer goes out.
+    """
+    match fault:
+        case Respond():
+            headers = _merged(answer.headers, fault.headers)
+            return to_response(Answer(fault.status, fault.body, headers)), fault.status
+        case Reset():
+            _reset(request)
+            return AlreadySent(), None
+        case Refuse():
+            _reset(request)
+            refuse(fault.seconds)
+            return AlreadySent(), None
+        case Hang():
+            await _forever()
+        case Drip():
+            await _drip(fault, request, answer)
+            return AlreadySent(keep_alive=_stays(request)), answer.status
+        case Truncate():
+            keep = len(answer.body) // 2 if fault.keep is None else fault.keep
+            _write(request, _head(answer, len(answer.body), "close") + answer.body[:keep])
+            return AlreadySent(), answer.status
+        case WrongLength():
+            length = max(0, len(answer.body) + fault.by)
+            _write(request, _head(answer, length, "keep-alive") + answer.body)
+            if fault.by > 0:
+                await _forever()
+            return AlreadySent(keep_alive=True), answer.status
+        case Huge():
+            length = len(_HEAD) + len(_TAIL) + fault.size
+            return await _stream(request, answer, _long_json(fault.size), length=length), 200
+        case GzipBomb():
+            return await _stream(request, answer, _compressed(fault.size), encoding="gzip"), 200
+
+
+def _merged(standard: Headers, ordered: Headers) -> Headers:
+    replaced = {name.lower() for name, _ in ordered}
+    return (*((name, value) for name, value in standard if name.lower() not in replaced), *ordered)
+
+
+def _stays(request: web.BaseRequest) -> bool:
+    return request.keep_alive
+
+
+def _reset(request: web.BaseRequest) -> None:
+    transport = request.transport
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):  # the client may be gone already
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+    transport.abort()
+
+
+def _write(request: web.BaseRequest, data: bytes) -> None:
+    transport = request.transport
+    if transport is not None and not transport.is_closing():
+        transport.write(data)
+
+
+def _head(answer: Answer, length: int, connection: str) -> bytes:
+    lines = [f"HTTP/1.1 {answer.status} {http.HTTPStatus(answer.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers]
+    lines += [f"Content-Length: {length}", f"Connection: {connection}"]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+async def _forever() -> NoReturn:
+    while True:  # until the request is ended from outside
+        await asyncio.get_running_loop().create_future()
+
+
+async def _drip(fault: Drip, request: web.BaseRequest, answer: Answer) -> None:
+    connection = "keep-alive" if _stays(request) else "close"
+    _write(request, _head(answer, len(answer.body), connection))
+    for start in range(0, len(answer.body), fault.size):
+        await asyncio.sleep(fault.interval)
+        _write(request, answer.body[start : start + fault.size])
+
+
+async def _stream(
+    request: web.BaseRequest,
+    answer: Answer,
+    blocks: Iterator[bytes],
+    *,
+    length: int | None = None,
+    encoding: str | None = None,
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers=_merged(answer.headers, (("Content-Type", "application/json"),)))
+    response.content_length = length
+    if encoding is not None:
+        response.headers["Content-Encoding"] = encoding
+    await response.prepare(request)
+    for block in blocks:
+        await response.write(block)
+    return response
+
+
+def _long_json(size: int) -> Iterator[bytes]:
+    yield _HEAD
+    for _ in range(size // len(_BLOCK)):
+        yield _BLOCK
+    yield _BLOCK[: size % len(_BLOCK)]
+    yield _TAIL
+
+
+def _compressed(size: int) -> Iterator[bytes]:
+    packer = zlib.compressobj(wbits=31)
+    for block in _long_json(size):
+        if packed := packer.compress(block):
+            yield packed
+    yield packer.flush()

@@ -1,0 +1,88 @@
+"""Pytest fixtures: the emulator and clients for it; it must not import anything of them until a test asks."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pagerduty_alerting import AsyncClient, Client
+    from pagerduty_alerting.emulator._emulator import Emulator
+
+
+@pytest.fixture(scope="session")
+def pagerduty_server() -> Generator[Emulator]:
+    """The emulator that the tests of this session share, on a thread of its own.
+
+    Override it to set options, such as ``Emulator(rate_limits=RateLimits.unlimited())``. Tests take `pagerduty_api`,
+    which is the same and fresh for each of them.
+    """
+    from pagerduty_alerting.emulator._emulator import Emulator
+
+    with Emulator() as api:
+        yield api
+
+
+@pytest.fixture
+def pagerduty_api(pagerduty_server: Emulator) -> Generator[Emulator]:
+    """The emulator, fresh: one account without services, one API token, no faults, nothing in `requests`.
+
+    It works in synchronous tests and in asynchronous ones under pytest-asyncio and anyio.
+    """
+    pagerduty_server.reset()
+    yield pagerduty_server
+    pagerduty_server.reset()
+
+
+@pytest.fixture
+def pagerduty_client(pagerduty_api: Emulator) -> Generator[Client]:
+    """A synchronous client for `pagerduty_api`, closed after the test."""
+    from pagerduty_alerting import Client
+
+    with Client(
+        base_url=pagerduty_api.url,
+        api_token=pagerduty_api.api_token,
+        account_id=pagerduty_api.account_id,
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def pagerduty_async_client(pagerduty_api: Emulator, request: pytest.FixtureRequest) -> Generator[AsyncClient]:
+    """An asynchronous client for `pagerduty_api`, closed on the test's own event loop when the test ends."""
+    from pagerduty_alerting import AsyncClient
+
+    client = AsyncClient(
+        base_url=pagerduty_api.url,
+        api_token=pagerduty_api.api_token,
+        account_id=pagerduty_api.account_id,
+    )
+    closed_by_test = _close_at_end(request.node, client.aclose)
+    yield client
+    if not closed_by_test:
+        asyncio.run(client.aclose())
+
+
+def _close_at_end(item: object, aclose: Callable[[], Awaitable[None]]) -> bool:
+    # An asynchronous fixture would belong to one of pytest-asyncio and anyio. A test's coroutine function is run by
+    # whichever of them is there, on the loop that the client's connections belong to: so the closing goes in there.
+    if not isinstance(item, pytest.Function):
+        return False
+    test: Callable[..., object] = item.obj
+    if not inspect.iscoroutinefunction(test):
+        return False
+
+    @functools.wraps(test)
+    async def closing_test(*arguments: object, **fixtures: object) -> None:
+        try:
+            await test(*arguments, **fixtures)
+        finally:
+            await aclose()
+
+    item.obj = closing_test
+    return True

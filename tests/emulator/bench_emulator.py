@@ -1,0 +1,197 @@
+"""Measures the emulator: requests a second on one core, and start to first answer; it must not be collected as a test.
+
+Run it as a program; ``--check`` makes it fail below the project's targets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import socket
+import statistics
+import time
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from pagerduty_alerting.emulator import Emulator, RateLimits
+
+MINIMUM_REQUESTS_PER_SECOND = 3000
+MAXIMUM_START_MILLISECONDS = 50
+
+
+class Round(NamedTuple):
+    """One round of load."""
+
+    requests_per_second: float
+    microseconds_of_processor: float
+
+
+class Figures(NamedTuple):
+    """What was measured."""
+
+    rounds: list[Round]
+    start_milliseconds: float
+
+    @property
+    def median(self) -> Round:
+        """The round in the middle: neighbours on a shared machine move single rounds far up and down."""
+        return sorted(self.rounds)[len(self.rounds) // 2]
+
+
+class LoadConnection(asyncio.Protocol):
+    """One kept-alive connection that asks again as soon as it is answered."""
+
+    def __init__(self, request: bytes, finished: asyncio.Event) -> None:
+        self.answered = 0
+        self._request = request
+        self._finished = finished
+        self._pending = b""
+        self._transport: asyncio.Transport | None = None
+        self.closed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.write(self._request)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._pending += data
+        head, separator, body = self._pending.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        if len(body) < length:
+            return
+        assert head.startswith(b"HTTP/1.1 200"), head
+        self._pending = b""
+        self.answered += 1
+        assert self._transport is not None
+        if self._finished.is_set():
+            self._transport.close()
+        else:
+            self._transport.write(self._request)
+
+
+def list_request(api: Emulator) -> bytes:
+    """The bytes of a request that lists the services of the default account."""
+    path = f"{api.url.removeprefix(api.origin)}/accounts/{api.account_id}/alerting/v3/destinations/pagerduty"
+    head = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {api.origin.removeprefix('http://')}",
+        f"Authorization: Bearer {api.api_token}",
+        "Accept: application/json",
+        "Accept-Encoding: gzip, deflate",
+        "User-Agent: bench",
+    ]
+    return ("\r\n".join(head) + "\r\n\r\n").encode()
+
+
+def pin_to_core(number: int) -> None:
+    """Stay on one core, where the system knows how."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[number % len(cores)]})
+
+
+def serve_on_one_core(pipe: Connection) -> None:
+    """Serve until told to stop, then tell the requests counted and the processor time taken."""
+    pin_to_core(0)
+
+    async def serve() -> None:
+        async with Emulator(rate_limits=RateLimits.unlimited()) as api:
+            for name in ("Primary on-call", "Database"):
+                api.add_service(name)
+            pipe.send((api.origin, list_request(api)))
+            before = time.process_time()
+            await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
+            pipe.send((api.requests.total, time.process_time() - before))
+
+    asyncio.run(serve())
+
+
+async def load(origin: str, request: bytes, connections: int, seconds: float) -> tuple[int, float]:
+    """Ask as fast as the server answers; the answers and the seconds that they took."""
+    loop = asyncio.get_running_loop()
+    finished = asyncio.Event()
+    host, port = origin.removeprefix("http://").rsplit(":", 1)
+    started = time.perf_counter()
+    opened = [
+        await loop.create_connection(lambda: LoadConnection(request, finished), host, int(port))
+        for _ in range(connections)
+    ]
+    await asyncio.sleep(seconds)
+    finished.set()
+    async with asyncio.timeout(10):
+        for _, connection in opened:
+            await connection.closed.wait()
+    elapsed = time.perf_counter() - started
+    return sum(connection.answered for _, connection in opened), elapsed
+
+
+def measure_round(connections: int = 16, seconds: float = 2.0) -> Round:
+    """What one core serves to another process; the server must have counted what the client did."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    server = context.Process(target=serve_on_one_core, args=(theirs,))
+    server.start()
+    try:
+        origin, request = ours.recv()
+        answered, elapsed = asyncio.run(load(origin, request, connections, seconds))
+        ours.send("stop")
+        counted, processor = ours.recv()
+    finally:
+        server.join()
+    if counted != answered:
+        raise RuntimeError(f"the client counted {answered} answers, the server {counted} requests")
+    return Round(answered / elapsed, processor / counted * 1e6)
+
+
+def measure_start(repetitions: int = 20) -> float:
+    """Milliseconds from entering an emulator to its first answer, through a new connection; the median."""
+    times: list[float] = []
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        with Emulator() as api:
+            host, port = api.origin.removeprefix("http://").rsplit(":", 1)
+            with socket.create_connection((host, int(port))) as connection:
+                connection.sendall(list_request(api))
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            times.append((time.perf_counter() - started) * 1000)
+    return statistics.median(times)
+
+
+def measure(rounds: int = 5) -> Figures:
+    """Measure everything."""
+    start = measure_start()
+    pin_to_core(1)
+    return Figures([measure_round() for _ in range(rounds)], start)
+
+
+def main() -> int:
+    """Measure and print; with ``--check`` exit 1 below the targets."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail below the targets")
+    arguments = parser.parse_args()
+    figures = measure()
+    slowest, fastest = min(figures.rounds), max(figures.rounds)
+    print(
+        f"emulator: {figures.median.requests_per_second:,.0f} requests/s on one core"
+        f" ({slowest.requests_per_second:,.0f} to {fastest.requests_per_second:,.0f} in {len(figures.rounds)} rounds),"
+        f" {figures.median.microseconds_of_processor:.0f} µs of processor each",
+        flush=True,
+    )
+    print(f"emulator: {figures.start_milliseconds:.1f} ms from start to first answer", flush=True)
+    missed = (
+        figures.median.requests_per_second < MINIMUM_REQUESTS_PER_SECOND
+        or figures.start_milliseconds > MAXIMUM_START_MILLISECONDS
+    )
+    return 1 if arguments.check and missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,143 @@
+"""The emulator's page in headless Chromium, without JavaScript; collected when named, in a nox session of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from pagerduty_alerting.emulator import Emulator, TokenState
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None, reason="there is no Chromium with its driver on this machine"
+)
+
+HOSTILE = "<img src=x onerror=\"document.title='broken'\">\"'&"
+
+
+@pytest.fixture
+def api():
+    with Emulator(catalogue=["Primary on-call", "Database", HOSTILE]) as api:
+        yield api
+
+
+@pytest.fixture(params=["without JavaScript", "with JavaScript"])
+def browser(request, tmp_path):
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--disable-dev-shm-usage", "--no-proxy-server", f"--user-data-dir={tmp_path}"):
+        options.add_argument(argument)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options.add_argument("--no-sandbox")  # Chromium has none for root
+    if request.param == "without JavaScript":
+        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield browser
+    browser.quit()
+
+
+def create_token(api):
+    from http.client import HTTPConnection
+
+    connection = HTTPConnection(api.origin.removeprefix("http://"), timeout=20)
+    path = f"/client/v4/accounts/{api.account_id}/alerting/v3/destinations/pagerduty/connect"
+    connection.request("POST", path, headers={"Authorization": f"Bearer {api.api_token}"})
+    connection.getresponse().read()
+    connection.close()
+    return api.tokens()[-1].id
+
+
+def find(browser, selector):
+    return browser.find_element("css selector", selector)
+
+
+def press(browser, selector):
+    """Press a button and wait until its page has gone."""
+    from selenium.webdriver.support.expected_conditions import staleness_of
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    page = find(browser, "html")
+    find(browser, selector).click()
+    WebDriverWait(browser, 20).until(staleness_of(page))
+
+
+def text_of(browser):
+    return find(browser, "body").text
+
+
+def test_a_person_authorises_a_token_by_choosing_services(api, browser):
+    token_id = create_token(api)
+    browser.get(f"{api.origin}/_emulator/")
+    assert browser.title == "PagerDuty alerting emulator"
+    assert token_id[:8] in text_of(browser)
+    find(browser, "input[value='Database']").click()
+    find(browser, "textarea").send_keys("Website\nMail & more")
+    press(browser, "form.token button")
+    assert api.tokens()[0].services == ("Database", "Website", "Mail & more")
+    assert "authorized" in text_of(browser)
+    assert "Mail & more" in text_of(browser)
+    assert browser.find_elements("css selector", "form.token") == []
+    assert browser.current_url == f"{api.origin}/_emulator/"
+
+
+def test_a_person_who_chooses_nothing_is_told_so(api, browser):
+    token_id = create_token(api)
+    browser.get(f"{api.origin}/_emulator/")
+    press(browser, "form.token button")
+    assert "choose at least one service" in find(browser, "[role=alert]").text
+    assert api.token_state(token_id) is TokenState.PENDING
+
+
+def test_hostile_names_are_shown_as_text_and_can_be_chosen(api, browser):
+    create_token(api)
+    api.add_service(HOSTILE)
+    browser.get(f"{api.origin}/_emulator/")
+    assert HOSTILE in text_of(browser)
+    browser.find_elements("css selector", "input[name=services]")[-1].click()
+    press(browser, "form.token button")
+    assert api.tokens()[0].services == (HOSTILE,)
+    assert browser.title == "PagerDuty alerting emulator"
+    assert browser.find_elements("css selector", "img") == []
+
+
+def test_the_latest_requests_are_shown_without_secrets(api, browser):
+    token_id = create_token(api)
+    api.authorize(token_id, ["Database"])
+    browser.get(f"{api.origin}/_emulator/")
+    assert "/connect" in text_of(browser)
+    assert "201" in text_of(browser)
+    assert token_id not in browser.page_source
+    assert api.api_token not in browser.page_source
+
+
+def test_the_page_is_styled_and_breaks_no_policy_of_its_own(api, browser):
+    create_token(api)
+    browser.get(f"{api.origin}/_emulator/")
+    assert find(browser, "form.token button").value_of_css_property("color") == "rgba(255, 255, 255, 1)"
+    complaints = [entry["message"] for entry in browser.get_log("browser")]
+    assert [it for it in complaints if "Content Security Policy" in it] == []
+
+
+def test_a_person_resets_everything(api, browser):
+    api.add_service("Database")
+    browser.get(f"{api.origin}/_emulator/")
+    press(browser, "button.quiet")
+    assert "No PagerDuty services." in text_of(browser)
+    assert api.services() == []
+
+
+@pytest.mark.parametrize("width", [320, 1200])
+def test_the_page_fits_its_window(api, browser, width):
+    create_token(api)
+    browser.set_window_size(width, 800)
+    browser.get(f"{api.origin}/_emulator/")
+    right = find(browser, "html").rect["width"]
+    boxes = [(element.tag_name, element.rect) for element in browser.find_elements("css selector", "main *")]
+    assert [(tag, box) for tag, box in boxes if box["x"] + box["width"] > right] == []

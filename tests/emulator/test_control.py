@@ -1,0 +1,298 @@
+"""The control API below ``/_emulator/``, as a test suite in another language uses it, and its page for a person."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+import re
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pagerduty_alerting.emulator import FaultBuilder, InitialState, Operation
+from pagerduty_alerting.emulator._control_input import read_json
+from pagerduty_alerting.emulator._control_orders import FAULTS, FaultRequest
+from pagerduty_alerting.emulator._page import PageContent, PageToken, render_page
+from pagerduty_alerting.emulator._state import Account, EmulatorUsageError, IntegrationToken, Service, TokenState
+
+LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
+
+
+@pytest.fixture
+def control(call):
+    async def ask(method, action, **body):
+        reply = await call.raw(method, f"/_emulator/{action}", headers={}, json=body or None)
+        assert reply.headers["Content-Type"] == "application/json"
+        return reply
+
+    return ask
+
+
+async def test_the_whole_job_can_be_driven_from_outside(call, control):
+    token_id = await call.create()
+    reply = await control("POST", "authorize", token=token_id, services=["Database"])
+    assert (reply.status, reply.json["success"]) == (200, True)
+    assert (await call(CONNECT, token_id)).status == 200
+    state = (await control("GET", "state")).json["result"]
+    assert [service["name"] for service in state["accounts"][0]["services"]] == ["Database"]
+    assert state["tokens"][0]["state"] == "used"
+    assert state["environ"] == call.api.environ
+    assert state["requests"] == 2
+
+
+async def test_accounts_and_services_can_be_added(api, control):
+    added = await control("POST", "accounts", services=["Website"], entitled=False)
+    assert added.status == 201
+    assert api.accounts()[-1].entitled is False
+    account_id = added.json["result"]["id"]
+    assert (await control("POST", "services", name="Database", account_id=account_id)).status == 201
+    assert [service.name for service in api.services(account_id)] == ["Website", "Database"]
+    assert (await control("POST", "accounts")).status == 201
+
+
+async def test_the_clock_can_be_turned_and_a_token_expired(api, call, control):
+    first, second = await call.create(), await call.create()
+    assert (await control("POST", "expire", token=first)).status == 200
+    assert [api.token_state(token) for token in (first, second)] == [TokenState.EXPIRED, TokenState.PENDING]
+    assert (await control("POST", "advance", seconds=3600)).status == 200
+    assert api.token_state(second) is TokenState.EXPIRED
+
+
+async def test_faults_can_be_ordered_listed_and_cancelled(api, call, control):
+    ordered = await control(
+        "POST", "faults", fault="respond", arguments={"status": 503, "json": [1]}, operations=["list"], times=2
+    )
+    assert ordered.status == 201
+    assert (await call(LIST)).json == [1]
+    listed = (await control("GET", "faults")).json["result"]
+    assert listed == [{"description": "respond 503 for list", "used": 1}]
+    assert (await control("DELETE", "faults")).status == 200
+    assert (await call(LIST)).status == 200
+
+
+async def test_a_fault_can_come_after_acting(api, call, control):
+    api.add_service("Database")
+    await control("POST", "faults", fault="html", operations=["delete"], after_acting=True)
+    assert (await call(DELETE)).status == 502
+    assert api.services() == []
+
+
+async def test_requests_can_be_held_and_released(api, call, control):
+    await control("POST", "faults", fault="hold", operations=["list"])
+    gate = api._gates[0]
+    held = asyncio.create_task(call(LIST))
+    await gate.arrived()
+    assert (await control("POST", "release", count=1)).status == 200
+    assert (await held).status == 200
+    assert (await control("POST", "release")).status == 200
+    assert (await call(LIST)).status == 200
+
+
+ARGUMENTS = {
+    "respond": {"status": 500},
+    "redirect": {"to": "/"},
+    "huge": {"size": 1},
+    "gzip_bomb": {"size": 1},
+    "latency": {"seconds": 0},
+}
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+async def test_every_fault_of_the_control_api_can_be_ordered(api, control, fault):
+    reply = await control("POST", "faults", fault=fault, arguments=ARGUMENTS.get(fault, {}))
+    assert reply.status == 201
+    assert len(api.orders) == 1
+
+
+def test_the_control_api_knows_every_fault_there_is():
+    choosing = {"times", "once", "skip", "sometimes", "when", "after_acting"}
+    public = {name for name in vars(FaultBuilder) if not name.startswith("_")}
+    assert public - choosing - {field.name for field in attrs.fields(FaultBuilder)} == set(FAULTS)
+
+
+async def test_requests_are_told_without_secrets(api, call, control):
+    token_id = await call.create()
+    await call(CONNECT, token_id)
+    reply = await control("GET", "requests")
+    assert [request["status"] for request in reply.json["result"]] == [201, 400]
+    assert reply.json["result"][0]["headers"]["Authorization"] == "Bearer ***"
+    assert api.api_token.encode() not in reply.body
+    assert token_id.encode() not in reply.body
+    assert (await control("DELETE", "requests")).status == 200
+    assert (await control("GET", "requests")).json["result"] == []
+
+
+async def test_reset_can_be_asked_for(api, control):
+    api.add_service("Database")
+    assert (await control("POST", "reset")).status == 200
+    assert api.services() == []
+
+
+async def test_what_the_control_api_is_asked_is_not_in_the_log(api, control):
+    await control("GET", "state")
+    api.requests.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "complaint"),
+    [
+        ("authorize", b"", "not JSON"),
+        ("authorize", b"{", "not JSON"),
+        ("authorize", b"[]", "expected an object, not []"),
+        ("authorize", b"{}", "required field missing @ $.token"),
+        ("authorize", b'{"token": 5, "services": ["A"]}', "expected a string, not 5 @ $.token"),
+        ("authorize", b'{"token": "a", "services": "A"}', "$.services"),
+        ("authorize", b'{"token": "a", "services": [true]}', "expected a string, not True @ $.services[0]"),
+        ("authorize", b'{"token": "a", "services": []}', "no such integration token"),
+        ("authorize", b'{"token": "a", "services": [], "x": 1}', "unknown fields x"),
+        ("advance", b'{"seconds": true}', "expected a number, not True"),
+        ("advance", b'{"seconds": -1}', "goes forward"),
+        ("advance", b'{"seconds": 1e999}', "not JSON"),
+        ("accounts", b'{"id": "short"}', "32 lower-case"),
+        ("services", b'{"name": ""}', "blank"),
+        ("services", b'{"name": "A", "account_id": "unknown"}', "no account"),
+        ("faults", b'{"fault": "explode"}', "no fault 'explode': use one of drip"),
+        ("faults", b'{"fault": "_order"}', "no fault"),
+        ("faults", b'{"fault": "respond"}', "required field missing @ $.status"),
+        ("faults", b'{"fault": "respond", "arguments": {"status": 20}}', "20 is no HTTP status"),
+        ("faults", b'{"fault": "respond", "arguments": {"status": 500, "headers": {"a": 1}}}', "expected a string"),
+        ("faults", b'{"fault": "respond", "arguments": {"status": 500, "headers": {"a": "b\\r\\nc"}}}', "header"),
+        ("faults", b'{"fault": "respond", "arguments": {"status": 500, "headers": {"a b": "c"}}}', "header"),
+        ("faults", b'{"fault": "redirect", "arguments": {"to": "/\\r\\nX: y"}}', "header"),
+        ("faults", b'{"fault": "hang", "arguments": [1]}', "expected an object"),
+        (
+            "faults",
+            b'{"fault": "hang", "operations": ["fly"]}',
+            "expected one of 'list', 'delete', 'create', 'connect', not 'fly'",
+        ),
+        ("faults", b'{"fault": "hang", "times": 0}', ">= 1"),
+        ("faults", b'{"fault": "hang", "probability": 2}', "<= 1"),
+        ("release", b'{"count": "all"}', "expected an integer"),
+    ],
+)
+async def test_bad_input_gets_a_400_envelope_that_says_what_was_wrong(api, call, action, body, complaint):
+    reply = await call.raw("POST", f"/_emulator/{action}", headers={}, data=body)
+    assert reply.status == 400
+    assert reply.json["success"] is False
+    assert complaint in reply.json["errors"][0]["message"]
+    assert api.orders == []
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["fault", "arguments", "operations", "times", "x"]), inner, max_size=4)
+        ),
+        max_leaves=8,
+    )
+)
+def test_whatever_json_comes_is_read_or_refused_in_words(value):
+    import orjson
+
+    try:
+        data = orjson.dumps(value)
+    except (TypeError, ValueError):
+        return
+    for wanted in (FaultRequest, InitialState):
+        with contextlib.suppress(EmulatorUsageError):
+            assert isinstance(read_json(data, wanted), wanted)
+
+
+@pytest.mark.parametrize(
+    ("method", "action", "status"),
+    [("GET", "nowhere", 404), ("PUT", "state", 405), ("GET", "authorize", 405), ("POST", "", 405), ("GET", "a/b", 404)],
+)
+async def test_wrong_paths_and_methods_are_refused_in_envelopes(control, method, action, status):
+    reply = await control(method, action)
+    assert (reply.status, reply.json["success"]) == (status, False)
+    assert ("Allow" in reply.headers) == (status == 405)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1"])
+async def test_web_pages_from_elsewhere_cannot_steer_the_emulator(api, call, origin):
+    api.add_service("Database")
+    reply = await call.raw("POST", "/_emulator/reset", headers={"Origin": origin})
+    assert reply.status == 403
+    assert len(api.services()) == 1
+
+
+async def test_the_page_offers_pending_tokens_for_authorisation(api, call):
+    token_id = await call.create()
+    page = await call.raw("GET", "/_emulator/", headers={})
+    text = page.body.decode()
+    assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert f'name="token" value="{token_id}"' in text
+    assert 'value="Primary on-call"' in text
+    assert "/connect</code>" in text
+
+
+async def test_the_form_authorises_and_leads_back_to_the_page(api, call):
+    token_id = await call.create()
+    form = [("token", token_id), ("services", "Database"), ("others", "Mine & yours\r\n\r\n  Third ")]
+    headers = {"Origin": api.origin}
+    reply = await call.raw("POST", "/_emulator/authorize", headers=headers, data=form)
+    assert (reply.status, reply.headers["Location"]) == (303, "/_emulator/")
+    assert api.tokens()[0].services == ("Database", "Mine & yours", "Third")
+    page = (await call.raw("GET", "/_emulator/", headers={})).body.decode()
+    assert "Mine &amp; yours" in page
+    assert "authorized" in page
+
+
+async def test_a_form_without_a_choice_is_told_on_the_page(api, call):
+    token_id = await call.create()
+    reply = await call.raw("POST", "/_emulator/authorize", headers={}, data={"token": token_id})
+    assert reply.status == 400
+    assert "choose at least one service" in reply.body.decode()
+    assert 'role="alert"' in reply.body.decode()
+
+
+async def test_the_reset_button_resets(api, call):
+    api.add_service("Database")
+    reply = await call.raw("POST", "/_emulator/reset", headers={}, data={"x": "y"})
+    assert reply.status == 303
+    assert api.services() == []
+
+
+async def test_other_actions_take_no_form(call):
+    reply = await call.raw("POST", "/_emulator/advance", headers={}, data={"seconds": "1"})
+    assert reply.status == 400
+    assert "takes JSON" in reply.body.decode()
+
+
+@pytest.mark.parametrize("path", ["/_emulator", "/_emulator/"])
+async def test_the_page_has_no_script_and_lets_none_in(call, path):
+    page = await call.raw("GET", path, headers={})
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert b"<script" not in page.body
+
+
+HOSTILE = "\"'><script>alert(1)</script>&amp;"
+
+
+@given(st.text(min_size=1) | st.just(HOSTILE))
+def test_every_text_on_the_page_is_escaped(text):
+    token = IntegrationToken("ab" * 16, text, 0.0, 1.0, services=(text,))
+    content = PageContent(
+        url=text,
+        accounts=(Account(text, (Service(text, text),)),),
+        tokens=(PageToken(token, TokenState.PENDING), PageToken(token, TokenState.USED)),
+        catalogue=(text,),
+        requests=(),
+        problem=text,
+    )
+    page = render_page(content)
+    empty = render_page(attrs.evolve(content, url="", accounts=(), tokens=(), catalogue=(), problem=None))
+    if "<" in text or '"' in text:
+        assert page.count("<script") == 0
+    allowed = {"html", "head", "meta", "title", "style", "body", "header", "h1", "p", "code", "main", "section"}
+    allowed |= {"h2", "h3", "form", "input", "fieldset", "legend", "label", "textarea", "button", "table"}
+    allowed |= {"caption", "thead", "tbody", "tr", "th", "td", "ul", "li", "!DOCTYPE"}
+    assert set(re.findall(r"<([!a-zA-Z0-9]+)", page)) <= allowed
+    assert html.escape(text) in page
+    assert len(page) > len(empty)

@@ -1,0 +1,131 @@
+"""Gates hold requests and let them go, from asynchronous and from synchronous code."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import threading
+
+import aiohttp
+import pytest
+
+from pagerduty_alerting.emulator import Emulator, Operation
+
+LIST, CREATE = Operation.LIST, Operation.CREATE
+
+
+async def test_a_gate_holds_requests_until_it_is_opened(api, call):
+    gate = api.on(LIST).hold()
+    calls = [asyncio.create_task(call(LIST)) for _ in range(3)]
+    await gate.arrived(3)
+    assert (gate.held, gate.arrivals) == (3, 3)
+    assert not any(task.done() for task in calls)
+    gate.release()
+    assert [reply.status for reply in await asyncio.gather(*calls)] == [200, 200, 200]
+    assert (await call(LIST)).status == 200
+
+
+async def test_a_gate_lets_requests_go_in_the_order_in_which_they_came(api, call):
+    gate = api.on(LIST).hold()
+    first = asyncio.create_task(call(LIST))
+    await gate.arrived(1)
+    second = asyncio.create_task(call(LIST))
+    await gate.arrived(2)
+    gate.release(1)
+    assert (await first).status == 200
+    assert not second.done()
+    gate.release(1)
+    assert (await second).status == 200
+
+
+async def test_what_is_released_before_it_comes_is_let_through(api, call):
+    gate = api.on(LIST).hold()
+    gate.release(1)
+    assert (await call(LIST)).status == 200
+    held = asyncio.create_task(call(LIST))
+    await gate.arrived(2)
+    assert gate.held == 1
+    gate.release()
+    await held
+
+
+async def test_a_request_is_held_before_it_is_carried_out(api, call):
+    with api.on(CREATE).hold() as gate:
+        creating = asyncio.create_task(call(CREATE))
+        await gate.arrived()
+        assert api.tokens() == []
+    assert (await creating).status == 201
+
+
+async def test_after_acting_a_gate_holds_the_answer(api, call):
+    with api.on(CREATE).after_acting().hold() as gate:
+        creating = asyncio.create_task(call(CREATE))
+        await gate.arrived()
+        assert len(api.tokens()) == 1
+    assert (await creating).status == 201
+
+
+async def test_a_held_request_is_carried_out_although_its_client_left(api, call):
+    before, after = api.on(CREATE).hold(), api.on(CREATE).after_acting().hold()
+    creating = asyncio.create_task(call(CREATE))
+    await before.arrived()
+    creating.cancel()
+    before.release()
+    await after.arrived()
+    assert len(api.tokens()) == 1
+
+
+async def test_a_gate_that_nobody_comes_to_says_so(api):
+    gate = api.on(LIST).hold()
+    with pytest.raises(TimeoutError, match=r"0 of 1 requests came to the gate within 0\.01 seconds"):
+        await gate.arrived(1, timeout=0.01)
+
+
+async def test_waiting_synchronously_on_the_emulators_own_loop_is_refused(api):
+    with pytest.raises(RuntimeError, match="await gate"):
+        api.on(LIST).hold().wait_arrived()
+
+
+async def test_reset_ends_held_requests_and_forgets_the_gate(api, call):
+    gate = api.on(CREATE).hold()
+    held = asyncio.create_task(call(CREATE))
+    await gate.arrived()
+    api.reset()
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await held
+    assert api.tokens() == []
+    assert (await call(CREATE)).status == 201
+
+
+def ask(api, answers):
+    connection = http.client.HTTPConnection(api.origin.removeprefix("http://"), timeout=20)
+    path = f"/client/v4/accounts/{api.account_id}/alerting/v3/destinations/pagerduty"
+    connection.request("GET", path, headers={"Authorization": f"Bearer {api.api_token}"})
+    answers.append(connection.getresponse().status)
+    connection.close()
+
+
+def test_gates_work_from_synchronous_code():
+    with Emulator() as api:
+        gate = api.on(LIST).hold()
+        answers = []
+        threads = [threading.Thread(target=ask, args=(api, answers)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        gate.wait_arrived(2)
+        assert answers == []
+        api.release()
+        for thread in threads:
+            thread.join()
+        assert answers == [200, 200]
+        with pytest.raises(TimeoutError, match="2 of 3"):
+            gate.wait_arrived(3, timeout=0.01)
+
+
+async def test_a_gate_of_a_threaded_emulator_is_awaitable(caller_of):
+    with Emulator() as api:
+        gate = api.on(LIST).hold()
+        calls = [asyncio.create_task(caller_of(api)(LIST)) for _ in range(2)]
+        await gate.arrived(2)
+        gate.release()
+        assert [reply.status for reply in await asyncio.gather(*calls)] == [200, 200]

@@ -1,0 +1,139 @@
+"""The log of requests, its masks and its assertions."""
+
+from __future__ import annotations
+
+import pytest
+
+from pagerduty_alerting.emulator import Emulator, Operation
+
+LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
+
+
+async def test_a_request_is_recorded_as_it_came(api, call):
+    path = f"{call.path(CREATE)}?page=2"
+    headers = {"Authorization": f"Bearer {api.api_token}", "X-Mine": "yes", "Content-Type": "application/json"}
+    await call.raw("POST", path, headers=headers, data=b'{"a": 1}')
+    request = api.requests[-1]
+    assert (request.number, request.method, request.path) == (1, "POST", call.path(CREATE))
+    assert (request.query, request.headers["x-mine"], request.json()) == ("page=2", "yes", {"a": 1})
+    assert (request.operation, request.account_id, request.token_id) == (CREATE, api.account_id, None)
+    assert (request.status, request.fault, request.remote) == (201, None, "127.0.0.1")
+    assert request.elapsed is not None
+    assert request.received_at.tzinfo is not None
+
+
+async def test_credentials_are_masked_and_can_be_asserted(api, call):
+    key = api.add_api_key("someone@example.com")
+    await call(LIST)
+    await call(LIST, headers={"X-Auth-Email": "someone@example.com", "X-Auth-Key": key})
+    bearer, keyed = api.requests
+    assert bearer.headers["Authorization"] == "Bearer ***"
+    assert keyed.headers["X-Auth-Key"] == "***"
+    assert keyed.headers["X-Auth-Email"] == "someone@example.com"
+    assert bearer.uses(api.api_token)
+    assert not bearer.uses(key)
+    assert keyed.uses(key)
+    assert "Authorization" in bearer.headers
+    assert len(keyed.headers) >= 2
+    assert api.api_token not in repr(bearer.headers)
+
+
+async def test_integration_tokens_are_masked_in_representations(api, call):
+    token_id = await call.create()
+    await call(CONNECT, token_id)
+    request = api.requests[-1]
+    assert request.token_id == token_id
+    assert request.path.endswith(token_id)
+    assert token_id not in repr(request)
+    assert repr(request).endswith("/connect/*** -> 400>")
+
+
+async def test_a_request_that_was_cut_off_has_no_status_but_a_fault(api, call):
+    api.on(LIST).reset_before_acting()
+    with pytest.raises(OSError, match="."):
+        await call(LIST)
+    assert (api.requests[-1].status, api.requests[-1].fault) == (None, "reset")
+
+
+async def test_requests_to_nowhere_are_seen_too(api, call):
+    await call.raw("GET", "/nowhere")
+    assert (api.requests[0].operation, api.requests[0].status) == (None, 404)
+
+
+async def test_the_log_is_a_sequence(api, call):
+    for operation in (LIST, CREATE, DELETE):
+        await call(operation)
+    assert len(api.requests) == 3
+    assert [request.operation for request in api.requests] == [LIST, CREATE, DELETE]
+    assert [request.number for request in api.requests[1:]] == [2, 3]
+    assert [request.operation for request in api.requests.of(LIST, DELETE)] == [LIST, DELETE]
+    assert [request.number for request in api.requests.where(lambda request: request.method == "POST")] == [2]
+    assert "DELETE" in repr(api.requests)
+
+
+async def test_assertions_pass_on_what_was_seen(api, call):
+    api.requests.assert_not_called()
+    await call(LIST)
+    await call(CREATE)
+    api.requests.assert_operations(LIST, CREATE)
+    api.requests.assert_called(LIST)
+    api.requests.assert_called(CREATE, times=1)
+    api.requests.assert_called(DELETE, times=0)
+    api.requests.assert_not_called(DELETE, CONNECT)
+    api.requests.assert_all_use(api.api_token)
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        (lambda log: log.assert_operations(LIST, CREATE), "expected list, create"),
+        (lambda log: log.assert_operations(), "expected no request at all"),
+        (lambda log: log.assert_called(CREATE), "expected create at least once, but it came 0 times"),
+        (lambda log: log.assert_called(LIST, times=2), "expected list 2 times, but it came 1 times"),
+        (lambda log: log.assert_not_called(LIST), "expected no such request"),
+        (lambda log: log.assert_not_called(), "expected no such request"),
+        (lambda log: log.assert_all_use("other"), "used another credential"),
+    ],
+    ids=["operations", "none", "called", "times", "operation", "anything", "credential"],
+)
+async def test_assertions_that_fail_show_what_was_seen(api, call, claim, message):
+    await call(LIST)
+    with pytest.raises(AssertionError, match=message) as caught:
+        claim(api.requests)
+    assert "GET /client/v4/accounts/" in str(caught.value)
+    assert api.api_token not in str(caught.value)
+
+
+async def test_an_empty_log_says_so(api):
+    with pytest.raises(AssertionError, match="the emulator saw: nothing"):
+        api.requests.assert_called(LIST)
+
+
+async def test_only_the_latest_requests_are_kept_and_all_are_counted(caller_of):
+    async with Emulator(keep_requests=2) as api:
+        for _ in range(5):
+            await caller_of(api)(LIST)
+        assert [request.number for request in api.requests] == [4, 5]
+        assert [request.status for request in api.requests] == [200, 200]
+        assert api.requests.total == 5
+
+
+async def test_clearing_starts_the_numbers_again(api, call):
+    await call(LIST)
+    api.requests.clear()
+    assert list(api.requests) == []
+    await call(LIST)
+    assert api.requests[0].number == 1
+
+
+async def test_a_listener_hears_of_every_request_that_ended(api, call):
+    heard = []
+    api.listen(heard.append)
+    await call(LIST)
+    api.on(LIST).once().respond(500)
+    await call(LIST)
+    await call.raw("GET", "/nowhere")
+    assert [request.status for request in heard] == [200, 500, 404]
+    api.listen(None)
+    await call(LIST)
+    assert len(heard) == 3

@@ -1,0 +1,146 @@
+"""The emulator as a server of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import subprocess
+import sys
+
+import attrs
+import pytest
+
+from pagerduty_alerting.emulator import Emulator, EmulatorUsageError, Operation
+from pagerduty_alerting.emulator.standalone import is_loopback, request_line, serve, welcome
+
+SERVE = (
+    "import json, sys\n"
+    "from pathlib import Path\n"
+    "from pagerduty_alerting.emulator.standalone import serve\n"
+    "options = json.loads(sys.argv[1])\n"
+    "if 'seed' in options: options['seed'] = Path(options['seed'])\n"
+    "serve(echo=lambda line: print(line, flush=True), port=0, **options)\n"
+)
+
+
+@attrs.define
+class Served:
+    """A server process and what it told to export."""
+
+    process: subprocess.Popen[str]
+    environ: dict[str, str]
+
+    def ask(self, method: str, path: str) -> tuple[int, bytes]:
+        base = self.environ["CLOUDFLARE_BASE_URL"]
+        connection = http.client.HTTPConnection(base.split("/")[2], timeout=20)
+        headers = {"Authorization": f"Bearer {self.environ['CLOUDFLARE_API_TOKEN']}"}
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, body
+
+    @property
+    def services_path(self) -> str:
+        return f"/client/v4/accounts/{self.environ['CLOUDFLARE_ACCOUNT_ID']}/alerting/v3/destinations/pagerduty"
+
+
+@pytest.fixture
+def start():
+    """Starts server processes, and ends those that a failed test left."""
+    processes = []
+
+    def start(**options):
+        command = [sys.executable, "-X", "dev", "-W", "error", "-c", SERVE, json.dumps(options)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        processes.append(process)
+        environ = {}
+        while len(environ) < 3:
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            if line.startswith("export "):
+                name, _, value = line.removeprefix("export ").strip().partition("=")
+                environ[name] = value
+        return Served(process, environ)
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_signalled_and_leaves_cleanly(start, stop):
+    served = start()
+    assert served.ask("GET", served.services_path)[0] == 200
+    token_id = json.loads(served.ask("POST", f"{served.services_path}/connect")[1])["result"]["id"]
+    assert served.ask("GET", f"{served.services_path}/connect/{token_id}")[0] == 400
+    served.process.send_signal(stop)
+    output, errors = served.process.communicate(timeout=20)
+    assert (served.process.returncode, errors) == (0, "")
+    lines = output.splitlines()
+    assert [line.split()[1] for line in lines] == ["GET", "POST", "GET"]
+    assert [line.split()[3] for line in lines] == ["200", "201", "400"]
+    assert token_id not in output
+    assert served.environ["CLOUDFLARE_API_TOKEN"] not in output
+
+
+def test_a_seed_file_fills_it(start, tmp_path):
+    path = tmp_path / "state.json"
+    path.write_text(json.dumps({"accounts": [{"services": ["Database"]}], "api_tokens": [{"token": "mine"}]}))
+    served = start(seed=str(path))
+    assert served.environ["CLOUDFLARE_API_TOKEN"] == "mine"
+    assert b'"Database"' in served.ask("GET", served.services_path)[1]
+
+
+def test_it_fails_at_the_rate_that_was_ordered(start):
+    served = start(fail_rate=1.0, latency=0.001)
+    assert served.ask("GET", served.services_path)[0] == 503
+    assert "respond 503" in served.process.stdout.readline()
+
+
+def test_a_seed_that_cannot_be_read_is_told_before_serving(tmp_path):
+    with pytest.raises(EmulatorUsageError, match="cannot be read"):
+        serve(echo=print, seed=tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize("wrong", [{"latency": -1.0}, {"fail_rate": 2.0}], ids=["latency", "fail_rate"])
+def test_numbers_out_of_range_are_refused_before_serving(wrong):
+    with pytest.raises(EmulatorUsageError):
+        serve(echo=print, **wrong)
+
+
+def test_signal_handlers_are_put_back(start):
+    before = signal.getsignal(signal.SIGTERM)
+    lines = []
+
+    def stop_at_first_line(line):
+        lines.append(line)
+        if len(lines) == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    serve(echo=stop_at_first_line, port=0)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert lines[0].startswith("# Emulating")
+
+
+async def test_a_line_tells_of_a_request_without_secrets(api, call):
+    token_id = await call.create()
+    await call(Operation.CONNECT, token_id)
+    api.on(Operation.LIST).hang()
+    line = request_line(api.requests[-1])
+    assert token_id not in line
+    assert "/connect/*** 400 " in line
+    pending = attrs.evolve(api.requests[-1], status=None, elapsed=None, fault="hang")
+    assert request_line(pending).endswith(" --- 0.0 ms (hang)")
+
+
+def test_whoever_serves_to_the_world_is_warned():
+    with Emulator() as api:
+        assert not any("Anyone" in line for line in welcome(api))
+    assert is_loopback("http://127.0.0.1:1")
+    assert is_loopback("http://localhost:1")
+    assert is_loopback("http://[::1]:1")
+    assert not is_loopback("http://192.0.2.1:1")
+    assert not is_loopback("http://emulator.example:1")

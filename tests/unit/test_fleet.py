@@ -1,0 +1,164 @@
+"""Running over many accounts: lazily, bounded, in either order, ending cleanly."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from pagerduty_alerting._fleet import check_account_ids, run_over
+
+
+class Calls:
+    """Stands for the API: each account's call waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.gates: dict[str, asyncio.Event] = {}
+        self.under_way: set[str] = set()
+        self.most_under_way = 0
+
+    async def __call__(self, account_id: str) -> str:
+        self.under_way.add(account_id)
+        self.most_under_way = max(self.most_under_way, len(self.under_way))
+        try:
+            await self.gates.setdefault(account_id, asyncio.Event()).wait()
+        finally:
+            self.under_way.discard(account_id)
+        return account_id.upper()
+
+    def let_go(self, *account_ids: str) -> None:
+        for account_id in account_ids:
+            self.gates.setdefault(account_id, asyncio.Event()).set()
+
+
+async def test_results_come_as_the_calls_end() -> None:
+    calls = Calls()
+    calls.let_go("b")
+    results = run_over(["a", "b"], calls, concurrency=2, ordered=False)
+
+    assert await anext(results) == "B"
+    calls.let_go("a")
+    assert [result async for result in results] == ["A"]
+
+
+async def test_ordered_results_come_in_the_order_of_the_accounts() -> None:
+    calls = Calls()
+    calls.let_go("b", "c")
+    results = run_over(["a", "b", "c"], calls, concurrency=3, ordered=True)
+
+    first = asyncio.ensure_future(anext(results))
+    for _ in range(20):  # turns of the loop, more than b and c need
+        await asyncio.sleep(0)
+    assert calls.under_way == {"a"}
+    assert not first.done()
+
+    calls.let_go("a")
+    assert [await first, *[result async for result in results]] == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_no_more_calls_run_at_once_than_allowed(ordered: bool) -> None:
+    calls = Calls()
+    names = [f"account-{number}" for number in range(50)]
+    calls.let_go(*names)
+
+    results = [result async for result in run_over(names, calls, concurrency=4, ordered=ordered)]
+
+    assert sorted(results) == sorted(name.upper() for name in names)
+    assert calls.most_under_way <= 4
+
+
+async def test_accounts_are_fetched_only_as_there_is_room_for_them() -> None:
+    fetched: list[int] = []
+
+    def endless() -> Iterator[str]:
+        for number in range(10**9):
+            fetched.append(number)
+            yield str(number)
+
+    calls = Calls()
+    calls.let_go("0")
+    results = run_over(endless(), calls, concurrency=3, ordered=False)
+
+    assert await anext(results) == "0"
+    assert len(fetched) <= 3
+    await results.aclose()
+
+
+async def test_a_slow_asynchronous_source_holds_up_no_results() -> None:
+    more = asyncio.Event()
+
+    async def slow() -> AsyncIterator[str]:
+        yield "a"
+        await more.wait()
+        yield "b"
+
+    calls = Calls()
+    calls.let_go("a", "b")
+    results = run_over(slow(), calls, concurrency=5, ordered=False)
+
+    assert await anext(results) == "A"
+    more.set()
+    assert [result async for result in results] == ["B"]
+
+
+async def test_leaving_early_ends_the_calls_and_closes_the_source() -> None:
+    closed: list[str] = []
+
+    async def source() -> AsyncIterator[str]:
+        try:
+            yield "a"
+            yield "b"
+            yield "c"
+        finally:
+            closed.append("source")
+
+    calls = Calls()
+    calls.let_go("a")
+    results = run_over(source(), calls, concurrency=2, ordered=False)
+    assert await anext(results) == "A"
+
+    await results.aclose()
+
+    assert closed == ["source"]
+    assert not calls.under_way
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_exception_of_a_call_ends_the_run_and_the_other_calls() -> None:
+    calls = Calls()
+
+    async def call(account_id: str) -> str:
+        if account_id == "bad":
+            raise LookupError(account_id)
+        return await calls(account_id)
+
+    with pytest.raises(LookupError, match="bad"):
+        async for _ in run_over(["a", "bad", "b"], call, concurrency=3, ordered=False):
+            pass
+
+    assert not calls.under_way
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_exception_of_the_source_ends_the_run() -> None:
+    def broken() -> Iterator[str]:
+        yield "a"
+        raise OSError("cannot read the list")
+
+    calls = Calls()
+
+    with pytest.raises(OSError, match="cannot read the list"):
+        async for _ in run_over(broken(), calls, concurrency=3, ordered=False):
+            pass
+
+    assert not calls.under_way
+
+
+async def test_no_accounts_give_no_results() -> None:
+    assert [result async for result in run_over([], Calls(), concurrency=3, ordered=False)] == []
+
+
+@pytest.mark.parametrize("account_ids", ["023e105f4ecef8ad9ca31a8372d0c353", b"023e", 5, None])
+def test_what_is_no_collection_of_ids_is_refused(account_ids: object) -> None:
+    with pytest.raises(TypeError, match="account_ids must be an iterable"):
+        check_account_ids(account_ids)
