@@ -191,6 +191,35 @@ def check_contents(session: nox.Session, wheel: Path, sdist: Path) -> None:
         session.log(f"{archive_path.name}: {len(names)} files, {archive_path.stat().st_size / 1024:.0f} KiB")
 
 
+@nox.session
+def emulator_cloudflare(session: nox.Session) -> None:
+    """Cloudflare's own Python SDK, and curl, against the emulator."""
+    install(session, "tests")
+    session.install("cloudflare")
+    session.run("pytest", "tests/emulator/interop_cloudflare.py", "tests/emulator/interop_curl.py")
+
+
+@nox.session
+def emulator_node(session: nox.Session) -> None:
+    """Cloudflare's own Node SDK against the emulator."""
+    if shutil.which("npm") is None:
+        session.skip("there is no npm on this machine")
+    install(session, "tests")
+    packages = Path(session.create_tmp()).resolve()
+    session.run("npm", "install", "--silent", "--prefix", str(packages), "cloudflare", external=True)
+    session.run("pytest", "tests/emulator/interop_node.py", env={"EMULATOR_NODE_PACKAGES": str(packages)})
+
+
+@nox.session
+def emulator_browser(session: nox.Session) -> None:
+    """The emulator's page in headless Chromium."""
+    if shutil.which("chromedriver") is None:
+        session.skip("there is no Chromium driver on this machine (Debian: chromium-driver)")
+    install(session, "tests")
+    session.install("selenium")
+    session.run("pytest", "tests/emulator/interop_browser.py")
+
+
 @nox.session(python=PYTHONS)
 def lowest(session: nox.Session) -> None:
     """The test suite on the lowest versions that the dependencies in pyproject.toml admit."""
@@ -219,6 +248,7 @@ def bench(session: nox.Session) -> None:
     """The measurements that the README quotes, side by side with other clients."""
     session.install(".", *nox.project.dependency_groups(PYPROJECT, "bench"))
     session.run("python", "tests/bench/run.py", *session.posargs)
+    session.run("python", "tests/emulator/bench_emulator.py", "--check")
 
 
 @nox.session

@@ -15,7 +15,7 @@ CONNECTING = ["connect_async.py", "connect_sync.py"]
 
 def start(example: str, environ: dict[str, str]) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / example)],
+        [sys.executable, "-W", "error", str(EXAMPLES / example)],
         env={**os.environ, **environ},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -11,6 +11,8 @@ import pytest
 
 from pagerduty_alerting.emulator import Emulator
 
+pytest_plugins = ["pytester"]
+
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
 TESTS = [block for block in BLOCKS if "def test_" in block]
@@ -26,7 +28,7 @@ def api() -> Iterator[Emulator]:
 
 def start(program: str, api: Emulator) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        [sys.executable, "-W", "error", "-c", program],
         env={**os.environ, **api.environ},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -46,6 +48,16 @@ def test_a_program_of_the_readme_runs_to_its_end_without_a_warning(program: str,
 
     assert errors == ""
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("tests", TESTS, ids=range(len(TESTS)))
+def test_the_tests_in_the_readme_pass(tests: str, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
+    pytester.makepyfile(tests)
+
+    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider")
+
+    result.assert_outcomes(passed=tests.count("def test_"))
 
 
 def test_the_readme_shows_both_clients_and_the_emulator() -> None:
