@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from pagerduty_alerting._fleet import check_account_ids, run_over
+from pagerduty_alerting._fleet import check_fleet, run_over
 
 
 class Calls:
@@ -161,4 +161,14 @@ async def test_no_accounts_give_no_results() -> None:
 @pytest.mark.parametrize("account_ids", ["023e105f4ecef8ad9ca31a8372d0c353", b"023e", 5, None])
 def test_what_is_no_collection_of_ids_is_refused(account_ids: object) -> None:
     with pytest.raises(TypeError, match="account_ids must be an iterable"):
-        check_account_ids(account_ids)
+        check_fleet(account_ids, concurrency=1, ordered=False, timeout=None)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("concurrency", 0), ("concurrency", True), ("ordered", 1), ("timeout", 0), ("timeout", "5")]
+)
+def test_impossible_arguments_are_refused_by_name(argument: str, value: object) -> None:
+    arguments: dict[str, object] = {"concurrency": 1, "ordered": False, "timeout": None}
+
+    with pytest.raises((TypeError, ValueError), match=argument):
+        check_fleet([], **{**arguments, argument: value})

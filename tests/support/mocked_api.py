@@ -1,0 +1,86 @@
+"""aioresponses as the tests use it: answers in the API's form, requests as they were handed to aiohttp."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import orjson
+from aioresponses import aioresponses
+from attrs import frozen
+
+BASE_URL = "https://api.cloudflare.com/client/v4"
+
+
+class _Response(aiohttp.ClientResponse):
+    """Takes the argument that aiohttp 3.14 added and that aioresponses does not give.
+
+    Drop it when a release of aioresponses gives it: https://github.com/pnuckowski/aioresponses/issues/289
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
+        super().__init__(*args, **kwargs)
+
+
+@frozen
+class SentRequest:
+    """One request as the client handed it to aiohttp."""
+
+    method: str
+    url: str
+    options: Mapping[str, Any]
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        headers: Mapping[str, str] = self.options["headers"]
+        return headers
+
+
+class MockedApi:
+    """The one place where the suite uses aioresponses."""
+
+    def __init__(self) -> None:
+        self._aioresponses = aioresponses()
+
+    def __enter__(self) -> "MockedApi":
+        self._aioresponses.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._aioresponses.stop()
+
+    def answer(
+        self,
+        method: str,
+        path: str,
+        status: int = 200,
+        body: object = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
+        base_url: str = BASE_URL,
+        repeat: bool = False,
+    ) -> None:
+        """Has the next request (or with `repeat` all) to this path answered; a body that is not bytes goes as JSON."""
+        self._aioresponses.add(
+            base_url + path,
+            method,
+            status=status,
+            body=body if isinstance(body, bytes) else orjson.dumps(body),
+            headers=dict(headers or {}),
+            repeat=repeat,
+            response_class=_Response,
+        )
+
+    def fail(self, method: str, path: str, error: Exception) -> None:
+        """Has the next request to this path raise what aiohttp would raise."""
+        self._aioresponses.add(BASE_URL + path, method, exception=error)
+
+    @property
+    def requests(self) -> list[SentRequest]:
+        """The requests so far; those to one method and URL in their order."""
+        return [
+            SentRequest(method, str(url), call.kwargs)
+            for (method, url), calls in self._aioresponses.requests.items()
+            for call in calls
+        ]

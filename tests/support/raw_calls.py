@@ -1,0 +1,62 @@
+"""Clients of either flavour in front of a raw server, and what is left on a loop when they are done."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from pagerduty_alerting import AsyncClient, Client, RetryPolicy
+from tests.support.operations import ACCOUNT_ID, API_TOKEN, TOKEN_ID
+from tests.support.raw_server import RawServer, Script, raw_server, raw_server_in_thread
+
+ONE_ATTEMPT = RetryPolicy(max_attempts=1)
+
+# Each operation with its arguments, and whether it may be sent twice.
+CALLS: dict[str, tuple[str, ...]] = {
+    "list_services": (),
+    "delete_services": (),
+    "create_integration_token": (),
+    "connect": (TOKEN_ID,),
+}
+REPLAY_SAFE = ("list_services", "delete_services")
+NOT_REPLAY_SAFE = ("create_integration_token", "connect")
+
+
+def settings(url: str, **changes: Any) -> dict[str, Any]:
+    """Settings of a client for tests: one attempt for each call unless told otherwise."""
+    return {"base_url": url, "api_token": API_TOKEN, "account_id": ACCOUNT_ID, "retry": ONE_ATTEMPT, **changes}
+
+
+@contextlib.asynccontextmanager
+async def client_of(
+    script: Script, *, tls: ssl.SSLContext | None = None, **changes: Any
+) -> AsyncIterator[tuple[AsyncClient, RawServer]]:
+    """An asynchronous client and the scripted server that it talks to, on one loop."""
+    async with raw_server(script, tls=tls) as server, AsyncClient(**settings(server.url, **changes)) as client:
+        yield client, server
+
+
+@contextlib.contextmanager
+def sync_client_of(script: Script, **changes: Any) -> Iterator[tuple[Client, RawServer]]:
+    """A synchronous client and the scripted server that it talks to, which is on another thread."""
+    with raw_server_in_thread(script) as server, Client(**settings(server.url, **changes)) as client:
+        yield client, server
+
+
+async def call(client: AsyncClient, operation: str, **options: Any) -> Any:
+    return await getattr(client, operation)(*CALLS[operation], **options)
+
+
+def open_files() -> int:
+    """How many file descriptors this process holds."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def settled() -> None:
+    """Lets everything run that is about to."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+    gc.collect()

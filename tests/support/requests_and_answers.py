@@ -1,0 +1,35 @@
+"""Requests and answers as plain values, for the tests of what is pure."""
+
+from typing import Any
+
+import orjson
+from multidict import CIMultiDict
+
+from pagerduty_alerting import IntegrationToken
+from pagerduty_alerting._endpoints import (
+    CONNECT,
+    CREATE_INTEGRATION_TOKEN,
+    DELETE_SERVICES,
+    LIST_SERVICES,
+    Endpoint,
+    Request,
+    build_request,
+)
+from pagerduty_alerting._http import RawResponse
+from tests.support.operations import ACCOUNT_ID, API_TOKEN, TOKEN_ID
+
+ENDPOINTS: tuple[Endpoint[Any], ...] = (LIST_SERVICES, DELETE_SERVICES, CREATE_INTEGRATION_TOKEN, CONNECT)
+
+
+def request_for(endpoint: Endpoint[Any], token_id: str = TOKEN_ID) -> Request[Any]:
+    """The request of a call, with an API token and, for *connect*, an integration token as its secrets."""
+    token = IntegrationToken(token_id) if endpoint is CONNECT else None
+    return build_request(endpoint, "https://api.example/v4", ACCOUNT_ID, token, secrets=(API_TOKEN,))
+
+
+def answer(
+    status: int, body: object = b"", *, headers: dict[str, str] | None = None, is_whole: bool = True
+) -> RawResponse:
+    """An answer; a body that is not bytes goes as JSON."""
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    return RawResponse(status, CIMultiDict(headers or {}), raw, is_whole)

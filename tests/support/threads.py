@@ -1,0 +1,68 @@
+"""Calls on threads of their own, and gates that hold coroutines until a test lets them go."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+PATIENCE = 30.0
+"""Seconds after which a wait that should end at once has failed."""
+
+
+class InThread(Generic[T]):
+    """A function that runs on a thread of its own from the start."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._future: Future[T] = Future()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    @property
+    def ident(self) -> int | None:
+        """The thread's identity."""
+        return self._thread.ident
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the function has not returned."""
+        return not self._future.done()
+
+    def result(self, patience: float = PATIENCE) -> T:
+        """Waits for the thread's end; returns or raises what the function does."""
+        self._thread.join(patience)
+        return self._future.result(timeout=0)
+
+    def _work(self) -> None:
+        try:
+            self._future.set_result(self._function())
+        except BaseException as error:
+            self._future.set_exception(error)
+
+
+class AtGate:
+    """Holds coroutines of one loop until it is opened, from any thread."""
+
+    def __init__(self) -> None:
+        self._reached = threading.Event()
+        self._opened = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def passed(self) -> None:
+        """Waits, in the coroutine."""
+        self._loop = asyncio.get_running_loop()
+        self._reached.set()
+        await self._opened.wait()
+
+    def wait_reached(self) -> None:
+        """Waits, in a test, until a coroutine has come to the gate."""
+        assert self._reached.wait(PATIENCE), "no coroutine came to the gate"
+
+    def open(self) -> None:
+        """Lets the coroutines go."""
+        self.wait_reached()
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._opened.set)

@@ -1,0 +1,255 @@
+"""The checks of the caller's arguments: what each lets pass, what it refuses, and that no secret is repeated."""
+
+import math
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pagerduty_alerting._arguments import (
+    check_base_url,
+    check_count,
+    check_delay,
+    check_flag,
+    check_header_text,
+    check_identifier,
+    check_seconds,
+    check_secret,
+    check_text,
+)
+
+NOT_TEXT: list[Any] = [None, 1, True, b"bytes", ["list"], {"a": 1}, object()]
+TEXT_CHECKS = [check_text, check_header_text, check_secret, check_identifier]
+
+
+@pytest.mark.parametrize("check", TEXT_CHECKS)
+@pytest.mark.parametrize("value", NOT_TEXT, ids=lambda value: type(value).__name__)
+def test_text_of_another_type_is_refused_by_the_name_of_its_type(check: Any, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^thing must be a str, not {type(value).__name__}$"):
+        check("thing", value)
+
+
+@pytest.mark.parametrize("check", TEXT_CHECKS)
+def test_empty_text_is_refused(check: Any) -> None:
+    with pytest.raises(ValueError, match="^thing must not be empty$"):
+        check("thing", "")
+
+
+@pytest.mark.parametrize("value", ["pagerduty-alerting/1.0", "a b", "~!@#$%^&*()"])
+def test_printable_ascii_may_stand_in_a_header(value: str) -> None:
+    assert check_header_text("agent", value) == value
+
+
+@pytest.mark.parametrize("value", [" a", "a ", "a\n", "\ta", "a\r\n"])
+def test_white_space_around_a_header_is_refused_and_a_newline_suspected(value: str) -> None:
+    with pytest.raises(ValueError, match=r"must not begin or end with white space \(is there a newline at its end\?\)"):
+        check_header_text("agent", value)
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\r\nX-Evil: 1", "a\x00b", "caf\xe9", "a\tb", "a\x7fb", "\u202eabc"])
+def test_a_header_cannot_be_broken_out_of(value: str) -> None:
+    with pytest.raises(ValueError, match="must be printable ASCII"):
+        check_header_text("agent", value)
+
+
+def test_a_secret_has_no_spaces() -> None:
+    with pytest.raises(ValueError, match="^api_token must not contain spaces$"):
+        check_secret("api_token", "Bearer abc")
+    assert check_secret("api_token", "v1.0-abc_=/+~") == "v1.0-abc_=/+~"
+
+
+def refusal_of(check: Any, value: object) -> str:
+    """What a check says of a value that it refuses; nothing for one that it lets pass."""
+    try:
+        check("thing", value)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+@given(st.text(min_size=1), st.sampled_from(TEXT_CHECKS))
+def test_no_refusal_repeats_what_may_be_a_secret(value: str, check: Any) -> None:
+    refusal = refusal_of(check, f"sesame-{value}-open")
+    assert "sesame" not in refusal
+    assert "open" not in refusal
+
+
+@pytest.mark.parametrize(("value", "expected"), [(1, 1.0), (0.001, 0.001), (30.0, 30.0), (86400, 86400.0)])
+def test_seconds_are_returned_as_a_float(value: float, expected: float) -> None:
+    seconds = check_seconds("timeout", value)
+    assert (seconds, type(seconds)) == (expected, float)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -0.0, -1, -0.5, math.inf, -math.inf, math.nan, 10**400])
+def test_seconds_that_are_not_finite_and_above_zero_are_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="^timeout must be a finite number of seconds above zero, not "):
+        check_seconds("timeout", value)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 0.5, 8])
+def test_a_delay_may_be_zero(value: float) -> None:
+    assert check_delay("delay", value) == value
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, math.inf, math.nan, 10**400])
+def test_a_delay_below_zero_or_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="^delay must be a finite number of seconds, zero or more, not "):
+        check_delay("delay", value)
+
+
+@pytest.mark.parametrize("check", [check_seconds, check_delay])
+@pytest.mark.parametrize("value", [None, "5", True, False, 1j, [1]], ids=repr)
+def test_a_number_of_seconds_of_another_type_is_refused(check: Any, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^timeout must be a number of seconds, not {type(value).__name__}$"):
+        check("timeout", value)
+
+
+def test_a_count_is_a_whole_number_of_at_least_one() -> None:
+    assert check_count("attempts", 1) == 1
+    assert check_count("attempts", 10**9) == 10**9
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_count_below_one_is_refused(value: int) -> None:
+    with pytest.raises(ValueError, match=f"^attempts must be at least 1, not {value}$"):
+        check_count("attempts", value)
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "1", None], ids=repr)
+def test_a_count_of_another_type_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^attempts must be an int, not {type(value).__name__}$"):
+        check_count("attempts", value)
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_flag_is_a_bool(value: bool) -> None:
+    assert check_flag("flag", value) is value
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "yes"], ids=repr)
+def test_a_truthy_value_is_no_flag(value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^flag must be a bool, not {type(value).__name__}$"):
+        check_flag("flag", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "segment"),
+    [
+        ("023e105f4ecef8ad9ca31a8372d0c353", "023e105f4ecef8ad9ca31a8372d0c353"),
+        ("f174e90a-fafe-4643-bbbc-4a0ed4fc8415", "f174e90a-fafe-4643-bbbc-4a0ed4fc8415"),
+        ("a/b", "a%2Fb"),
+        ("../../user", "..%2F..%2Fuser"),
+        ("%2e%2e", "%252e%252e"),
+        ("a?b=c#d", "a%3Fb%3Dc%23d"),
+        ("a\\b;c", "a%5Cb%3Bc"),
+        ("...", "..."),
+        ("k\xf6nig", "k%C3%B6nig"),
+    ],
+)
+def test_an_identifier_becomes_one_percent_encoded_segment(value: str, segment: str) -> None:
+    assert check_identifier("account_id", value) == segment
+
+
+@pytest.mark.parametrize("value", [".", ".."])
+def test_a_dot_segment_is_no_identifier(value: str) -> None:
+    with pytest.raises(ValueError, match="^account_id must not be a dot segment$"):
+        check_identifier("account_id", value)
+
+
+@pytest.mark.parametrize("value", ["a b", "a\n", "\x00", "a\u2028b", "\ud800", "a\u200bb"], ids=ascii)
+def test_white_space_and_what_cannot_be_printed_are_no_part_of_an_identifier(value: str) -> None:
+    with pytest.raises(ValueError, match="^account_id must not contain white space or control characters$"):
+        check_identifier("account_id", value)
+
+
+def test_an_identifier_has_at_most_256_characters() -> None:
+    assert check_identifier("token", "a" * 256) == "a" * 256
+    with pytest.raises(ValueError, match="^token must not be longer than 256 characters, not 257$"):
+        check_identifier("token", "a" * 257)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_refused_or_becomes_exactly_one_segment_that_decodes_to_it(value: str) -> None:
+    try:
+        segment = check_identifier("token", value)
+    except ValueError:
+        return
+    parts = urlsplit(f"https://host/before/{segment}/after")
+    before, middle, after = parts.path.lstrip("/").split("/")
+    assert (before, unquote(middle), after) == ("before", value, "after")
+    assert middle not in {"", ".", ".."}
+    assert (parts.netloc, parts.query, parts.fragment) == ("host", "", "")
+    assert segment.isascii()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("https://api.cloudflare.com/client/v4", "https://api.cloudflare.com/client/v4"),
+        ("https://api.cloudflare.com/client/v4/", "https://api.cloudflare.com/client/v4"),
+        ("https://host///", "https://host"),
+        ("https://host:8443/base", "https://host:8443/base"),
+        ("http://localhost:8787/client/v4", "http://localhost:8787/client/v4"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:1"),
+        ("http://127.8.9.10", "http://127.8.9.10"),
+        ("http://[::1]:1", "http://[::1]:1"),
+        ("HTTPS://Host/Base", "https://Host/Base"),
+        ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_a_base_url_is_returned_without_a_slash_at_its_end(value: str, expected: str) -> None:
+    assert check_base_url("base_url", value, allow_insecure_http=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("", "must not be empty"),
+        ("https://ho st", "must be printable ASCII without spaces"),
+        ("https://host\n", "must be printable ASCII without spaces"),
+        ("https://h\xf6st", "must be printable ASCII without spaces"),
+        ("https://host:99999", "is not a URL with a valid host and port"),
+        ("https://host:port", "is not a URL with a valid host and port"),
+        ("https://[::1", "is not a URL with a valid host and port"),
+        ("https://good.example\\evil.example", "is not a URL with a valid host and port"),
+        ("https://good.example,evil.example", "is not a URL with a valid host and port"),
+        ("https://<host>", "is not a URL with a valid host and port"),
+        ("https://ho%73t", "is not a URL with a valid host and port"),
+        ("api.cloudflare.com", "must be an absolute https:// URL"),
+        ("//api.cloudflare.com", "must be an absolute https:// URL"),
+        ("/client/v4", "must be an absolute https:// URL"),
+        ("ftp://host", "must be an absolute https:// URL"),
+        ("https:///path", "must be an absolute https:// URL"),
+        ("https://user:pass@host", "must not contain credentials"),
+        ("https://@host", "must not contain credentials"),
+        ("https://host?x=1", "must have neither a query nor a fragment"),
+        ("https://host/?", "must have neither a query nor a fragment"),
+        ("https://host/#", "must have neither a query nor a fragment"),
+        ("http://example.com", "is http:// to example.com, which would send the credentials in the clear"),
+        ("http://10.0.0.1", "is http:// to 10.0.0.1, which would send the credentials in the clear"),
+        ("http://localhost.example.com", "is http:// to localhost.example.com, which would send"),
+        ("http://0.0.0.0", "is http:// to 0.0.0.0, which would send"),
+    ],
+)
+def test_a_base_url_that_credentials_must_not_go_to_is_refused(value: str, problem: str) -> None:
+    with pytest.raises(ValueError, match="^base_url ") as caught:
+        check_base_url("base_url", value, allow_insecure_http=False)
+    assert problem in str(caught.value)
+
+
+def test_plain_http_to_another_machine_can_be_allowed() -> None:
+    assert check_base_url("base_url", "http://emulator:8787/", allow_insecure_http=True) == "http://emulator:8787"
+
+
+def test_a_base_url_of_another_type_is_refused() -> None:
+    with pytest.raises(TypeError, match="^base_url must be a str, not bytes$"):
+        check_base_url("base_url", b"https://host", allow_insecure_http=False)
+
+
+def test_the_refusal_of_a_base_url_does_not_repeat_its_password() -> None:
+    with pytest.raises(ValueError, match="must not contain credentials") as caught:
+        check_base_url("base_url", "https://user:opensesame@host", allow_insecure_http=False)
+    assert "opensesame" not in str(caught.value)

@@ -1,0 +1,263 @@
+"""Reading answers, by example: where the API may be loose, where it must be exact, and what is said when it is not."""
+
+from typing import Any
+
+import pytest
+
+from pagerduty_alerting import (
+    APIResponseValidationError,
+    APIStatusError,
+    Envelope,
+    InternalServerError,
+    ResponseInfo,
+    ResultInfo,
+    Service,
+)
+from pagerduty_alerting._codec import decode
+from pagerduty_alerting._endpoints import CONNECT, CREATE_INTEGRATION_TOKEN, DELETE_SERVICES, LIST_SERVICES, Endpoint
+from tests.support.operations import TOKEN_ID
+from tests.support.requests_and_answers import ENDPOINTS, answer, request_for
+
+LIST = request_for(LIST_SERVICES)
+
+
+def read(document: object, endpoint: Endpoint[Any] = LIST_SERVICES) -> Envelope[Any]:
+    return decode(request_for(endpoint), answer(200, document))
+
+
+def problems_of(document: object, endpoint: Endpoint[Any] = LIST_SERVICES) -> tuple[str, ...]:
+    with pytest.raises(APIResponseValidationError) as caught:
+        read(document, endpoint)
+    assert all(problem in str(caught.value) for problem in caught.value.problems)
+    return caught.value.problems
+
+
+# Tolerant where the API is loose.
+
+
+@pytest.mark.parametrize("name", ["errors", "messages", "result_info"])
+def test_a_missing_and_a_null_field_are_the_same(name: str) -> None:
+    expected = Envelope(True, [])
+    assert read({"success": True, "result": []}) == expected
+    assert read({"success": True, "result": [], name: None}) == expected
+
+
+@pytest.mark.parametrize("document", [{"success": True}, {"success": True, "result": None}])
+def test_a_list_without_a_result_is_empty(document: object) -> None:
+    assert read(document).result == []
+
+
+def test_a_code_may_be_missing_or_null() -> None:
+    messages = [{"message": "a"}, {"message": "b", "code": None}, {"message": "c", "code": 1000}]
+    expected = (ResponseInfo("a"), ResponseInfo("b"), ResponseInfo("c", 1000))
+    assert read({"success": True, "messages": messages}).messages == expected
+
+
+def test_any_of_the_result_info_may_be_missing_or_null() -> None:
+    info = {"count": 2, "page": None}
+    assert read({"success": True, "result_info": info}).result_info == ResultInfo(count=2)
+
+
+def test_unknown_fields_are_ignored_at_every_level() -> None:
+    document = {
+        "success": True,
+        "result": [{"id": "1", "name": "one", "url": "x"}],
+        "messages": [{"message": "m", "documentation_url": "x", "source": {"pointer": "y"}}],
+        "result_info": {"count": 1, "cursor": "z"},
+        "meta": {"anything": [1, 2]},
+    }
+    assert read(document) == Envelope(True, [Service("1", "one")], (), (ResponseInfo("m"),), ResultInfo(1))
+
+
+@pytest.mark.parametrize("result", [None, {}, [], [1, "x"], "text", {"id": TOKEN_ID}])
+def test_whatever_delete_answers_as_its_result_is_no_result(result: object) -> None:
+    assert read({"success": True, "result": result}, DELETE_SERVICES).result is None
+
+
+def test_a_whole_number_may_be_written_as_a_float() -> None:
+    envelope = read({"success": True, "messages": [{"message": "m", "code": 1000.0}]})
+    assert repr(envelope.messages[0].code) == "1000"
+
+
+@pytest.mark.parametrize("service_id", ["", "1", "x" * 100, "023E-é-\u2603"])
+def test_no_form_is_demanded_of_an_id_that_the_server_sends(service_id: str) -> None:
+    assert read({"success": True, "result": [{"id": service_id, "name": ""}]}).result == [Service(service_id, "")]
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 226, 299])
+def test_another_2xx_than_the_documented_one_is_accepted(status: int) -> None:
+    assert decode(LIST, answer(status, {"success": True, "result": []})).success is True
+
+
+def test_the_last_of_two_equal_keys_counts_as_it_does_for_json_parsers() -> None:
+    assert decode(LIST, answer(200, b'{"success": false, "success": true}')).success is True
+
+
+# Strict where it protects the user.
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"result": []}, "it is missing @ $.success"),
+        ({"success": None}, "expected a boolean, not null @ $.success"),
+        ({"success": "true"}, "expected a boolean, not string @ $.success"),
+        ({"success": 1}, "expected a boolean, not number @ $.success"),
+        ({"success": True, "result": {}}, "expected an array, not object @ $.result"),
+        ({"success": True, "result": "text"}, "expected an array, not string @ $.result"),
+        ({"success": True, "result": False}, "expected an array, not boolean @ $.result"),
+        ({"success": True, "result": ["x"]}, "expected an object, not string @ $.result[0]"),
+        ({"success": True, "result": [None]}, "expected an object, not null @ $.result[0]"),
+        ({"success": True, "result": [[]]}, "expected an object, not array @ $.result[0]"),
+        ({"success": True, "result": [{"name": "n"}]}, "it is missing @ $.result[0].id"),
+        ({"success": True, "result": [{"id": "1"}]}, "it is missing @ $.result[0].name"),
+        ({"success": True, "result": [{"id": "1", "name": 7}]}, "expected a string, not number @ $.result[0].name"),
+        ({"success": True, "result": [{"id": 7, "name": "n"}]}, "expected a string, not number @ $.result[0].id"),
+        ({"success": True, "result": [{"id": None, "name": "n"}]}, "expected a string, not null @ $.result[0].id"),
+        (
+            {"success": True, "result": [{"id": "1", "name": "n"}, {"id": "2", "name": ["n"]}]},
+            "expected a string, not array @ $.result[1].name",
+        ),
+        ({"success": True, "errors": {}}, "expected an array, not object @ $.errors"),
+        ({"success": True, "errors": [{"code": 1}]}, "it is missing @ $.errors[0].message"),
+        ({"success": True, "messages": "m"}, "expected an array, not string @ $.messages"),
+        ({"success": True, "messages": ["m"]}, "expected an object, not string @ $.messages[0]"),
+        (
+            {"success": True, "messages": [{"message": "m", "code": "1000"}]},
+            "expected a whole number, not string @ $.messages[0].code",
+        ),
+        (
+            {"success": True, "messages": [{"message": "m", "code": True}]},
+            "expected a whole number, not boolean @ $.messages[0].code",
+        ),
+        ({"success": True, "result_info": []}, "expected an object, not array @ $.result_info"),
+        ({"success": True, "result_info": {"page": 1.5}}, "expected a whole number, not 1.5 @ $.result_info.page"),
+    ],
+)
+def test_a_wrong_type_is_refused_by_the_path_to_it(document: object, problem: str) -> None:
+    assert problems_of(document) == (problem,)
+
+
+@pytest.mark.parametrize("endpoint", [CREATE_INTEGRATION_TOKEN, CONNECT], ids=lambda endpoint: endpoint.operation)
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"success": True}, "expected an object, not null @ $.result"),
+        ({"success": True, "result": None}, "expected an object, not null @ $.result"),
+        ({"success": True, "result": {}}, "it is missing @ $.result.id"),
+        ({"success": True, "result": {"id": None}}, "expected a string, not null @ $.result.id"),
+        ({"success": True, "result": {"id": 7}}, "expected a string, not number @ $.result.id"),
+        ({"success": True, "result": [{"id": "x"}]}, "expected an object, not array @ $.result"),
+    ],
+)
+def test_a_result_that_is_needed_is_never_made_up(endpoint: Endpoint[Any], document: object, problem: str) -> None:
+    assert problems_of(document, endpoint) == (problem,)
+
+
+def test_several_problems_are_named_at_once_but_not_thousands() -> None:
+    two = problems_of({"success": True, "result": [{"id": 1, "name": 2}]})
+    assert two == ("expected a string, not number @ $.result[0].id", "expected a string, not number @ $.result[0].name")
+    assert len(problems_of({"success": True, "result": [{"id": 1, "name": 2}] * 1000})) == 5
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "the body is empty"),
+        (b" ", "the body is not JSON ("),
+        (b"<html>", "the body is not JSON ("),
+        (b'{"success": true', "the body is not JSON ("),
+        (b'{"success": true} trailing', "the body is not JSON ("),
+        (b'{"success": NaN}', "the body is not JSON ("),
+        (b'{"success": true, "result": Infinity}', "the body is not JSON ("),
+        (b"{'success': true}", "the body is not JSON ("),
+        pytest.param(b"[" * 200_000, "the body is not JSON (", id="200,000 brackets"),
+        pytest.param(b"[" * 200_000 + b"]" * 200_000, "the body is not JSON (", id="200,000 pairs of brackets"),
+        pytest.param(b'{"a":' * 200_000, "the body is not JSON (", id="200,000 braces"),
+        (b'{"success": true, "result": "\xff"}', "the body is not JSON ("),
+        (b'{"success": true, "result": "\xed\xa0\x80"}', "the body is not JSON ("),
+        ('{"success": true}'.encode("utf-16"), "the body is not JSON ("),
+        ('{"success": true}'.encode("utf-8-sig"), "the body is not JSON ("),
+        (b"[]", "the body is a JSON array instead of an object"),
+        (b'"text"', "the body is a JSON string instead of an object"),
+        (b"7", "the body is a JSON number instead of an object"),
+        (b"1.5", "the body is a JSON number instead of an object"),
+        (b"true", "the body is a JSON boolean instead of an object"),
+        (b"null", "the body is a JSON null instead of an object"),
+    ],
+    ids=repr,
+)
+def test_a_body_that_is_no_envelope_is_refused_on_success_and_a_status_error_otherwise(
+    body: bytes, problem: str
+) -> None:
+    with pytest.raises(APIResponseValidationError) as caught:
+        decode(LIST, answer(200, body))
+    (found,) = caught.value.problems
+    assert found.startswith(problem)
+    with pytest.raises(InternalServerError):
+        decode(LIST, answer(502, body))
+
+
+def test_a_body_that_was_cut_off_at_the_limit_is_refused_by_that_limit() -> None:
+    body = b'{"success": true, "result": []}'
+    with pytest.raises(APIResponseValidationError, match=r"the body is longer than the limit of 31 bytes"):
+        decode(LIST, answer(200, body, is_whole=False))
+
+
+def test_a_validation_error_says_where_it_comes_from_and_what_to_check() -> None:
+    with pytest.raises(APIResponseValidationError) as caught:
+        decode(LIST, answer(203, b"[]", headers={"CF-Ray": "8f2a-FRA"}))
+    error = caught.value
+    assert (error.method, error.path, error.status, error.ray_id) == ("GET", LIST.path, 203, "8f2a-FRA")
+    assert str(error) == (
+        "List PagerDuty services: status 203 says success, but the body is a JSON array instead of an object."
+        f" Is the base URL that of the Cloudflare API? (GET {LIST.path}, ray 8f2a-FRA)"
+    )
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
+def test_a_validation_error_warns_where_the_operation_cannot_be_repeated(endpoint: Endpoint[Any]) -> None:
+    with pytest.raises(APIResponseValidationError) as caught:
+        decode(request_for(endpoint), answer(200, b"[]"))
+    warns = "The operation may have been carried out all the same." in str(caught.value)
+    assert warns is not endpoint.replay_safe
+
+
+def test_a_validation_error_neither_shows_nor_holds_what_was_answered() -> None:
+    body = b'{"success": true, "result": {"id": "opensesame"'
+    with pytest.raises(APIResponseValidationError) as caught:
+        decode(request_for(CREATE_INTEGRATION_TOKEN), answer(201, body))
+    error = caught.value
+    assert "opensesame" not in str(error)
+    assert error.__cause__ is None
+    assert error.__context__ is None
+
+
+def test_a_wrong_type_is_not_chained_to_an_exception_that_holds_the_document() -> None:
+    document = {"success": True, "result": {"id": ["opensesame"]}}
+    with pytest.raises(APIResponseValidationError) as caught:
+        read(document, CREATE_INTEGRATION_TOKEN)
+    assert "opensesame" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+# `success: false` is an error whatever the status.
+
+
+@pytest.mark.parametrize("status", [200, 201, 299])
+def test_success_false_is_a_status_error(status: int) -> None:
+    with pytest.raises(APIStatusError, match="no luck") as caught:
+        decode(LIST, answer(status, {"success": False, "errors": [{"code": 1001, "message": "no luck"}]}))
+    assert (type(caught.value), caught.value.status, caught.value.codes) == (APIStatusError, status, (1001,))
+
+
+def test_success_false_wins_over_a_result_of_the_wrong_type() -> None:
+    with pytest.raises(APIStatusError):
+        read({"success": False, "result": 7})
+
+
+@pytest.mark.parametrize("status", [100, 199, 300, 304, 400, 500, 999])
+def test_a_status_that_is_no_2xx_is_an_error_whatever_the_envelope_says(status: int) -> None:
+    with pytest.raises(APIStatusError) as caught:
+        decode(LIST, answer(status, {"success": True, "result": []}))
+    assert caught.value.status == status

@@ -1,0 +1,185 @@
+"""aiohttp's exceptions in our words: what happened, whether trying again may help, whether the API may have acted."""
+
+import errno
+import pickle
+import ssl
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+
+from pagerduty_alerting import APIConnectionError, APITimeoutError, ClientClosedError, ConfigurationError
+from pagerduty_alerting._connection_errors import ConnectionBrokeError, connection_error
+from pagerduty_alerting._endpoints import CONNECT, LIST_SERVICES, Endpoint
+from tests.support.operations import API_TOKEN, TOKEN_ID
+from tests.support.requests_and_answers import request_for
+
+KEY = ConnectionKey("api.example", 443, True, True, None, None, None)
+REFUSED = OSError(errno.ECONNREFUSED, "Connection refused")
+CERTIFICATE = ssl.SSLCertVerificationError("certificate verify failed")
+CERTIFICATE.verify_message = "self-signed certificate"
+NO_REASON = ssl.SSLCertVerificationError("certificate verify failed")
+
+NOT_SENT: list[tuple[Exception, str, bool]] = [
+    (aiohttp.ConnectionTimeoutError("x"), "no connection within the connect_timeout of 5 s", True),
+    (
+        aiohttp.ClientConnectorDNSError(KEY, OSError(-2, "Name or service not known")),
+        "the name api.example cannot be resolved. Is the network up?",
+        True,
+    ),
+    (aiohttp.ClientConnectorError(KEY, REFUSED), "cannot connect to api.example:443: Connection refused", True),
+    (aiohttp.ClientConnectorError(KEY, OSError("odd")), "cannot connect to api.example:443: odd", True),
+    (aiohttp.ClientConnectorError(KEY, ConnectionError()), "cannot connect to api.example:443: ConnectionError", True),
+    (
+        aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE),
+        "the certificate of api.example is not trusted: self-signed certificate. Behind a private CA, pass ssl_context",
+        False,
+    ),
+    (
+        aiohttp.ClientConnectorCertificateError(KEY, NO_REASON),
+        "the certificate of api.example is not trusted: verification failed.",
+        False,
+    ),
+    (
+        aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError(1, "wrong version number")),
+        "TLS with api.example:443 failed: wrong version number",
+        False,
+    ),
+    (aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError()), "TLS with api.example:443 failed: SSLError", False),
+    (
+        aiohttp.ClientProxyConnectionError(KEY, REFUSED),
+        "the proxy cannot be reached: Connection refused",
+        True,
+    ),
+    (
+        aiohttp.ClientHttpProxyError(SimpleNamespace(real_url="x"), (), status=407),  # type: ignore[arg-type]
+        "the proxy refused the connection with status 407",
+        False,
+    ),
+    (
+        aiohttp.ClientHttpProxyError(SimpleNamespace(real_url="x"), (), status=503),  # type: ignore[arg-type]
+        "the proxy refused the connection with status 503",
+        True,
+    ),
+]
+
+BROKE: list[tuple[Exception, str, bool]] = [
+    (
+        ConnectionBrokeError(aiohttp.ServerDisconnectedError()),
+        "the server closed the connection without a complete",
+        True,
+    ),
+    (
+        ConnectionBrokeError(aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer")),
+        "the connection broke: Connection reset by peer",
+        True,
+    ),
+    (aiohttp.ClientPayloadError("x"), "the answer broke off before its end", True),
+    (aiohttp.ClientPayloadError("400, Can not decode content-encoding: gzip"), "cannot be decompressed", True),
+    (
+        aiohttp.ClientResponseError(SimpleNamespace(real_url="x"), (), message="bad header\x1b"),  # type: ignore[arg-type]
+        "the answer is not valid HTTP: bad header",
+        True,
+    ),
+    (aiohttp.ClientConnectionError("Connection closed"), "the connection broke: ClientConnectionError", True),
+    (KeyError("unforeseen"), "unexpected KeyError", False),
+]
+
+
+def describe(error: Exception, endpoint: Endpoint[Any] = LIST_SERVICES, *, was_sent: bool = True) -> Any:
+    return connection_error(error, request_for(endpoint), 5.0, was_sent=was_sent)
+
+
+def problems(cases: list[tuple[Exception, str, bool]]) -> list[str]:
+    return [problem for _, problem, _ in cases]
+
+
+@pytest.mark.parametrize(("error", "problem", "transient"), NOT_SENT, ids=problems(NOT_SENT))
+def test_where_no_connection_was_made_nothing_can_have_been_done(
+    error: Exception, problem: str, transient: bool
+) -> None:
+    for endpoint in (LIST_SERVICES, CONNECT):
+        failure, _ = describe(error, endpoint)
+        assert isinstance(failure, APIConnectionError)
+        assert str(failure).startswith(f"{endpoint.operation}: {problem}")
+        assert (failure.may_have_acted, failure.transient) == (False, transient)
+        assert "carried out all the same" not in str(failure)
+
+
+@pytest.mark.parametrize(("error", "problem", "transient"), BROKE, ids=problems(BROKE))
+def test_where_a_connection_broke_the_doubt_is_told(error: Exception, problem: str, transient: bool) -> None:
+    for endpoint in (LIST_SERVICES, CONNECT):
+        failure, _ = describe(error, endpoint)
+        assert problem in str(failure)
+        assert (failure.may_have_acted, failure.transient) == (True, transient)
+        assert ("carried out all the same" in str(failure)) is (endpoint is CONNECT)
+
+
+@pytest.mark.parametrize(("error", "problem", "transient"), BROKE, ids=problems(BROKE))
+def test_where_a_connection_broke_before_the_request_was_sent_there_is_no_doubt(
+    error: Exception, problem: str, transient: bool
+) -> None:
+    failure, _ = describe(error, CONNECT, was_sent=False)
+    assert problem in str(failure)
+    assert (failure.may_have_acted, failure.transient) == (False, transient)
+    assert "carried out all the same" not in str(failure)
+
+
+def test_no_time_to_connect_is_a_timeout() -> None:
+    failure, cause = describe(aiohttp.ConnectionTimeoutError("x"))
+    assert type(failure) is APITimeoutError
+    assert (failure.phase, failure.timeout, cause) == ("connecting", 5.0, None)
+
+
+def test_the_error_of_the_operating_system_is_the_cause() -> None:
+    assert describe(aiohttp.ClientConnectorError(KEY, REFUSED))[1] is REFUSED
+    assert describe(aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE))[1] is CERTIFICATE
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError(f"/connect/{TOKEN_ID}"), RuntimeError(f"Bearer {API_TOKEN}")], ids=["token", "credential"]
+)
+def test_an_unforeseen_error_that_holds_a_secret_is_not_the_cause(error: Exception) -> None:
+    failure, cause = describe(error, CONNECT)
+    assert cause is None
+    assert TOKEN_ID not in str(failure)
+    assert API_TOKEN not in str(failure)
+
+
+def test_an_unforeseen_error_without_secrets_is_the_cause() -> None:
+    error = KeyError("unforeseen")
+    assert describe(error)[1] is error
+
+
+def test_a_secret_in_a_parse_error_is_masked() -> None:
+    error = aiohttp.ClientResponseError(
+        SimpleNamespace(real_url="x"),  # type: ignore[arg-type]
+        (),
+        message=f"bad line /connect/{TOKEN_ID}",
+    )
+    failure, cause = describe(error, CONNECT)
+    assert "bad line /connect/<hidden>" in str(failure)
+    assert cause is None
+
+
+def test_a_closed_session_of_the_callers_is_a_closed_client() -> None:
+    failure, cause = describe(RuntimeError("Session is closed"))
+    assert type(failure) is ClientClosedError
+    assert cause is None
+
+
+def test_a_session_with_credentials_of_its_own_is_a_configuration_error() -> None:
+    failure, _ = describe(ValueError("Cannot combine AUTHORIZATION header with AUTH argument"))
+    assert type(failure) is ConfigurationError
+
+
+@pytest.mark.parametrize("endpoint", [LIST_SERVICES, CONNECT], ids=lambda endpoint: endpoint.operation)
+@pytest.mark.parametrize("error", [error for error, *_ in NOT_SENT + BROKE], ids=problems(NOT_SENT + BROKE))
+def test_every_description_names_the_request_and_can_be_pickled(error: Exception, endpoint: Endpoint[Any]) -> None:
+    failure, _ = describe(error, endpoint)
+    request = request_for(endpoint)
+    assert str(failure).endswith(f"({request})")
+    assert (failure.method, failure.path) == (request.method, request.path)
+    assert vars(pickle.loads(pickle.dumps(failure))) == vars(failure)

@@ -1,0 +1,296 @@
+"""Answers that say no: the class, what the message tells a person to do, and what it must not show."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pagerduty_alerting import APIStatusError, RateLimitError, ResponseInfo
+from pagerduty_alerting._endpoints import CONNECT, CREATE_INTEGRATION_TOKEN, DELETE_SERVICES, LIST_SERVICES, Endpoint
+from pagerduty_alerting._failures import status_error
+from tests.support.operations import API_TOKEN, TOKEN_ID
+from tests.support.requests_and_answers import ENDPOINTS, answer, request_for
+
+DASHED = "f174e90a-fafe-4643-bbbc-4a0ed4fc8415"
+AT_FAULT = "The fault is on Cloudflare's side: try again later."
+
+
+def error_for(
+    status: int, body: object = b"", endpoint: Endpoint[Any] = LIST_SERVICES, headers: dict[str, str] | None = None
+) -> APIStatusError:
+    return status_error(request_for(endpoint), answer(status, body, headers=headers))
+
+
+def failure(*errors: object) -> dict[str, object]:
+    return {"success": False, "errors": list(errors)}
+
+
+def code(number: int, message: str = "text") -> dict[str, object]:
+    return {"code": number, "message": message}
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        (400, "BadRequestError"),
+        (401, "AuthenticationError"),
+        (403, "PermissionDeniedError"),
+        (404, "NotFoundError"),
+        (409, "ConflictError"),
+        (422, "UnprocessableEntityError"),
+        (429, "RateLimitError"),
+        (500, "InternalServerError"),
+        (501, "InternalServerError"),
+        (599, "InternalServerError"),
+        (100, "APIStatusError"),
+        (200, "APIStatusError"),
+        (301, "APIStatusError"),
+        (402, "APIStatusError"),
+        (408, "APIStatusError"),
+        (499, "APIStatusError"),
+        (600, "APIStatusError"),
+    ],
+)
+def test_each_status_has_its_class(status: int, name: str) -> None:
+    assert type(error_for(status)).__name__ == name
+
+
+def test_the_message_says_what_failed_how_and_where() -> None:
+    error = error_for(409, failure(code(17303, "token was used already")), CONNECT, {"CF-Ray": "8f2a-FRA"})
+    assert str(error) == (
+        "Connect PagerDuty failed with 409 Conflict: token was used already (code 17303)."
+        f" (GET {request_for(CONNECT).path}, ray 8f2a-FRA)"
+    )
+
+
+def test_an_error_carries_all_that_the_answer_said() -> None:
+    body = {**failure(code(7003, "No route")), "messages": [{"code": 1000, "message": "hint"}, {"message": "bare"}]}
+    error = error_for(404, body, headers={"cf-ray": "8f2a-FRA", "retry-after": "3"})
+    assert error.errors == (ResponseInfo("No route", 7003),)
+    assert error.messages == (ResponseInfo("hint", 1000), ResponseInfo("bare"))
+    assert (error.codes, error.ray_id, error.retry_after) == ((7003,), "8f2a-FRA", 3.0)
+    assert (error.method, error.path, error.status) == ("GET", request_for(LIST_SERVICES).path, 404)
+
+
+@pytest.mark.parametrize("status", [520, 599, 299, 999])
+def test_a_status_without_a_name_is_told_by_its_number(status: int) -> None:
+    assert f"failed with {status}: " in str(error_for(status))
+
+
+# What there is to read in the body.
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (failure(code(1001, "one")), "one (code 1001)"),
+        (failure({"message": "no code"}), "no code"),
+        (failure({"message": "null code", "code": None}), "null code"),
+        (failure({"message": "odd code", "code": "1001"}), "odd code"),
+        (failure({"message": "true code", "code": True}), "true code"),
+        (failure("just text"), "just text"),
+        (failure(code(1, "a."), code(2, "b")), "a (code 1); b (code 2)"),
+        (failure(code(1, "a"), code(2, "b"), code(3, "c"), code(4, "d")), "a (code 1); b (code 2); c (code 3)"),
+        (failure(code(1, "two\n  lines\t")), "two lines (code 1)"),
+        pytest.param(failure(code(1, "x" * 301)), "x" * 299 + "… (code 1)", id="301 characters"),
+        pytest.param(failure(code(1, "x" * 300)), "x" * 300 + " (code 1)", id="300 characters"),
+        (failure({"code": 1}), "the body names no error"),
+        (failure(None, 7, [], {}), "the body names no error"),
+        ({"success": False, "errors": None}, "the body names no error"),
+        ({"success": False, "errors": {"message": "x"}}, "the body names no error"),
+        ({"success": False}, "the body names no error"),
+        (b"", "the body is empty"),
+        ({}, "the body is no envelope of the API but begins '{}'"),
+        (b"<html>\n<h1>Bad", "the body is no envelope of the API but begins '<html> <h1>Bad'"),
+        (b"[1, 2]", "the body is no envelope of the API but begins '[1, 2]'"),
+        (b"\xff\xfe", "the body is no envelope of the API but begins '\ufffd\ufffd'"),
+        (b"upstream's down", 'the body is no envelope of the API but begins "upstream\'s down"'),
+    ],
+    ids=repr,
+)
+def test_the_message_tells_what_the_body_says_or_that_it_says_nothing(body: object, said: str) -> None:
+    assert str(error_for(418, body)).startswith(f"List PagerDuty services failed with 418 I'm a Teapot: {said}. (")
+
+
+def test_an_answer_with_millions_of_errors_keeps_twenty() -> None:
+    assert len(error_for(400, failure(*[code(n) for n in range(1000, 3000)])).errors) == 20
+
+
+def test_the_texts_of_the_errors_are_kept_whole_as_attributes() -> None:
+    assert error_for(400, failure(code(1, "x" * 1000))).errors[0].message == "x" * 1000
+
+
+def test_an_error_without_messages_or_result_is_read_all_the_same() -> None:
+    body = b'{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}'
+    error = error_for(401, body)
+    assert (error.codes, error.messages) == ((10000,), ())
+
+
+@given(st.binary(max_size=600))
+def test_at_most_200_characters_of_a_body_are_shown(body: bytes) -> None:
+    text = str(error_for(502, b"<html>" + body))
+    _, found, shown = text.partition("but begins ")
+    assert found
+    assert len(eval(shown[: shown.index(f". {AT_FAULT}")])) <= 200  # the text as it was before its repr
+
+
+def test_control_characters_of_a_body_do_not_reach_a_terminal() -> None:
+    assert "\x1b" not in str(error_for(502, b"<html>\x1b[2Jgone\x07"))
+
+
+@pytest.mark.parametrize("status", [400, 502])
+def test_control_characters_in_the_text_of_an_error_do_not_reach_a_terminal(status: int) -> None:
+    assert str(error_for(status, failure(code(1, "\x1b[2Jgone\x07\x9b31m\u202egnp")))).isprintable()
+
+
+# What to do about it.
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(400, failure(code(10000))), (401, failure()), (401, b""), (403, failure(code(10000))), (403, b"<html>")],
+    ids=str,
+)
+def test_where_access_is_denied_the_permissions_are_named(status: int, body: object, endpoint: Endpoint[Any]) -> None:
+    text = str(error_for(status, body, endpoint))
+    advice = "Check that the credentials are valid for the account, and that the token has one of the permissions "
+    assert advice + ", ".join(endpoint.permissions) + "." in text
+
+
+def test_writing_needs_a_permission_to_write() -> None:
+    text = str(error_for(403, failure(code(10000)), DELETE_SERVICES))
+    assert "Notifications Write, Account Settings Write." in text
+    assert "Read" not in text
+
+
+def test_a_missing_entitlement_is_a_matter_of_the_plan_and_not_of_permissions() -> None:
+    text = str(error_for(403, failure(code(17200, "account is not entitled"))))
+    assert "need a zone on a Business or Enterprise plan" in text
+    assert "permissions" not in text
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "ends"),
+    [
+        (LIST_SERVICES, "Check the account id and the base URL."),
+        (DELETE_SERVICES, "Check the account id and the base URL."),
+        (CREATE_INTEGRATION_TOKEN, "Check the account id and the base URL."),
+        (
+            CONNECT,
+            "Check the account id and the base URL, and that the token is authorised in PagerDuty and unused.",
+        ),
+    ],
+)
+@pytest.mark.parametrize(("status", "body"), [(404, b""), (404, failure(code(7003))), (400, failure(code(7003)))])
+def test_where_there_is_no_route_the_ids_are_to_be_checked(
+    endpoint: Endpoint[Any], ends: str, status: int, body: object
+) -> None:
+    assert f" {ends} (" in str(error_for(status, body, endpoint))
+
+
+@pytest.mark.parametrize(
+    ("headers", "advice"),
+    [
+        ({"Retry-After": "17"}, "Wait 17 s: Cloudflare allows 1,200 requests in five minutes"),
+        ({}, "Wait five minutes: Cloudflare allows 1,200 requests in five minutes"),
+        ({"Retry-After": "soon"}, "Wait five minutes: Cloudflare allows"),
+    ],
+)
+def test_where_the_limit_is_reached_the_time_to_wait_is_told(headers: dict[str, str], advice: str) -> None:
+    error = error_for(429, b"", headers=headers)
+    assert type(error) is RateLimitError
+    assert advice in str(error)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 599])
+def test_a_fault_of_the_servers_is_called_that(status: int) -> None:
+    assert AT_FAULT in str(error_for(status))
+
+
+@pytest.mark.parametrize("status", [400, 402, 409, 418, 422, 451])
+def test_where_nothing_is_known_no_advice_is_made_up(status: int) -> None:
+    assert str(error_for(status, failure(code(1001)))).endswith(
+        f": text (code 1001). (GET {request_for(LIST_SERVICES).path})"
+    )
+
+
+# Redirects.
+
+
+@pytest.mark.parametrize(
+    ("location", "place"),
+    [
+        ("https://evil.example/path?token=secret", "evil.example"),
+        ("https://user:secret@evil.example:8443/secret", "evil.example"),
+        ("//evil.example/secret", "evil.example"),
+        ("/secret", "another path of the same host"),
+        ("secret", "an unnamed place"),
+        ("", "an unnamed place"),
+        ("https://[secret", "an unnamed place"),
+        ("https://" + "secret" * 50, "an unnamed place"),
+        ("https://evil\x9b.example/", "an unnamed place"),
+        ("javascript:secret", "an unnamed place"),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 399])
+def test_of_a_redirect_the_host_is_named_and_nothing_else(status: int, location: str, place: str) -> None:
+    text = str(error_for(status, b"<html>Moved</html>", headers={"Location": location}))
+    assert f": a redirect to {place}, which is not followed. Credentials are sent to the configured host only" in text
+    assert "secret" not in text
+
+
+def test_a_redirect_without_a_location_is_one_to_an_unnamed_place() -> None:
+    assert "a redirect to an unnamed place" in str(error_for(302))
+
+
+# Secrets.
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
+@pytest.mark.parametrize("body", [failure(code(1, f"bad token {API_TOKEN}!")), f"<p>{API_TOKEN}</p>".encode()], ids=str)
+def test_the_credential_is_masked_wherever_it_is_repeated(body: object, endpoint: Endpoint[Any]) -> None:
+    error = error_for(400, body, endpoint)
+    assert API_TOKEN not in f"{error} {error.errors}"
+    assert "<hidden>" in str(error)
+
+
+@pytest.mark.parametrize("endpoint", [CREATE_INTEGRATION_TOKEN, CONNECT], ids=lambda endpoint: endpoint.operation)
+@pytest.mark.parametrize("token_id", [TOKEN_ID, DASHED, TOKEN_ID.upper()])
+@pytest.mark.parametrize("status", [200, 302, 400, 404, 409, 500])
+def test_an_integration_token_is_masked_wherever_it_is_repeated(
+    status: int, token_id: str, endpoint: Endpoint[Any]
+) -> None:
+    bodies: list[object] = [
+        {**failure(code(1, f"token {token_id} is used")), "messages": [code(2, token_id)], "result": {"id": token_id}},
+        {"success": False, "result": {"id": token_id}},
+        failure(f"{token_id}"),
+        f"<p>/connect/{token_id}</p>".encode(),
+        b" " * 190 + token_id.encode(),
+    ]
+    for body in bodies:
+        error = error_for(status, body, endpoint, {"Location": f"https://host/{token_id}"})
+        shown = f"{error} {error!r} {error.errors} {error.messages} {error.path}"
+        assert token_id not in shown
+        assert token_id[:8] not in shown
+
+
+def test_a_token_of_any_form_is_masked_in_its_plain_and_its_encoded_spelling() -> None:
+    request = request_for(CONNECT, "open/sesame")
+    error = status_error(request, answer(400, failure(code(1, "open/sesame or open%2Fsesame"))))
+    assert error.errors[0].message == "<hidden> or <hidden>"
+
+
+def test_ids_of_services_are_no_secrets() -> None:
+    assert DASHED in str(error_for(400, failure(code(1, f"service {DASHED} is gone"))))
+
+
+@pytest.mark.parametrize(
+    ("ray_id", "kept"),
+    [("8f2a-FRA", "8f2a-FRA"), ("", None), ("x" * 64, "x" * 64), ("x" * 65, None), ("a\x1b[2J", None)],
+)
+def test_only_what_can_be_a_ray_id_is_taken_for_one(ray_id: str, kept: str | None) -> None:
+    error = error_for(400, headers={"CF-Ray": ray_id})
+    assert error.ray_id == kept
+    assert (", ray " in str(error)) is (kept is not None)

@@ -1,0 +1,37 @@
+"""Headers and answers as plain values: what is folded, what is hidden, what can be a ray id."""
+
+import pytest
+from multidict import CIMultiDict
+
+from pagerduty_alerting._http import RawResponse, SecretHeaders, fold
+
+
+def test_the_values_of_a_repeated_header_are_joined() -> None:
+    headers = CIMultiDict([("Ratelimit", '"a";r=1'), ("X-Other", "x"), ("ratelimit", '"b";r=2')])
+    folded = fold(headers)
+    assert folded["RateLimit"] == '"a";r=1, "b";r=2'
+    assert folded["x-other"] == "x"
+    assert len(folded) == 2
+
+
+def test_headers_that_stand_once_keep_their_spelling() -> None:
+    assert list(fold(CIMultiDict({"CF-Ray": "a", "Server": "b"})).items()) == [("CF-Ray", "a"), ("Server", "b")]
+
+
+def test_the_repr_of_secret_headers_names_them_and_hides_their_values() -> None:
+    headers = SecretHeaders({"Authorization": "Bearer opensesame", "Accept": "application/json"})
+    assert repr(headers) == "<headers Authorization, Accept>"
+    assert headers["authorization"] == "Bearer opensesame"
+
+
+def test_the_repr_of_an_answer_shows_neither_headers_nor_body() -> None:
+    answer = RawResponse(302, CIMultiDict({"Location": "/connect/opensesame"}), b"opensesame")
+    assert "opensesame" not in repr(answer)
+
+
+@pytest.mark.parametrize(
+    ("headers", "ray_id"),
+    [({"cf-ray": "8f2a-FRA"}, "8f2a-FRA"), ({}, None), ({"CF-Ray": "\x1b[2J"}, None), ({"CF-Ray": "x" * 65}, None)],
+)
+def test_the_ray_id_is_taken_where_it_can_be_one(headers: dict[str, str], ray_id: str | None) -> None:
+    assert RawResponse(200, CIMultiDict(headers), b"").ray_id == ray_id

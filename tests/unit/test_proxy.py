@@ -1,0 +1,77 @@
+"""The proxy that the environment names: when it is used, how it is read, and what cannot be one."""
+
+import base64
+
+import pytest
+
+from pagerduty_alerting import ConfigurationError
+from pagerduty_alerting._proxy import Proxy, find_proxy
+
+API = "https://api.cloudflare.com/client/v4"
+
+
+@pytest.mark.parametrize(
+    ("variables", "base_url", "url"),
+    [
+        ({}, API, None),
+        ({"HTTPS_PROXY": ""}, API, None),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, API, "http://proxy:3128"),
+        ({"https_proxy": "http://proxy:3128"}, API, "http://proxy:3128"),
+        ({"HTTPS_PROXY": "https://proxy"}, API, "https://proxy"),
+        ({"HTTPS_PROXY": "proxy:3128"}, API, "http://proxy:3128"),
+        ({"HTTPS_PROXY": "http://[2001:db8::1]:3128/path?query"}, API, "http://[2001:db8::1]:3128"),
+        ({"HTTP_PROXY": "http://proxy:3128"}, API, None),
+        ({"HTTP_PROXY": "http://proxy:3128"}, "http://emulator:8787/client/v4", "http://proxy:3128"),
+        ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "*"}, API, None),
+        ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "localhost,.cloudflare.com"}, API, None),
+        ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "localhost"}, API, "http://proxy"),
+    ],
+    ids=str,
+)
+def test_the_proxy_for_the_scheme_of_the_base_url_is_taken_unless_excepted(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], base_url: str, url: str | None
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert find_proxy(base_url) == (None if url is None else Proxy(url))
+
+
+def test_credentials_are_taken_out_of_the_url_and_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me%40example:p%3Ass@proxy:3128")
+    proxy = find_proxy(API)
+    assert proxy == Proxy("http://proxy:3128", "me@example", "p:ss")
+    assert "p:ss" not in repr(proxy)
+
+
+def test_a_user_may_have_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me@proxy")
+    assert find_proxy(API) == Proxy("http://proxy", "me", "")
+
+
+def test_credentials_are_sent_as_basic_authentication_in_utf_8() -> None:
+    (value,) = Proxy("http://proxy", "me", "p\u00e4ss").headers().values()
+    scheme, encoded = value.split(" ")
+    assert (scheme, base64.b64decode(encoded).decode()) == ("Basic", "me:p\u00e4ss")
+    assert Proxy("http://proxy").headers() == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("http://[::1", "is not a URL"),
+        ("http://opensesame:x@proxy:port", "is not a URL"),
+        ("http://", "names no host"),
+        ("http://:3128", "names no host"),
+        ("socks5://me:opensesame@proxy", "is of the kind socks5://, but only http:// and https:// work"),
+        ("http://a%3Ab:opensesame@proxy", "has a user name with a colon in it"),
+    ],
+)
+def test_what_cannot_be_a_proxy_is_a_configuration_error_that_shows_no_password(
+    monkeypatch: pytest.MonkeyPatch, value: str, problem: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    with pytest.raises(ConfigurationError) as caught:
+        find_proxy(API)
+    assert str(caught.value).startswith(f"the proxy for https:// in the environment (HTTPS_PROXY) {problem}")
+    assert "opensesame" not in str(caught.value)
+    assert caught.value.__cause__ is None

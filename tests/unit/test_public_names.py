@@ -1,0 +1,50 @@
+"""The names that the package gives away: all there, loaded when first asked for, and no others."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import pagerduty_alerting
+
+
+@pytest.mark.parametrize("name", pagerduty_alerting.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(pagerduty_alerting, name) is not None
+
+
+@pytest.mark.parametrize("module_name", ["models", "errors", "client", "sync"])
+def test_the_package_gives_every_public_name_of_its_modules(module_name: str) -> None:
+    module = importlib.import_module(f"pagerduty_alerting.{module_name}")
+    for name in module.__all__:
+        assert getattr(pagerduty_alerting, name) is getattr(module, name)
+
+
+def test_the_public_names_are_sorted_and_shown_by_dir() -> None:
+    assert list(pagerduty_alerting.__all__) == sorted(pagerduty_alerting.__all__)
+    assert set(pagerduty_alerting.__all__) <= set(dir(pagerduty_alerting))
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="^module 'pagerduty_alerting' has no attribute 'AsyncClinet'$"):
+        pagerduty_alerting.AsyncClinet  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_star_import_gives_the_public_names() -> None:
+    names: dict[str, object] = {}
+    exec("from pagerduty_alerting import *", names)
+    assert set(pagerduty_alerting.__all__) <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("statement", "unloaded"),
+    [
+        ("import pagerduty_alerting", "aiohttp"),
+        ("from pagerduty_alerting import NotFoundError, Service, RetryPolicy", "aiohttp"),
+        ("from pagerduty_alerting import AsyncClient, Client", "pagerduty_alerting.emulator"),
+    ],
+)
+def test_what_is_not_needed_is_not_loaded(statement: str, unloaded: str) -> None:
+    program = f"import sys; {statement}; sys.exit({unloaded!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0

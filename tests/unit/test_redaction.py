@@ -1,0 +1,94 @@
+"""Secrets stay out of what is shown of an answer, whatever the answer is made of."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pagerduty_alerting._redaction import one_line, redact, snippet
+
+UUIDS = [
+    "a313ba7d3e464c0ea40808fafbc3816a",
+    "A313BA7D3E464C0EA40808FAFBC3816A",
+    "f174e90a-fafe-4643-bbbc-4a0ed4fc8415",
+]
+
+words = st.text("abcXYZ09-_.", min_size=1, max_size=6)
+
+
+def test_every_place_of_every_secret_is_masked() -> None:
+    assert redact("one two one three", ["one", "three"]) == "<hidden> two <hidden> <hidden>"
+
+
+def test_a_secret_that_begins_with_another_is_masked_whole() -> None:
+    assert redact("key-1-long", ["key-1", "key-1-long"]) == "<hidden>"
+
+
+def test_the_mask_itself_is_not_taken_for_a_secret() -> None:
+    assert redact("x hid y", ["x", "hid"]) == "<hidden> <hidden> y"
+
+
+def test_text_without_secrets_stays_as_it_is() -> None:
+    assert redact(UUIDS[0], []) == UUIDS[0]
+
+
+@given(st.lists(words, min_size=1, max_size=6))
+def test_secrets_are_masked_whole_however_they_overlap(secrets: list[str]) -> None:
+    assert redact("|".join(secrets), secrets) == "|".join(["<hidden>"] * len(secrets))
+
+
+@pytest.mark.parametrize("uuid", UUIDS)
+@pytest.mark.parametrize("text", ["{}", '{{"id": "{}"}}', "token {} is unknown", "/connect/{}?x"])
+def test_what_looks_like_an_integration_token_is_masked_where_one_may_be(uuid: str, text: str) -> None:
+    assert redact(text.format(uuid), [], uuids=True) == text.format("<hidden>")
+
+
+def test_a_longer_run_of_hexadecimal_digits_is_no_token() -> None:
+    assert redact(UUIDS[0] + "0", [], uuids=True) == UUIDS[0] + "0"
+
+
+def test_a_snippet_is_one_line() -> None:
+    assert snippet(b" <html>\r\n\t<b>\x00\x1b[31m</b>\n", []) == "<html> <b> [31m</b>"
+
+
+@given(st.text())
+def test_one_line_can_be_printed_on_any_terminal(text: str) -> None:
+    line = one_line(text)
+    assert line.isprintable()
+    assert line == line.strip()
+
+
+def test_one_line_keeps_the_words() -> None:
+    assert one_line("\u202eCaf\u00e9\x1b[2J\n\n  au lait ") == "Caf\u00e9 [2J au lait"
+
+
+def test_a_short_body_is_shown_whole() -> None:
+    assert snippet(b"x" * 200, []) == "x" * 200
+
+
+@given(st.binary(max_size=1000))
+def test_a_snippet_has_at_most_200_characters(body: bytes) -> None:
+    assert len(snippet(body, [])) <= 200
+
+
+def test_a_longer_body_is_cut_with_an_ellipsis() -> None:
+    assert snippet(b"x" * 201, []) == "x" * 199 + "…"
+
+
+def test_bytes_that_are_no_text_are_shown_as_replacement_characters() -> None:
+    assert snippet(b"a\xffb", []) == "a\ufffdb"
+
+
+def test_a_secret_that_crosses_the_end_of_the_snippet_leaves_nothing_behind() -> None:
+    shown = snippet(b"x" * 190 + b"opensesame", ["opensesame"])
+    assert shown == "x" * 190 + "<hidden>"
+
+
+def test_a_secret_that_crosses_the_end_of_what_is_looked_at_leaves_nothing_behind() -> None:
+    # White space is squeezed out, so that the end of what is looked at comes into the snippet.
+    shown = snippet(b"a" + b" " * 4090 + b"opensesame", ["opensesame"])
+    assert "open" not in shown
+    assert "sesame" not in shown
+
+
+def test_a_body_of_many_megabytes_costs_no_more_than_its_start() -> None:
+    assert snippet(b" " * 50_000_000 + b"end", []) == ""

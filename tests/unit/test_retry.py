@@ -1,0 +1,112 @@
+"""The decision on another attempt: after which errors, of which operations, how long after, and never too late."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pagerduty_alerting import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APIStatusError,
+    ConfigurationError,
+    PagerDutyAlertingError,
+    RetryPolicy,
+)
+from pagerduty_alerting._retry import next_delay
+
+REQUEST = {"method": "GET", "path": "/accounts/1"}
+NEVER_REACHED = APIConnectionError("text", **REQUEST, may_have_acted=False)
+BROKE = APIConnectionError("text", **REQUEST)
+UNTRUSTED = APIConnectionError("text", **REQUEST, may_have_acted=False, transient=False)
+UNREADABLE = APIResponseValidationError("text", **REQUEST, status=200)
+
+
+def status(number: int, retry_after: float | None = None) -> APIStatusError:
+    return APIStatusError("text", **REQUEST, status=number, retry_after=retry_after)
+
+
+def delay_after(error: PagerDutyAlertingError, policy: RetryPolicy | None = None, **changes: Any) -> float | None:
+    facts = {"replay_safe": True, "attempt": 1, "time_left": 1000.0, "jitter": 1.0, **changes}
+    return next_delay(policy or RetryPolicy(), error, **facts)
+
+
+@pytest.mark.parametrize("number", [408, 429, 500, 502, 503, 504])
+def test_a_status_that_may_pass_is_tried_again(number: int) -> None:
+    assert delay_after(status(number)) == 0.5
+
+
+@pytest.mark.parametrize("number", [200, 301, 400, 401, 403, 404, 409, 418, 422, 501, 505, 520, 599])
+def test_a_status_that_will_be_the_same_is_not_tried_again(number: int) -> None:
+    assert delay_after(status(number)) is None
+
+
+@pytest.mark.parametrize("error", [UNTRUSTED, UNREADABLE, ConfigurationError("text")], ids=repr)
+def test_an_error_that_will_be_the_same_is_not_tried_again(error: PagerDutyAlertingError) -> None:
+    assert delay_after(error) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "is_tried_again"),
+    [(NEVER_REACHED, True), (status(429), True), (BROKE, False), (status(408), False), (status(503), False)],
+    ids=["never reached", "429", "broke", "408", "503"],
+)
+def test_what_is_not_safe_to_replay_is_sent_again_only_where_the_api_cannot_have_acted(
+    error: PagerDutyAlertingError, is_tried_again: bool
+) -> None:
+    assert (delay_after(error, replay_safe=False) is not None) is is_tried_again
+
+
+@pytest.mark.parametrize("error", [BROKE, status(503)], ids=repr)
+def test_replaying_what_is_not_safe_can_be_allowed(error: PagerDutyAlertingError) -> None:
+    assert delay_after(error, RetryPolicy(replay_unsafe=True), replay_safe=False) is not None
+
+
+@pytest.mark.parametrize(("max_attempts", "attempt", "goes_on"), [(1, 1, False), (3, 2, True), (3, 3, False)])
+def test_no_more_attempts_are_made_than_allowed(max_attempts: int, attempt: int, goes_on: bool) -> None:
+    assert (delay_after(BROKE, RetryPolicy(max_attempts=max_attempts), attempt=attempt) is not None) is goes_on
+
+
+def test_the_longest_wait_doubles_up_to_its_limit() -> None:
+    policy = RetryPolicy(max_attempts=10**6, initial_delay=0.5, max_delay=8.0)
+    delays = [delay_after(BROKE, policy, attempt=attempt) for attempt in (1, 2, 3, 4, 5, 6, 100_000)]
+    assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.25, 1.0])
+def test_the_wait_is_anywhere_between_zero_and_the_longest(jitter: float) -> None:
+    assert delay_after(BROKE, jitter=jitter, attempt=2) == jitter * 1.0
+
+
+def test_the_api_may_ask_for_a_longer_wait_than_the_limit() -> None:
+    assert delay_after(status(429, 30.0), RetryPolicy(max_delay=1.0)) == 30.0
+
+
+def test_the_api_cannot_ask_for_a_shorter_wait() -> None:
+    assert delay_after(status(503, 0.1)) == 0.5
+
+
+@pytest.mark.parametrize(("time_left", "expected"), [(31.0, 30.0), (30.0, None), (-1.0, None)])
+def test_a_wait_that_would_pass_the_deadline_is_not_begun(time_left: float, expected: float | None) -> None:
+    assert delay_after(status(429, 30.0), time_left=time_left) == expected
+
+
+@given(
+    st.integers(1, 10**9),
+    st.floats(0, 1e308),
+    st.floats(0, 1e308),
+    st.floats(0, 1),
+    st.none() | st.floats(0, 1e308),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_a_delay_is_always_finite_not_negative_and_before_the_deadline(
+    attempt: int, initial: float, longest: float, jitter: float, retry_after: float | None, time_left: float
+) -> None:
+    policy = RetryPolicy(max_attempts=10**9 + 1, initial_delay=initial, max_delay=longest)
+    delay = delay_after(status(503, retry_after), policy, attempt=attempt, jitter=jitter, time_left=time_left)
+    if delay is not None:
+        assert math.isfinite(delay)
+        assert 0 <= delay < time_left
+        assert delay <= max(longest, retry_after or 0.0)
