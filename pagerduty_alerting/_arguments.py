@@ -5,9 +5,12 @@ No message here repeats a value that may be a secret.
 
 import ipaddress
 import math
+import re
 from urllib.parse import quote, urlsplit
 
 MAX_IDENTIFIER_LENGTH = 256
+
+_HOST_NAME = re.compile(r"[a-z0-9._-]+")
 
 
 def check_text(name: str, value: object) -> str:
@@ -85,7 +88,10 @@ def check_identifier(name: str, value: object) -> str:
 
 
 def check_base_url(name: str, value: object, *, allow_insecure_http: bool) -> str:
-    """Returns an absolute http(s) URL without a slash at its end. Plain HTTP is for loopback unless allowed."""
+    """Returns an absolute http(s) URL, its scheme in lower case, without a slash at its end.
+
+    Plain HTTP is for loopback unless allowed.
+    """
     text = check_text(name, value)
     if not (text.isascii() and text.isprintable()) or " " in text:
         raise ValueError(f"{name} must be printable ASCII without spaces")
@@ -98,6 +104,8 @@ def check_base_url(name: str, value: object, *, allow_insecure_http: bool) -> st
         raise ValueError(f"{name} must be an absolute https:// URL")
     if "@" in parts.netloc:
         raise ValueError(f"{name} must not contain credentials")
+    if not (_HOST_NAME.fullmatch(host) or ":" in host):
+        raise ValueError(f"{name} is not a URL with a valid host and port")
     if "?" in text or "#" in text:
         raise ValueError(f"{name} must have neither a query nor a fragment")
     if parts.scheme == "http" and not (allow_insecure_http or _is_loopback(host)):
@@ -105,7 +113,7 @@ def check_base_url(name: str, value: object, *, allow_insecure_http: bool) -> st
             f"{name} is http:// to {host}, which would send the credentials in the clear:"
             " use https://, or set allow_insecure_http=True"
         )
-    return text.rstrip("/")
+    return (parts.scheme + text[len(parts.scheme) :]).rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,7 +5,7 @@ It is strict where the API documents a type and tolerant where the API is known 
 
 import functools
 from collections.abc import Callable, Hashable
-from typing import Any, NoReturn, TypeVar, cast, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 import attrs
 import orjson
@@ -17,12 +17,21 @@ from cattrs.preconf.orjson import make_converter
 from pagerduty_alerting._endpoints import Request
 from pagerduty_alerting._failures import status_error
 from pagerduty_alerting._http import RawResponse
-from pagerduty_alerting.errors import APIResponseValidationError
+from pagerduty_alerting.errors import APIResponseValidationError, APIStatusError
 from pagerduty_alerting.models import Envelope
 
 T = TypeVar("T")
 
 Hook = Callable[[Any, Any], Any]
+
+_JSON_TYPES: dict[type, str] = {
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
 
 # A broken answer can be wrong in as many places as it has items: name the first.
 _MAX_PROBLEMS = 5
@@ -35,39 +44,52 @@ def decode(request: Request[T], answer: RawResponse) -> Envelope[T]:
         APIStatusError: The answer says no, by its status or by `success: false`.
         APIResponseValidationError: The answer says success but is not what the API documents.
     """
+    outcome = _read(request, answer)
+    if isinstance(outcome, Envelope):
+        return outcome
+    # Raised here and not where it was found: its traceback would hold the document, and in it perhaps a token.
+    try:
+        raise outcome
+    finally:
+        del outcome  # the traceback holds this frame, which must not hold the exception in turn
+
+
+def _read(request: Request[T], answer: RawResponse) -> Envelope[T] | APIStatusError | APIResponseValidationError:
+    """Returns the envelope, or the exception that is to be raised."""
     if not 200 <= answer.status < 300:
-        raise status_error(request, answer)
+        return status_error(request, answer)
     if not answer.is_whole:
-        _refuse(request, answer, f"the body is longer than the limit of {len(answer.body):,} bytes")
+        return _refusal(request, answer, f"the body is longer than the limit of {len(answer.body):,} bytes")
     try:
         document = orjson.loads(answer.body)
     except orjson.JSONDecodeError as error:
-        # Not chained: the exception of the parser holds the whole document, a token perhaps among it.
+        # Not chained: the exception of the parser holds the whole document.
         problem = f"the body is not JSON ({error.msg})" if answer.body else "the body is empty"
     else:
         if isinstance(document, dict):
-            if document.get("success") is False:
-                raise status_error(request, answer)
-            return _structure(request, answer, document)
+            fields = cast("dict[str, object]", document)
+            return (
+                status_error(request, answer) if fields.get("success") is False else _structure(request, answer, fields)
+            )
         problem = f"the body is a JSON {_json_type(document)} instead of an object"
-    _refuse(request, answer, problem)
+    return _refusal(request, answer, problem)
 
 
-def _structure(request: Request[T], answer: RawResponse, document: dict[str, object]) -> Envelope[T]:
+def _structure(
+    request: Request[T], answer: RawResponse, document: dict[str, object]
+) -> Envelope[T] | APIResponseValidationError:
     document.setdefault("result", None)
     try:
         envelope: Envelope[T] = _envelope_hook(cast("Hashable", request.endpoint.result_type))(document, None)
     except Exception:
-        problems = _explain(request.endpoint.result_type, document)
-    else:
-        return envelope
-    _refuse(request, answer, *problems)
+        return _refusal(request, answer, *_explain(request.endpoint.result_type, document))
+    return envelope
 
 
-def _refuse(request: Request[object], answer: RawResponse, *problems: str) -> NoReturn:
+def _refusal(request: Request[object], answer: RawResponse, *problems: str) -> APIResponseValidationError:
     ray = f", ray {answer.ray_id}" if answer.ray_id else ""
     acted = "" if request.endpoint.replay_safe else " The operation may have been carried out all the same."
-    raise APIResponseValidationError(
+    return APIResponseValidationError(
         f"{request.endpoint.operation}: status {answer.status} says success, but {'; '.join(problems)}.{acted}"
         f" Is the base URL that of the Cloudflare API? ({request}{ray})",
         method=request.method,
@@ -92,8 +114,7 @@ def _format_problem(error: BaseException, _: type | None) -> str:
 
 
 def _json_type(value: object) -> str:
-    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
-    return names.get(type(value), "null")
+    return _JSON_TYPES.get(type(value), "null")
 
 
 def _envelope_of(result_type: Any) -> Any:
@@ -142,7 +163,7 @@ def _structure_int(value: object, _: object) -> int:
         return value
     if type(value) is float and value.is_integer():  # JSON has but one type of number
         return int(value)
-    raise TypeError(f"expected a whole number, not {_json_type(value)}")
+    raise TypeError(f"expected a whole number, not {value if type(value) is float else _json_type(value)}")
 
 
 def _make_list_hook(list_type: Any, converter: BaseConverter) -> Hook:
@@ -156,10 +177,23 @@ def _make_list_hook(list_type: Any, converter: BaseConverter) -> Hook:
             return collection()
         if type(value) is not list:
             raise TypeError(f"expected an array, not {_json_type(value)}")
+        if converter.detailed_validation:
+            value = _up_to_the_first_problems(cast("list[object]", value), item_type)
         items = structure_items(value, list)
         return items if collection is list else collection(items)
 
     return hook
+
+
+def _up_to_the_first_problems(items: list[object], item_type: Any) -> list[object]:
+    """Returns the items as far as problems are told: an exception for each of millions would take gigabytes."""
+    structure = _make_converter(explain=False).get_structure_hook(item_type)
+    for index, item in enumerate(items):
+        try:
+            structure(item, item_type)
+        except Exception:
+            return items[: index + _MAX_PROBLEMS]
+    return items
 
 
 def _make_class_hook(model: Any, converter: BaseConverter) -> Hook:
@@ -169,6 +203,6 @@ def _make_class_hook(model: Any, converter: BaseConverter) -> Hook:
     def hook(value: Any, _: object) -> object:
         if type(value) is not dict:
             raise TypeError(f"expected an object, not {_json_type(value)}")
-        return structure_fields(value, model)
+        return structure_fields(cast("dict[str, object]", value), model)
 
     return hook

@@ -3,10 +3,12 @@
 aiohttp's own exceptions are not chained: their messages hold the URL, and with it an integration token.
 """
 
+import traceback
+
 import aiohttp
 
 from pagerduty_alerting._endpoints import Request
-from pagerduty_alerting._redaction import redact
+from pagerduty_alerting._redaction import one_line, redact
 from pagerduty_alerting.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -25,7 +27,7 @@ class ConnectionBrokeError(aiohttp.ClientError):
 
 
 def connection_error(
-    error: Exception, request: Request[object], connect_timeout: float
+    error: Exception, request: Request[object], connect_timeout: float, *, was_sent: bool
 ) -> tuple[PagerDutyAlertingError, BaseException | None]:
     """Returns the exception to raise, and the cause to chain to it where that says more and holds no secret."""
     operation = request.endpoint.operation
@@ -34,6 +36,17 @@ def connection_error(
     def not_sent(what: str, *, transient: bool = True) -> APIConnectionError:
         return APIConnectionError(
             f"{operation}: {what} ({request})", method=method, path=path, may_have_acted=False, transient=transient
+        )
+
+    def broke(what: str, *, transient: bool = True) -> APIConnectionError:
+        doubt = was_sent and not request.endpoint.replay_safe
+        acted = ". The operation may have been carried out all the same" if doubt else ""
+        return APIConnectionError(
+            f"{operation}: {what}{acted} ({request})",
+            method=method,
+            path=path,
+            may_have_acted=was_sent,
+            transient=transient,
         )
 
     match error:
@@ -69,17 +82,19 @@ def connection_error(
             reason = _reason(error.os_error)
             return not_sent(f"cannot connect to {error.host}:{error.port}: {reason}"), error.os_error
         case ConnectionBrokeError(reason=aiohttp.ClientOSError() as reason):
-            return _broke(request, f"the connection broke: {_reason(reason)}"), None
+            return broke(f"the connection broke: {_reason(reason)}"), None
         case ConnectionBrokeError():
-            return _broke(request, "the server closed the connection without a complete answer"), None
+            return broke("the server closed the connection without a complete answer"), None
+        case aiohttp.ClientPayloadError() if "content-encoding" in str(error):
+            return broke("the body of the answer cannot be decompressed"), None
         case aiohttp.ClientPayloadError():
-            return _broke(request, "the answer broke off before its end"), None
+            return broke("the answer broke off before its end, or is not valid HTTP"), None
         case aiohttp.ClientResponseError():
-            problem = redact(error.message, request.secrets, uuids=True)[:200]
-            return _broke(request, f"the answer is not valid HTTP: {problem}"), None
+            problem = one_line(redact(error.message, request.secrets, uuids=True))[:200]
+            return broke(f"the answer is not valid HTTP: {problem}"), None
         case RuntimeError() if str(error) == "Session is closed":
             return ClientClosedError("the aiohttp session that was passed to the client is closed"), None
-        case ValueError() if "AUTH" in str(error):
+        case ValueError() if str(error).startswith("Cannot combine AUTH"):
             return (
                 ConfigurationError(
                     "the aiohttp session that was passed to the client has credentials of its own (auth=…, or trust_env"
@@ -87,21 +102,12 @@ def connection_error(
                 ),
                 None,
             )
+        case aiohttp.ClientConnectionError():
+            return broke(f"the connection broke: {type(error).__name__}"), None
         case _:
-            says_secret = any(secret in str(error) for secret in request.secrets)
-            return _broke(
-                request, f"unexpected {type(error).__name__}", transient=False
-            ), None if says_secret else error
-
-
-def _broke(request: Request[object], what: str, *, transient: bool = True) -> APIConnectionError:
-    acted = "" if request.endpoint.replay_safe else ". The operation may have been carried out all the same"
-    return APIConnectionError(
-        f"{request.endpoint.operation}: {what}{acted} ({request})",
-        method=request.method,
-        path=request.path,
-        transient=transient,
-    )
+            chain = "".join(traceback.format_exception(error))
+            cause = None if any(secret in chain for secret in request.secrets) else error
+            return broke(f"unexpected {type(error).__name__}", transient=False), cause
 
 
 def _reason(error: OSError) -> str:

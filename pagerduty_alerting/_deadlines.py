@@ -16,6 +16,7 @@ class Deadlines:
         self._limits: dict[Limit, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._fires_at = math.inf
+        self._stands_since: float | None = None
 
     def limit(self, when: float) -> "Limit":
         """Returns a context that raises TimeoutError when its body is not over by `when`, on the loop's clock."""
@@ -26,13 +27,46 @@ class Deadlines:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # the first call, or the first after the client moved to another loop
             self._loop, self._limits, self._timer, self._fires_at = loop, {}, None, math.inf
+            self._stands_since = None
         self._limits[limit] = None
         if limit.when < self._fires_at:
             self._arm(loop, limit.when)
 
+    def move(self, limit: "Limit", when: float) -> None:
+        """Changes a deadline that is watched; infinity stops the clock."""
+        limit.when = when
+        if limit in self._limits and when < self._fires_at and self._loop is not None:
+            self._arm(self._loop, when)
+
+    def pass_over_standstill(self) -> None:
+        """Leaves the time uncounted until the loop turns again: to be called before a generator yields.
+
+        Synchronous callers drive the loop only while they wait for a result. What they do with one would else use up
+        the time of the calls that are under way, whose answers may have come meanwhile.
+        """
+        if self._stands_since is None:
+            loop = asyncio.get_running_loop()
+            self._stands_since = loop.time()
+            # Not with the next turn, in which the loop learns that it is to stop, but with the one after it.
+            loop.call_soon(loop.call_soon, self._go_on, loop)
+
+    def end_all(self) -> None:
+        """Ends all calls of the running loop at once, as if their deadlines were over."""
+        if self._loop is asyncio.get_running_loop():
+            limits, self._limits = self._limits, {}
+            for limit in limits:
+                limit.expire()
+
     def discard(self, limit: "Limit") -> None:
         """Watches a deadline no more. The timer stays: most likely it serves the next call, too."""
         self._limits.pop(limit, None)
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._stands_since is not None and loop is self._loop:
+            seconds = loop.time() - self._stands_since
+            for limit in self._limits:
+                limit.when += seconds
+        self._stands_since = None
 
     def _arm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._timer is not None:
@@ -46,8 +80,9 @@ class Deadlines:
         for limit in [limit for limit in self._limits if limit.when <= now]:
             del self._limits[limit]
             limit.expire()
-        if self._limits:
-            self._arm(loop, min(limit.when for limit in self._limits))
+        next_deadline = min((limit.when for limit in self._limits), default=math.inf)
+        if next_deadline < math.inf:
+            self._arm(loop, next_deadline)
 
 
 class Limit:
@@ -68,11 +103,12 @@ class Limit:
         if self._task is not None:
             self._task.cancel()
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "Limit":
         self._task = asyncio.current_task()
         if self._task is not None:
             self._cancelling = self._task.cancelling()
         self._deadlines.add(self)
+        return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None

@@ -132,3 +132,8 @@ def build_request(
 @functools.lru_cache(maxsize=256)
 def _destinations_path(account_id: str) -> str:
     return f"/accounts/{check_identifier('account_id', account_id)}/alerting/v3/destinations/pagerduty"
+
+
+def as_token(token: IntegrationToken | str) -> IntegrationToken:
+    """Wraps a plain token at once, so that it shows in no traceback that prints local variables."""
+    return token if isinstance(token, IntegrationToken) else IntegrationToken(token)

@@ -9,7 +9,7 @@ import orjson
 from pagerduty_alerting._endpoints import Request
 from pagerduty_alerting._http import RawResponse
 from pagerduty_alerting._rate_limit import parse_retry_after
-from pagerduty_alerting._redaction import redact, snippet
+from pagerduty_alerting._redaction import one_line, redact, snippet
 from pagerduty_alerting.errors import (
     APIStatusError,
     AuthenticationError,
@@ -148,7 +148,7 @@ def _advice(
 
 
 def _brief(text: str) -> str:
-    line = " ".join(text.split()).rstrip(".")
+    line = one_line(text[: 4 * _MAX_TEXT]).rstrip(".")
     return line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + "…"
 
 

@@ -1,114 +1,122 @@
-"""What a call waits for besides the network: its back-off and the API's quota. For one event loop; no I/O."""
+"""Holds calls back while the API's quota is used up. For one event loop at a time; no I/O."""
 
 import asyncio
+import weakref
+from collections.abc import Hashable
 
 from pagerduty_alerting import _fork
-from pagerduty_alerting._rate_limit import Quotas, block, hold_back, observe, roll
-from pagerduty_alerting.errors import ClientClosedError
+from pagerduty_alerting._rate_limit import Quotas, block, hold_back, observe, roll, spacing, spend
 from pagerduty_alerting.models import RateLimits
-
-# Futures in the order in which they began to wait; a dict because one that is cancelled leaves from the middle.
-_Waiters = dict[asyncio.Future[None], None]
 
 
 class Pacer:
-    """Holds calls back while the quota that they share is used up.
+    """What is known of a quota, and the calls that wait for it, first come, first served.
 
-    Every request passes `admit` before it is sent and `settle` when it is over. What the pacer knows of the quota is
-    what the answers said, and how many requests are still under way.
+    Every request is admitted before it is sent and settled when it is over. What the pacer knows of the quota is what
+    the answers said, and how many requests are still under way.
     """
 
     def __init__(self) -> None:
         self._quotas: Quotas = {}
         self._under_way = 0
-        self._queue: _Waiters = {}
-        self._pauses: _Waiters = {}
+        # Each with its deadline, in the order in which they came; a dict because one may leave from the middle.
+        self._waiters: dict[asyncio.Future[float], float] = {}
+        self._timer: asyncio.TimerHandle | None = None
         _fork.register(self)
 
-    def admits(self, now: float) -> bool:
-        """Admits one more request, as `admit` does, if it can go at once."""
-        if self._hold_back(now, self._under_way) > 0:
+    def admit(self, now: float, *, regardless: bool = False) -> bool:
+        """Counts one more request as under way if it can go at once, or `regardless` of the quota."""
+        if not regardless and (self._waiters or self._hold(now) > 0):
             return False
         self._under_way += 1
         return True
 
-    async def admit(self, deadline: float) -> float:
+    async def wait_for_admission(self, deadline: float) -> float:
         """Waits until one more request fits into the quota, and counts it as under way.
 
         Args:
-            deadline: When to stop waiting, on the clock of the event loop.
+            deadline: When to have gone, on the clock of the event loop.
 
         Returns:
-            Zero when the request was admitted; otherwise the seconds for which it would have to be held back still,
-            which last beyond the deadline.
-
-        Raises:
-            ClientClosedError: The client was closed meanwhile.
+            Zero when the request was admitted; otherwise, at once, the seconds for which the quota is used up, because
+            they last beyond the deadline.
         """
-        clock = asyncio.get_running_loop().time
-        while not self.admits(now := clock()):
-            seconds = self._hold_back(now, self._under_way)
-            # While no quota is left it is known that waiting is in vain; otherwise an answer may still make room.
-            if now >= deadline or now + self._hold_back(now, 0) > deadline:
-                return seconds
-            await _wait(min(seconds, deadline - now), self._queue)
-        return 0.0
+        waiter: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._waiters[waiter] = deadline
+        self._serve()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.result() == 0:
+                self._under_way -= 1  # it was admitted in the very moment, and will not go
+            raise
+        finally:
+            self._waiters.pop(waiter, None)
+            self._serve()
 
-    def settle(self, limits: RateLimits | None = None, blocked_for: float | None = None) -> None:
+    def settle(self, limits: RateLimits | None, blocked_for: float | None, *, was_sent: bool) -> None:
         """Counts a request as over, and learns from its answer.
 
         Args:
             limits: What the answer said of quotas; None where there was no answer.
-            blocked_for: Seconds that the API asked to wait, for an answer that said "too many requests".
+            blocked_for: Seconds that the API asked to wait, in an answer that said "too many requests".
+            was_sent: Whether the request can have reached the API.
         """
         self._under_way -= 1
-        now = asyncio.get_running_loop().time()
-        if limits is not None:
-            self._quotas = observe(self._quotas, limits, now)
+        if limits is not None and limits.limits:
+            self._quotas = observe(self._quotas, limits, asyncio.get_running_loop().time())
+        elif was_sent:
+            self._quotas = spend(self._quotas)
         if blocked_for is not None:
-            self._quotas = block(self._quotas, blocked_for, now)
-        if self._queue and self._hold_back(now, self._under_way) == 0:
-            # Each that is woken looks for itself whether there is room, in the order of the queue.
-            for waiter in list(self._queue):
-                _wake(waiter)
+            self._quotas = block(self._quotas, blocked_for, asyncio.get_running_loop().time())
+        if self._waiters:
+            self._serve()
 
-    async def pause(self, seconds: float) -> None:
-        """Waits for a back-off.
-
-        Raises:
-            ClientClosedError: The client was closed meanwhile.
-        """
-        await _wait(seconds, self._pauses)
-
-    def close(self) -> None:
-        """Ends all waiting with `ClientClosedError`."""
-        for waiter in [*self._queue, *self._pauses]:
-            if not waiter.done():
-                waiter.set_exception(ClientClosedError("the client was closed while the call was waiting"))
+    def spacing(self, now: float) -> float:
+        """Returns the seconds that a long run leaves between its requests, so that the quota lasts to its reset."""
+        self._quotas = roll(self._quotas, now)
+        return spacing(self._quotas, self._under_way, now)
 
     def after_fork_in_child(self) -> None:
         """Forgets the parent's calls; what is known of the quota stays true."""
         self._under_way = 0
-        self._queue = {}
-        self._pauses = {}
+        self._waiters = {}
+        self._timer = None
 
-    def _hold_back(self, now: float, under_way: int) -> float:
+    def _hold(self, now: float) -> float:
+        """Returns the seconds to hold the next request back: zero when it can go now."""
         self._quotas = roll(self._quotas, now)
-        return hold_back(self._quotas, under_way, now)
+        return hold_back(self._quotas, self._under_way, now)
+
+    def _serve(self) -> None:
+        """Admits those in front for whom there is room, sends away those who would wait in vain, and sets the timer."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiters and (seconds := self._hold(now)) == 0:
+            waiter = next(iter(self._waiters))
+            del self._waiters[waiter]
+            if not waiter.done():
+                self._under_way += 1
+                waiter.set_result(0.0)
+        if not self._waiters:
+            return
+        self._timer = loop.call_later(seconds, self._serve)
+        # As long as some of the quota is left, an answer to a request under way may make room sooner.
+        used_up = hold_back(self._quotas, 0, now)
+        for waiter, deadline in list(self._waiters.items()):
+            if used_up and now + used_up >= deadline and not waiter.done():
+                del self._waiters[waiter]
+                waiter.set_result(used_up)
 
 
-async def _wait(seconds: float, waiters: _Waiters) -> None:
-    loop = asyncio.get_running_loop()
-    waiter = loop.create_future()
-    timer = loop.call_later(seconds, _wake, waiter)
-    waiters[waiter] = None
-    try:
-        await waiter
-    finally:
-        timer.cancel()
-        del waiters[waiter]
+_pacers: "weakref.WeakKeyDictionary[object, dict[Hashable, Pacer]]" = weakref.WeakKeyDictionary()
 
 
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def pacer_for(session: object | None, account: Hashable) -> Pacer:
+    """Returns the pacer of the clients that share a session and an account's quota; a new one where none is shared."""
+    if session is None:
+        return Pacer()
+    return _pacers.setdefault(session, {}).setdefault(account, Pacer())

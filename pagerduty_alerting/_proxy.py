@@ -1,5 +1,6 @@
 """Finds the proxy that the environment names for the API (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`); no network."""
 
+import base64
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -21,6 +22,13 @@ class Proxy:
     url: str
     user: str | None = None
     password: str = field(default="", repr=False)
+
+    def headers(self) -> dict[str, str]:
+        """Returns the headers that authenticate at the proxy."""
+        if self.user is None:
+            return {}
+        credentials = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return {"Proxy-Authorization": f"Basic {credentials}"}
 
 
 def find_proxy(base_url: str) -> Proxy | None:
@@ -49,4 +57,7 @@ def find_proxy(base_url: str) -> Proxy | None:
     url = urlunsplit((parts.scheme, f"{address}:{port}" if port else address, "", "", ""))
     if parts.username is None:
         return Proxy(url)
-    return Proxy(url, unquote(parts.username), unquote(parts.password or ""))
+    user = unquote(parts.username)
+    if ":" in user:
+        raise ConfigurationError(f"{variable} has a user name with a colon in it, which cannot be sent")
+    return Proxy(url, user, unquote(parts.password or ""))

@@ -1,5 +1,6 @@
 """Reads what an answer says of rate limits, and says how long to hold back; pure."""
 
+import datetime
 import email.utils
 import functools
 import re
@@ -10,17 +11,24 @@ from attrs import evolve, frozen
 from pagerduty_alerting.models import RateLimit, RateLimitPolicy, RateLimits
 
 # The form that Cloudflare sends, one item of two parameters: read without the general parser.
-_ONE_LIMIT = re.compile(r'"([^"\\]*)";r=(\d{1,15});t=(\d{1,15})')
-_ONE_POLICY = re.compile(r'"([^"\\]*)";q=(\d{1,15});w=(\d{1,15})')
+_ONE_LIMIT = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]*)";r=([0-9]{1,15});t=([0-9]{1,15})')
+_ONE_POLICY = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]*)";q=([0-9]{1,15});w=([0-9]{1,15})')
 
 # RFC 9651: an item is a string or token, each parameter a key with an optional bare item.
 _STRING = r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"'
 _TOKEN = r"[A-Za-z*][A-Za-z0-9!#$%&'*+\-.^_`|~:/]*"
-_NUMBER = r"-?\d{1,15}(?:\.\d{1,3})?"
-_BARE_ITEM = rf"(?:{_STRING}|{_TOKEN}|{_NUMBER}|:[A-Za-z0-9+/=]*:|\?[01]|@-?\d{{1,15}})"
-_ITEM = re.compile(rf"[ \t]*({_STRING}|{_TOKEN})((?:;[ ]*[a-z*][a-z0-9_\-.*]*(?:={_BARE_ITEM})?)*)[ \t]*(?:,|$)")
-_PARAMETER = re.compile(rf";[ ]*([a-z*][a-z0-9_\-.*]*)(?:=({_BARE_ITEM}))?")
-_PLAIN_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,3})?")
+_NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,3})?"
+_DISPLAY = r'%"(?:[\x20\x21\x23\x24\x26-\x7e]|%[0-9a-f]{2})*"'
+_BARE_ITEM = rf"(?:{_STRING}|{_TOKEN}|{_NUMBER}|{_DISPLAY}|:[A-Za-z0-9+/=]*:|\?[01]|@-?[0-9]{{1,15}})"
+_KEY = r"[a-z*][a-z0-9_\-.*]*"
+_ITEM = re.compile(rf"({_STRING}|{_TOKEN})((?:;[ ]*{_KEY}(?:={_BARE_ITEM})?)*)")
+_PARAMETER = re.compile(rf";[ ]*({_KEY})(?:=({_BARE_ITEM}))?")
+_COMMA = re.compile(r"[ \t]*,[ \t]*")
+_PLAIN_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,3})?")
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+
+# Whoever asks for longer than a year means "never".
+_LONGEST_RETRY_AFTER = 365 * 86400.0
 
 # A longer header than this says nothing that we could use.
 _MAX_HEADER = 2048
@@ -35,13 +43,17 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     """Returns the seconds that `Retry-After` asks for: a number, or a date seen from `now` (seconds since 1970)."""
     if value is None:
         return None
-    value = value.strip()
-    if _PLAIN_NUMBER.fullmatch(value):
-        return float(value)
+    # Several numbers, where several headers came: the longest is the safe one.
+    parts = [part.strip() for part in value.split(",")]
+    if all(map(_SECONDS.fullmatch, parts)):
+        return min(max(map(float, parts)), _LONGEST_RETRY_AFTER)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, OverflowError, OSError):
+        date = email.utils.parsedate_to_datetime(value)
+        # HTTP's dates are in UTC, the old form that does not say so as well.
+        seconds = date.replace(tzinfo=date.tzinfo or datetime.UTC).timestamp() - now
+    except (ArithmeticError, LookupError, OSError, TypeError, ValueError):  # what that parser is known to raise
         return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 
 def _limits(header: str) -> tuple[RateLimit, ...]:
@@ -67,23 +79,24 @@ def _policies(header: str) -> tuple[RateLimitPolicy, ...]:
 
 def _items(header: str) -> Iterator[tuple[str, dict[str, float]]]:
     """Yields each item's name and its non-negative numeric parameters; nothing for a malformed or huge header."""
+    header = header.strip(" \t")
     if len(header) > _MAX_HEADER:
         return
-    position = 0
     items = []
-    while position < len(header):
-        match = _ITEM.match(header, position)
-        if match is None:
-            return
-        name = match[1]
+    position = 0
+    while item := _ITEM.match(header, position):
+        name = item[1]
         if name.startswith('"'):
             name = re.sub(r"\\(.)", r"\1", name[1:-1])
-        parameters = {
-            key: float(value) for key, value in _PARAMETER.findall(match[2]) if _PLAIN_NUMBER.fullmatch(value)
-        }
-        items.append((name, parameters))
-        position = match.end()
-    yield from items
+        values = dict(_PARAMETER.findall(item[2]))
+        items.append((name, {key: float(value) for key, value in values.items() if _PLAIN_NUMBER.fullmatch(value)}))
+        if item.end() == len(header):
+            yield from items
+            return
+        comma = _COMMA.match(header, item.end())
+        if comma is None:
+            return
+        position = comma.end()
 
 
 @frozen
@@ -113,8 +126,11 @@ _BLOCK = "\0block"
 # costs a block of five minutes: so hold back one second more.
 _ROUNDING = 1.0
 
+# Cloudflare answers 200 requests a second from one address, which no header tells: half of that.
+_SHORTEST_SPACING = 0.01
+
 # What a header may do at most, so that a broken one cannot stop a client for good or fill its memory.
-_LONGEST_HOLD = 3600.0
+LONGEST_HOLD = 3600.0
 _MOST_QUOTAS = 8
 
 
@@ -131,7 +147,12 @@ def observe(known: Quotas, limits: RateLimits, now: float) -> Quotas:
 
 def block(known: Quotas, retry_after: float, now: float) -> Quotas:
     """Returns what is known after a 429: nothing goes before `retry_after` seconds are over."""
-    return {**known, _BLOCK: Quota(0, now + min(retry_after, _LONGEST_HOLD))}
+    return {**known, _BLOCK: Quota(0, now + min(retry_after, LONGEST_HOLD))}
+
+
+def spend(known: Quotas) -> Quotas:
+    """Returns what is known after a request that may have been counted, and whose answer did not say."""
+    return {name: evolve(quota, remaining=max(0, quota.remaining - 1)) for name, quota in known.items()}
 
 
 def hold_back(known: Quotas, under_way: int, now: float) -> float:
@@ -141,6 +162,19 @@ def hold_back(known: Quotas, under_way: int, now: float) -> float:
         seconds = quota.reset_at - now
         if seconds > longest and quota.remaining <= under_way:
             longest = seconds
+    return longest
+
+
+def spacing(known: Quotas, under_way: int, now: float) -> float:
+    """Returns the seconds to leave between requests, so that what is left of each quota lasts to its reset.
+
+    The first half of a quota may be spent at once: for most runs it is enough.
+    """
+    longest = _SHORTEST_SPACING
+    for quota in known.values():
+        left = quota.remaining - under_way
+        if quota.per_window is None or 2 * left < quota.per_window:
+            longest = max(longest, (quota.reset_at - now) / max(left, 1))
     return longest
 
 
@@ -154,7 +188,7 @@ def roll(known: Quotas, now: float) -> Quotas:
 
 def _merge(known: Quota | None, limit: RateLimit, policies: tuple[RateLimitPolicy, ...], now: float) -> Quota:
     """Answers overtake each other, so within a window the lowest count is the one to believe."""
-    reset_at = now + min(limit.reset_after or 0.0, _LONGEST_HOLD) + _ROUNDING
+    reset_at = now + min(limit.reset_after or 0.0, LONGEST_HOLD) + _ROUNDING
     if known is not None and now < known.reset_at and reset_at <= known.reset_at + _ROUNDING:
         return Quota(min(known.remaining, limit.remaining), known.reset_at, known.per_window, known.window)
     for policy in policies:
@@ -168,4 +202,4 @@ def _roll(quota: Quota, now: float) -> Quota | None:
         return quota
     if quota.per_window is None or quota.window is None:
         return None
-    return evolve(quota, remaining=quota.per_window, reset_at=now + quota.window)
+    return evolve(quota, remaining=quota.per_window, reset_at=now + quota.window + _ROUNDING)

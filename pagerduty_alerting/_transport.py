@@ -9,17 +9,17 @@ import weakref
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from attrs import define
-from multidict import CIMultiDict
 from yarl import URL
 
 from pagerduty_alerting import _fork
 from pagerduty_alerting._connection_errors import ConnectionBrokeError, connection_error
 from pagerduty_alerting._endpoints import Request
-from pagerduty_alerting._http import RawResponse
-from pagerduty_alerting._proxy import find_proxy
+from pagerduty_alerting._http import RawResponse, SecretHeaders, fold
+from pagerduty_alerting._proxy import Proxy, find_proxy
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
 
 CONNECTING = "connecting"
@@ -27,9 +27,9 @@ WAITING = "waiting for the answer"
 READING = "reading the answer"
 
 
-@define
+@define(eq=False)
 class Progress:
-    """What an attempt is doing, for the message of a timeout."""
+    """What a call is doing, for the message of a timeout."""
 
     phase: str
 
@@ -55,6 +55,10 @@ class Transport:
         ssl_context: ssl.SSLContext | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
+        _check_type("session", session, aiohttp.ClientSession)
+        _check_type("ssl_context", ssl_context, ssl.SSLContext)
+        for config in trace_configs:
+            _check_type("each of trace_configs", config, aiohttp.TraceConfig)
         self._base_url = base_url
         self._callers_session = session
         self._ssl_context = ssl_context
@@ -63,9 +67,24 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
         self._lifetime: AsyncGenerator[None, None] | None = None
         self._middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (_send_once,)
+        self._tunnel_headers: SecretHeaders | None = None
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.is_closed = False
         _fork.register(self)
+
+    def check_usable(self) -> None:
+        """Checks that a call can be made from the running event loop.
+
+        Raises:
+            ClientClosedError: The client is closed.
+            ClientUsageError: The client is in use from another event loop.
+        """
+        if self.is_closed:
+            raise ClientClosedError("the client is closed")
+        if self._loop is not None and self._loop is not asyncio.get_running_loop() and not self._loop.is_closed():
+            raise ClientUsageError(
+                "the client is in use from another event loop, which is not closed: make one client for each loop"
+            )
 
     async def send(
         self,
@@ -91,6 +110,7 @@ class Transport:
                 request.method,
                 URL(request.url, encoded=True),
                 headers=headers,
+                proxy_headers=self._tunnel_headers,
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
@@ -100,16 +120,17 @@ class Transport:
             try:
                 progress.phase = READING
                 body, is_whole = await _read(response.content, max_bytes)
+                return RawResponse(response.status, fold(response.headers), body, is_whole)
             finally:
                 response.release()
+                del response  # its repr, in tools that print local variables, holds the URL and with it a token
         except PagerDutyAlertingError:
             raise
         except Exception as error:
             if self.is_closed:
                 raise ClientClosedError("the client was closed while the call was under way") from None
-            failure, cause = connection_error(error, request, connect_timeout)
-        else:
-            return RawResponse(response.status, CIMultiDict(response.headers), body, is_whole)
+            was_sent = progress.phase != CONNECTING
+            failure, cause = connection_error(error, request, connect_timeout, was_sent=was_sent)
         try:
             raise failure from cause
         finally:
@@ -133,33 +154,31 @@ class Transport:
 
     async def _open(self) -> aiohttp.ClientSession:
         """Returns the session for the running loop."""
+        self.check_usable()
         loop = asyncio.get_running_loop()
-        if self.is_closed:
-            raise ClientClosedError("the client is closed")
         if self._session is not None and self._loop is loop:
             return self._session
-        if self._loop is not None and not self._loop.is_closed():
-            raise ClientUsageError(
-                "the client is in use from another event loop, which is not closed: make one client for each loop"
-            )
-        self._loop = loop
-        self._session = self._callers_session or self._make_session()
+        session = self._callers_session or self._make_session(find_proxy(self._base_url))
         # A session may bring middlewares of its own, and those given with a request take their place.
-        own: Sequence[aiohttp.ClientMiddlewareType] = getattr(self._session, "_middlewares", ())
+        own: Sequence[aiohttp.ClientMiddlewareType] = getattr(session, "_middlewares", ())
         self._middlewares = (*own, _send_once)
-        if self._session is not self._callers_session:
-            self._lifetime = _close_with_loop(self._session)
+        self._loop, self._session = loop, session
+        if session is not self._callers_session:
+            self._lifetime = _close_with_loop(session)
             await anext(self._lifetime)
-        return self._session
+        return session
 
-    def _make_session(self) -> aiohttp.ClientSession:
-        proxy = find_proxy(self._base_url)
+    def _make_session(self, proxy: Proxy | None) -> aiohttp.ClientSession:
+        authorization = SecretHeaders(proxy.headers() if proxy is not None else ())
+        # Through a tunnel a proxy sees nothing but the request for the tunnel; without one it reads every request.
+        has_tunnel = proxy is not None and self._base_url.startswith("https:")
+        self._tunnel_headers = authorization if has_tunnel else None
         return aiohttp.ClientSession(
             connector=_Connector(ssl=self._ssl_context or True, socket_factory=self._make_socket),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs,
+            headers=None if has_tunnel else authorization,
             proxy=None if proxy is None else proxy.url,
-            proxy_auth=None if proxy is None or proxy.user is None else aiohttp.BasicAuth(proxy.user, proxy.password),
         )
 
     def _make_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
@@ -170,7 +189,7 @@ class Transport:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Notes when an attempt is connecting, so that a timeout can say so."""
+    """Notes when an attempt is connecting, so that a timeout can say so, and limits the time for it."""
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
@@ -180,6 +199,13 @@ class _Connector(aiohttp.TCPConnector):
         connection = await super().connect(req, traces, timeout)
         progress.phase = WAITING
         return connection
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        # aiohttp's own limit is for each address of the host, and neither for looking them up nor for a proxy's answer.
+        async with asyncio.timeout(timeout.sock_connect):
+            return await super()._create_connection(req, traces, timeout)
 
 
 async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -206,20 +232,28 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
 
 async def _read(content: aiohttp.StreamReader, max_bytes: int) -> tuple[bytes, bool]:
     """Returns the body, and whether that is all of it: reading stops at `max_bytes`, counted after decompression."""
-    body = await content.readany()
-    if len(body) <= max_bytes:
-        rest = await content.readany()
-        if not rest:
-            return body, True
-        buffer = bytearray(body)
-        while rest and len(buffer) <= max_bytes:
-            buffer += rest
-            rest = await content.readany()
-        body = bytes(buffer)
-    return body[:max_bytes], len(body) <= max_bytes
+    chunks: list[bytes] = []
+    excess = -max_bytes
+    try:
+        while excess <= 0 and (chunk := await content.readany()):
+            chunks.append(chunk)
+            excess += len(chunk)
+        if excess > 0:
+            chunks[-1] = chunks[-1][:-excess]
+        return b"".join(chunks), excess <= 0
+    finally:
+        # A cancellation's traceback holds this frame, and tools print its local variables: perhaps half a token.
+        chunks, chunk = [], b""
 
 
 @functools.lru_cache(maxsize=16)
 def _timeouts(connect_timeout: float) -> aiohttp.ClientTimeout:
     """The time for the whole call is kept by the client; aiohttp's part is the time to connect."""
     return aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=connect_timeout)
+
+
+def _check_type(name: str, value: object, expected: type) -> None:
+    if value is not None and not isinstance(value, expected):
+        raise TypeError(
+            f"{name} must be {expected.__module__.partition('.')[0]}.{expected.__name__}, not {type(value).__name__}"
+        )
