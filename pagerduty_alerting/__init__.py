@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from pagerduty_alerting.models import (
+        AccountDeletion,
+        AccountServices,
         ConnectedDestination,
         Envelope,
         IntegrationToken,
@@ -45,6 +47,8 @@ __all__ = [
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "AccountDeletion",
+    "AccountServices",
     "AsyncClient",
     "AsyncClientWithResponse",
     "AuthenticationError",

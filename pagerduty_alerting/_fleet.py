@@ -1,28 +1,137 @@
 """Runs one coroutine function over many accounts, a few at a time, in memory that does not grow with their number."""
 
 import asyncio
+import contextlib
 import itertools
+import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from pagerduty_alerting._arguments import check_count, check_flag, check_identifier, check_seconds
+from pagerduty_alerting._core import Core
+from pagerduty_alerting._deadlines import Deadlines
+from pagerduty_alerting._endpoints import Endpoint
+from pagerduty_alerting._pacer import Pacer
+from pagerduty_alerting.errors import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APIStatusError,
+    AuthenticationError,
+    ClientClosedError,
+)
+from pagerduty_alerting.models import Response
+
 T = TypeVar("T")
+R = TypeVar("R")
 
 
-def check_account_ids(account_ids: object) -> None:
-    """Refuses what cannot be a collection of ids.
+def each_account(
+    core: Core,
+    endpoint: Endpoint[T],
+    account_ids: Iterable[str] | AsyncIterable[str],
+    to_result: Callable[[str, Response[T] | Exception], R],
+    *,
+    concurrency: int,
+    ordered: bool,
+    timeout: float | None,
+) -> AsyncGenerator[R, None]:
+    """Returns a generator that calls an endpoint for each account, and yields what `to_result` makes of each outcome.
 
     Raises:
-        TypeError: It is a single str, or not iterable.
+        TypeError: An argument has the wrong type; a single str is no collection of ids.
+        ValueError: An argument has an impossible value.
     """
     if isinstance(account_ids, str | bytes):
         raise TypeError("account_ids must be an iterable of ids, not a single id")
     if not isinstance(account_ids, Iterable | AsyncIterable):
         raise TypeError(f"account_ids must be an iterable of ids, not {type(account_ids).__name__}")
+    check_count("concurrency", concurrency)
+    check_flag("ordered", ordered)
+    if timeout is not None:
+        check_seconds("timeout", timeout)
+    turns = Turns(core.pacer, core.deadlines) if core.settings.respect_rate_limits else None
+
+    async def call(account_id: str) -> R:
+        return to_result(account_id, await _response_or_error(core, endpoint, account_id, timeout, turns))
+
+    return run_over(account_ids, call, core.deadlines, concurrency=concurrency, ordered=ordered)
+
+
+async def _response_or_error(
+    core: Core, endpoint: Endpoint[T], account_id: str, timeout: float | None, turns: "Turns | None"
+) -> Response[T] | Exception:
+    """Returns what the call for one account returns, or what it raises, unless that concerns all accounts.
+
+    Raises:
+        AuthenticationError: The credentials are not valid, so no other account will do better.
+        ClientClosedError: The client was closed.
+        BaseException: Whatever else is no answer to this account's request, such as an exception of the limiter.
+    """
+    try:
+        # Not left to the call, to which None means the client's own account, and which takes its turn first.
+        check_identifier("account_id", account_id)
+    except (TypeError, ValueError) as error:
+        return error
+    if turns is not None:
+        await turns.wait()
+    try:
+        return await core.call(endpoint, account_id, timeout, is_patient=True)
+    except AuthenticationError:
+        raise
+    except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
+        return error
+    finally:
+        if turns is not None:
+            turns.is_answered.set()
+
+
+# Seconds between the first requests of a run as long as none is answered.
+_PATIENCE = 1.0
+
+
+class Turns:
+    """Spreads the requests of a run over the time to the quota's reset, one turn after the other.
+
+    Only the second half of a quota is spread: a small run is over in a moment, and a large one neither runs into the
+    end of the quota nor takes longer than the quota asks for. The first request goes alone, because only its answer
+    tells what others have left of the quota.
+
+    Attributes:
+        is_answered: To be set when a call of the run is over.
+    """
+
+    def __init__(self, pacer: Pacer, deadlines: Deadlines) -> None:
+        self._pacer = pacer
+        self._deadlines = deadlines
+        self._next = -math.inf
+        self.is_answered = asyncio.Event()
+        self._lock = asyncio.Lock()
+
+    async def wait(self) -> None:
+        """Waits for the next turn.
+
+        Raises:
+            ClientClosedError: The client was closed meanwhile.
+        """
+        clock = asyncio.get_running_loop().time
+        try:
+            with self._deadlines.limit(math.inf):  # which closing the client ends
+                async with self._lock:
+                    if self._next > -math.inf and not self.is_answered.is_set():
+                        with contextlib.suppress(TimeoutError):
+                            # Not `wait_for`, which before Python 3.12 loses a cancellation that comes with the answer.
+                            async with asyncio.timeout(_PATIENCE):
+                                await self.is_answered.wait()
+                    await asyncio.sleep(max(0.0, self._next - clock()))
+                    self._next = clock() + self._pacer.spacing(clock())
+        except TimeoutError:
+            raise ClientClosedError("the client was closed while the run was under way") from None
 
 
 async def run_over(
     account_ids: Iterable[str] | AsyncIterable[str],
     call: Callable[[str], Coroutine[Any, Any, T]],
+    deadlines: Deadlines,
     *,
     concurrency: int,
     ordered: bool,
@@ -54,10 +163,13 @@ async def run_over(
                     calls[asyncio.create_task(call(account_id))] = None
             for finished in _finished(calls, ordered=ordered):
                 del calls[finished]
+                deadlines.pass_over_standstill()
                 yield finished.result()
     finally:
-        await _end([*calls, *([fetch] if fetch else [])])
-        await source.aclose()
+        try:
+            await _end([*calls, *([fetch] if fetch else [])])
+        finally:
+            await source.aclose()
 
 
 class _End:

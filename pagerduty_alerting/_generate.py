@@ -95,7 +95,7 @@ def _method(class_name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, sourc
     """Returns a method of the facade: decorators, signature, docstring, and the one statement of its body."""
     if node.name == "__init__" and class_name != "Client":
         return WITH_RESPONSE_INIT.lstrip("\n")
-    decorators = "".join(f"    @{ast.unparse(decorator)}\n" for decorator in node.decorator_list)
+    decorators = "".join(f"    @{_text(decorator)}\n" for decorator in node.decorator_list)
     docstring = _docstring(node, source)
     return (
         decorators
@@ -107,23 +107,29 @@ def _method(class_name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, sourc
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     name = METHOD_NAMES.get(node.name, node.name)
-    returns = _translate(ast.unparse(node.returns)).replace("'", '"') if node.returns else ""
-    return _wrapped(f"    def {name}(", _parameters(node.args), f"){f' -> {returns}' if returns else ''}:\n")
+    returns = f" -> {_text(node.returns)}" if node.returns else ""
+    return _wrapped(f"    def {name}(", _parameters(node.args), f"){returns}:\n")
 
 
 def _parameters(arguments: ast.arguments) -> list[str]:
-    """Returns each parameter as it stands in a signature, the bare `*` among them."""
+    """Returns each parameter as it stands in a signature, `/` and the bare `*` among them."""
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
     parameters = [_parameter(*pair) for pair in zip(positional, defaults, strict=True)]
     keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     named = [_parameter(argument, default) for argument, default in keywords if argument.arg not in DROPPED_ARGUMENTS]
-    return [*parameters, *(["*", *named] if named else [])]
+    if arguments.posonlyargs:
+        parameters.insert(len(arguments.posonlyargs), "/")
+    if arguments.vararg:
+        parameters.append(f"*{_parameter(arguments.vararg, None)}")
+    elif named:
+        parameters.append("*")
+    return [*parameters, *named, *([f"**{_parameter(arguments.kwarg, None)}"] if arguments.kwarg else [])]
 
 
 def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
-    annotation = f": {_translate(ast.unparse(argument.annotation))}" if argument.annotation else ""
-    value = "" if default is None else f"{' = ' if annotation else '='}{ast.unparse(default)}"
+    annotation = f": {_text(argument.annotation)}" if argument.annotation else ""
+    value = "" if default is None else f"{' = ' if annotation else '='}{_text(default)}"
     return f"{argument.arg}{annotation}{value}"
 
 
@@ -131,7 +137,12 @@ def _passed_on(arguments: ast.arguments) -> list[str]:
     """Returns the arguments of a call that passes each parameter on."""
     positional = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args][1:]]
     named = [argument.arg for argument in arguments.kwonlyargs if argument.arg not in DROPPED_ARGUMENTS]
-    return [*positional, *(f"{name}={name}" for name in named)]
+    return [
+        *positional,
+        *([f"*{arguments.vararg.arg}"] if arguments.vararg else []),
+        *(f"{name}={name}" for name in named),
+        *([f"**{arguments.kwarg.arg}"] if arguments.kwarg else []),
+    ]
 
 
 def _statements(class_name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, source: str) -> Iterator[str]:
@@ -152,6 +163,8 @@ def _statements(class_name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, s
     elif re.search(r"\bAsync(Generator|Iterator)\b", returns):
         yield _wrapped(f"        return self._runner.iterate({call}", _passed_on(node.args), "))")
     elif isinstance(node, ast.AsyncFunctionDef):
+        # What is done to arguments before the call is done here too.
+        yield from (f"        {ast.unparse(statement)}" for statement in node.body if isinstance(statement, ast.Assign))
         yield _wrapped(f"        return self._runner.run({call}", _passed_on(node.args), "))")
     elif "AsyncClientWithResponse" in returns:
         yield f"        return ClientWithResponse(self._async.{node.name}, self._runner)"
@@ -190,6 +203,12 @@ def _docstring(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, sour
     for argument in DROPPED_ARGUMENTS:
         text = re.sub(rf"\n        {argument}: .*(?:\n            .*)*", "", text)
     return _translate(text)
+
+
+def _text(node: ast.expr) -> str:
+    """Returns an expression in the words of the facade, its strings in the formatter's quotes."""
+    text = _translate(ast.unparse(node))
+    return text if '"' in text else text.replace("'", '"')
 
 
 def _translate(text: str) -> str:

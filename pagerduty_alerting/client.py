@@ -2,7 +2,8 @@
 
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -10,8 +11,15 @@ import aiohttp
 
 from pagerduty_alerting._core import Core
 from pagerduty_alerting._deadlines import Deadlines
-from pagerduty_alerting._endpoints import CONNECT, CREATE_INTEGRATION_TOKEN, DELETE_SERVICES, LIST_SERVICES
-from pagerduty_alerting._pacer import Pacer
+from pagerduty_alerting._endpoints import (
+    CONNECT,
+    CREATE_INTEGRATION_TOKEN,
+    DELETE_SERVICES,
+    LIST_SERVICES,
+    as_token,
+)
+from pagerduty_alerting._fleet import each_account
+from pagerduty_alerting._pacer import pacer_for
 from pagerduty_alerting._transport import Transport
 from pagerduty_alerting.config import (
     DEFAULT_MAX_RESPONSE_BYTES,
@@ -23,7 +31,15 @@ from pagerduty_alerting.config import (
     resolve_credentials,
 )
 from pagerduty_alerting.errors import ConfigurationError
-from pagerduty_alerting.models import ConnectedDestination, Envelope, IntegrationToken, Response, Service
+from pagerduty_alerting.models import (
+    AccountDeletion,
+    AccountServices,
+    ConnectedDestination,
+    Envelope,
+    IntegrationToken,
+    Response,
+    Service,
+)
 
 __all__ = ["AsyncClient", "AsyncClientWithResponse"]
 
@@ -49,6 +65,8 @@ class AsyncClient:
         retry: When a call is tried again.
         respect_rate_limits: Hold requests back while the quota, as the API tells it, is used up. Clients that share
             connections share this knowledge.
+        limiter: An asynchronous context manager, entered once for each attempt: a limiter of yours, with which several
+            programs can share one quota. Waiting for it counts against the timeout.
         session: A session of yours to send the requests with. It is never closed here.
         ssl_context: Verifies the server's certificate, for private CAs.
         trace_configs: aiohttp's tracing hooks, for the client's own session.
@@ -74,6 +92,7 @@ class AsyncClient:
         connect_timeout: float = 5.0,
         retry: RetryPolicy | None = None,
         respect_rate_limits: bool = True,
+        limiter: AbstractAsyncContextManager[object] | None = None,
         session: aiohttp.ClientSession | None = None,
         ssl_context: ssl.SSLContext | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
@@ -95,7 +114,8 @@ class AsyncClient:
             user_agent=user_agent,
         )
         transport = Transport(settings.base_url, session=session, ssl_context=ssl_context, trace_configs=trace_configs)
-        self._core = Core(settings, transport, Pacer(), Deadlines())
+        pacer = pacer_for(session, (settings.base_url, settings.credentials))
+        self._core = Core(settings, transport, pacer, Deadlines(), limiter)
 
     async def list_services(self, *, account_id: str | None = None, timeout: float | None = None) -> list[Service]:
         """Lists the PagerDuty services that the account can notify (*List PagerDuty services*).
@@ -186,8 +206,81 @@ class AsyncClient:
             ConfigurationError: There is no account id.
             TypeError, ValueError: An argument is impossible; nothing was sent.
         """
-        token = _as_token(token)
+        token = as_token(token)
         return (await self._core.call(CONNECT, account_id, timeout, token)).result
+
+    def list_services_in(
+        self,
+        account_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        concurrency: int = 16,
+        ordered: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[AccountServices, None]:
+        """Lists the services of many accounts (*List PagerDuty services*, once for each).
+
+        It asks for accounts and sends requests only as results are taken, so any number of accounts fit in the same
+        memory. Waiting for the quota does not count against the timeout of an account.
+
+        Args:
+            account_ids: The accounts; a generator is not read ahead of what `concurrency` allows.
+            concurrency: Calls under way at the same time.
+            ordered: Yield in the order of the accounts, not in that of the answers.
+            timeout: Seconds for the call of one account, in place of the client's.
+
+        Yields:
+            One result an account, which holds its services or the error of its call.
+
+        Raises:
+            AuthenticationError: The credentials are not valid: that ends the run.
+            ClientClosedError: The client was closed: that ends the run.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        return each_account(
+            self._core,
+            LIST_SERVICES,
+            account_ids,
+            _account_services,
+            concurrency=concurrency,
+            ordered=ordered,
+            timeout=timeout,
+        )
+
+    def delete_services_in(
+        self,
+        account_ids: Iterable[str] | AsyncIterable[str],
+        *,
+        concurrency: int = 16,
+        ordered: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[AccountDeletion, None]:
+        """Deletes every PagerDuty service of many accounts (*Delete PagerDuty Services*, once for each).
+
+        It works as `list_services_in` does: accounts whose results are never taken may keep their services.
+
+        Args:
+            account_ids: The accounts; a generator is not read ahead of what `concurrency` allows.
+            concurrency: Calls under way at the same time.
+            ordered: Yield in the order of the accounts, not in that of the answers.
+            timeout: Seconds for the call of one account, in place of the client's.
+
+        Yields:
+            One result an account, which holds the API's answer or the error of its call.
+
+        Raises:
+            AuthenticationError: The credentials are not valid: that ends the run.
+            ClientClosedError: The client was closed: that ends the run.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        return each_account(
+            self._core,
+            DELETE_SERVICES,
+            account_ids,
+            _account_deletion,
+            concurrency=concurrency,
+            ordered=ordered,
+            timeout=timeout,
+        )
 
     @property
     def with_response(self) -> "AsyncClientWithResponse":
@@ -284,10 +377,17 @@ class AsyncClientWithResponse:
         self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[ConnectedDestination]:
         """Does as `AsyncClient.connect` (*Connect PagerDuty*) and returns the whole response."""
-        token = _as_token(token)
+        token = as_token(token)
         return await self._core.call(CONNECT, account_id, timeout, token)
 
 
-def _as_token(token: IntegrationToken | str) -> IntegrationToken:
-    """Wraps a plain token at once, so that it shows in no traceback that prints local variables."""
-    return token if isinstance(token, IntegrationToken) else IntegrationToken(token)
+def _account_services(account_id: str, outcome: Response[list[Service]] | Exception) -> AccountServices:
+    if isinstance(outcome, Exception):
+        return AccountServices(account_id, error=outcome)
+    return AccountServices(account_id, outcome.result)
+
+
+def _account_deletion(account_id: str, outcome: Response[None] | Exception) -> AccountDeletion:
+    if isinstance(outcome, Exception):
+        return AccountDeletion(account_id, error=outcome)
+    return AccountDeletion(account_id, outcome.envelope)

@@ -6,6 +6,8 @@ from typing import Generic, TypeVar
 from attrs import field, frozen
 
 __all__ = [
+    "AccountDeletion",
+    "AccountServices",
     "ConnectedDestination",
     "Envelope",
     "IntegrationToken",
@@ -179,3 +181,33 @@ class Response(Generic[T]):
     def result(self) -> T:
         """What was asked for: the envelope's result."""
         return self.envelope.result
+
+
+@frozen
+class AccountServices:
+    """What `list_services_in` found for one account: its services, or why there is no knowing.
+
+    Attributes:
+        account_id: The account.
+        services: Its services, empty where PagerDuty is not connected; None where there is an `error`.
+        error: What the call for the account raised; None where it succeeded.
+    """
+
+    account_id: str
+    services: list[Service] | None = None
+    error: Exception | None = None
+
+
+@frozen
+class AccountDeletion:
+    """What `delete_services_in` did for one account.
+
+    Attributes:
+        account_id: The account.
+        envelope: The API's answer; None where there is an `error`.
+        error: What the call for the account raised; None where it succeeded.
+    """
+
+    account_id: str
+    envelope: Envelope[None] | None = None
+    error: Exception | None = None

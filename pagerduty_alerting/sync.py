@@ -1,16 +1,26 @@
 """The synchronous client, for code without an event loop. GENERATED from client.py by _generate.py: do not edit."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import NoReturn, Self
 
 import aiohttp
 
+from pagerduty_alerting._endpoints import as_token
 from pagerduty_alerting._runner import LoopRunner
 from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
 from pagerduty_alerting.config import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_USER_AGENT, RetryPolicy
-from pagerduty_alerting.models import ConnectedDestination, Envelope, IntegrationToken, Response, Service
+from pagerduty_alerting.models import (
+    AccountDeletion,
+    AccountServices,
+    ConnectedDestination,
+    Envelope,
+    IntegrationToken,
+    Response,
+    Service,
+)
 
 __all__ = ["Client", "ClientWithResponse"]
 
@@ -37,6 +47,8 @@ class Client:
         retry: When a call is tried again.
         respect_rate_limits: Hold requests back while the quota, as the API tells it, is used up. Clients that share
             connections share this knowledge.
+        limiter: An asynchronous context manager, entered once for each attempt: a limiter of yours, with which several
+            programs can share one quota. Waiting for it counts against the timeout.
         ssl_context: Verifies the server's certificate, for private CAs.
         trace_configs: aiohttp's tracing hooks, for the client's own session.
         max_response_bytes: Longest body that is read, in bytes after decompression.
@@ -61,6 +73,7 @@ class Client:
         connect_timeout: float = 5.0,
         retry: RetryPolicy | None = None,
         respect_rate_limits: bool = True,
+        limiter: AbstractAsyncContextManager[object] | None = None,
         ssl_context: ssl.SSLContext | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
@@ -77,6 +90,7 @@ class Client:
             connect_timeout=connect_timeout,
             retry=retry,
             respect_rate_limits=respect_rate_limits,
+            limiter=limiter,
             ssl_context=ssl_context,
             trace_configs=trace_configs,
             max_response_bytes=max_response_bytes,
@@ -174,7 +188,59 @@ class Client:
             ConfigurationError: There is no account id.
             TypeError, ValueError: An argument is impossible; nothing was sent.
         """
+        token = as_token(token)
         return self._runner.run(self._async.connect(token, account_id=account_id, timeout=timeout))
+
+    def list_services_in(
+        self, account_ids: Iterable[str], *, concurrency: int = 16, ordered: bool = False, timeout: float | None = None
+    ) -> Iterator[AccountServices]:
+        """Lists the services of many accounts (*List PagerDuty services*, once for each).
+
+        It asks for accounts and sends requests only as results are taken, so any number of accounts fit in the same
+        memory. Waiting for the quota does not count against the timeout of an account.
+
+        Args:
+            account_ids: The accounts; a generator is not read ahead of what `concurrency` allows.
+            concurrency: Calls under way at the same time.
+            ordered: Yield in the order of the accounts, not in that of the answers.
+            timeout: Seconds for the call of one account, in place of the client's.
+
+        Yields:
+            One result an account, which holds its services or the error of its call.
+
+        Raises:
+            AuthenticationError: The credentials are not valid: that ends the run.
+            ClientClosedError: The client was closed: that ends the run.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        return self._runner.iterate(
+            self._async.list_services_in(account_ids, concurrency=concurrency, ordered=ordered, timeout=timeout)
+        )
+
+    def delete_services_in(
+        self, account_ids: Iterable[str], *, concurrency: int = 16, ordered: bool = False, timeout: float | None = None
+    ) -> Iterator[AccountDeletion]:
+        """Deletes every PagerDuty service of many accounts (*Delete PagerDuty Services*, once for each).
+
+        It works as `list_services_in` does: accounts whose results are never taken may keep their services.
+
+        Args:
+            account_ids: The accounts; a generator is not read ahead of what `concurrency` allows.
+            concurrency: Calls under way at the same time.
+            ordered: Yield in the order of the accounts, not in that of the answers.
+            timeout: Seconds for the call of one account, in place of the client's.
+
+        Yields:
+            One result an account, which holds the API's answer or the error of its call.
+
+        Raises:
+            AuthenticationError: The credentials are not valid: that ends the run.
+            ClientClosedError: The client was closed: that ends the run.
+            TypeError, ValueError: An argument is impossible; nothing was sent.
+        """
+        return self._runner.iterate(
+            self._async.delete_services_in(account_ids, concurrency=concurrency, ordered=ordered, timeout=timeout)
+        )
 
     @property
     def with_response(self) -> "ClientWithResponse":
@@ -266,4 +332,5 @@ class ClientWithResponse:
         self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[ConnectedDestination]:
         """Does as `Client.connect` (*Connect PagerDuty*) and returns the whole response."""
+        token = as_token(token)
         return self._runner.run(self._async.connect(token, account_id=account_id, timeout=timeout))
