@@ -1,8 +1,14 @@
-"""Keeps a forked child off its parent's event loops and connections."""
+"""Keeps a forked child off its parent's event loops and connections, and threads out of the way of forks."""
 
 import os
+import threading
 import weakref
-from typing import Protocol
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class ForkAware(Protocol):
@@ -30,6 +36,28 @@ def never_finalize(*things: object) -> None:
 
     for thing in things:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+class ThreadPerJob(ThreadPoolExecutor):
+    """Ends each thread with its job, for event loops of processes that fork.
+
+    asyncio looks host names up in threads and keeps these for good, and a process that has threads cannot be forked
+    safely: Python 3.12 and later warn of it.
+    """
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Starts a job. Nothing waits for its end: not the closing of the loop, nor that of the program."""
+        future: Future[T] = Future()
+
+        def work() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        threading.Thread(target=work, name="pagerduty-alerting-job", daemon=True).start()
+        return future
 
 
 def _after_fork_in_child() -> None:

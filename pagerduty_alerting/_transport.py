@@ -3,10 +3,12 @@
 import asyncio
 import contextvars
 import functools
+import os
 import socket
 import ssl
 import weakref
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -32,6 +34,11 @@ class Progress:
     """What a call is doing, for the message of a timeout."""
 
     phase: str
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether the request of the attempt can have reached the API."""
+        return self.phase in {WAITING, READING}
 
 
 _progress: contextvars.ContextVar[Progress] = contextvars.ContextVar("pagerduty_alerting_progress")
@@ -129,8 +136,7 @@ class Transport:
         except Exception as error:
             if self.is_closed:
                 raise ClientClosedError("the client was closed while the call was under way") from None
-            was_sent = progress.phase != CONNECTING
-            failure, cause = connection_error(error, request, connect_timeout, was_sent=was_sent)
+            failure, cause = connection_error(error, request, connect_timeout, was_sent=progress.was_sent)
         try:
             raise failure from cause
         finally:
@@ -147,7 +153,8 @@ class Transport:
         """Leaves the parent's connections to the parent; the child opens its own when it needs one."""
         if self._session is not None:
             for connection in list(self._sockets):
-                connection.close()  # closes this process's descriptor and nothing else
+                if connection.fileno() >= 0:
+                    os.close(connection.detach())  # closes this process's descriptor and nothing else
             _fork.never_finalize(self._session, self._lifetime, self._loop)
         self._loop = self._session = self._lifetime = None
         self._sockets = weakref.WeakSet()
@@ -181,7 +188,7 @@ class Transport:
             proxy=None if proxy is None else proxy.url,
         )
 
-    def _make_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+    def _make_socket(self, address: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, _, _ = address
         made = socket.socket(family, kind, protocol)
         self._sockets.add(made)

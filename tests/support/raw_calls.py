@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import gc
-import os
+import pathlib
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -52,7 +52,7 @@ async def call(client: AsyncClient, operation: str, **options: Any) -> Any:
 
 def open_files() -> int:
     """How many file descriptors this process holds."""
-    return len(os.listdir("/proc/self/fd"))
+    return sum(1 for _ in pathlib.Path("/proc/self/fd").iterdir())
 
 
 async def settled() -> None:

@@ -77,7 +77,7 @@ class RawServer:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{'localhost' if self.scheme == 'https' else '127.0.0.1'}:{self.port}/v4"
+        return f"{self.scheme}://127.0.0.1:{self.port}/v4"
 
 
 async def _serve(server: RawServer, script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -31,6 +31,10 @@ class InThread(Generic[T]):
         """Whether the function has not returned."""
         return not self._future.done()
 
+    def wait(self, seconds: float) -> None:
+        """Waits for the thread's end, but not longer than that."""
+        self._thread.join(seconds)
+
     def result(self, patience: float = PATIENCE) -> T:
         """Waits for the thread's end; returns or raises what the function does."""
         self._thread.join(patience)

@@ -26,7 +26,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class _PatientSelector(_JumpingSelector):
-    patience = 0.1
+    patience = 0.5
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -43,6 +43,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 class PatientVirtualTimeLoop(VirtualTimeLoop):
-    """For tests whose server is on another thread: its clock jumps when nothing came for a tenth of a second."""
+    """For tests whose server is on another thread: its clock jumps when nothing came for half a second."""
 
     make_selector = _PatientSelector

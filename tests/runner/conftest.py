@@ -1,0 +1,70 @@
+"""Fixtures for the runner: clients of the emulator, runners for coroutines of the tests' own, and what a leak is."""
+
+import os
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from pagerduty_alerting import Client
+from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting.emulator import Emulator
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[Client]:
+    """A client of the emulator, closed after the test."""
+    with Client(base_url=emulator.url, api_token=emulator.api_token, account_id=emulator.account_id) as made:
+        yield made
+
+
+async def nothing() -> None:
+    """Closes nothing."""
+
+
+@pytest.fixture
+def runner() -> Iterator[LoopRunner]:
+    """A runner for coroutines of the test's own."""
+    made = LoopRunner(nothing)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """A certificate authority that nobody but the tests trusts."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """What a server on this machine needs to serve TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """What a client of that server needs."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+def leaks() -> Callable[[], dict[str, int]]:
+    """Tells how many threads, and on Linux file descriptors, there are more than when the test began."""
+    descriptors = Path("/proc/self/fd")
+
+    def count() -> dict[str, int]:
+        found = {"threads": threading.active_count()}
+        if descriptors.exists():
+            found["descriptors"] = len(os.listdir(descriptors))  # noqa: PTH208  # is itself quick to count
+        return found
+
+    before = count()
+    return lambda: {name: now - before[name] for name, now in count().items() if now != before[name]}

@@ -1,0 +1,203 @@
+"""Closing: during calls, twice, from everywhere, by the garbage collector and at the program's end."""
+
+import asyncio
+import gc
+import threading
+
+import pytest
+
+from pagerduty_alerting import Client, ClientClosedError
+from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting.emulator import Emulator, Operation
+from tests.support.scripts import script
+from tests.support.threads import AtGate, InThread
+
+
+def options(emulator: Emulator) -> dict[str, str]:
+    return {"base_url": emulator.url, "api_token": emulator.api_token, "account_id": emulator.account_id}
+
+
+@pytest.mark.parametrize("callers", [1, 8])
+def test_closing_from_another_thread_ends_the_calls_under_way(emulator: Emulator, client: Client, callers: int) -> None:
+    gate = emulator.on(Operation.LIST).hold()
+    calls = [InThread(client.list_services) for _ in range(callers)]
+    gate.wait_arrived(callers)
+    client.close()
+    for call in calls:
+        with pytest.raises(ClientClosedError):
+            call.result()
+
+
+def test_closing_ends_a_back_off(emulator: Emulator, client: Client) -> None:
+    backing_off = threading.Event()
+    emulator.on(Operation.LIST).respond(503, headers={"Retry-After": "25"})
+    emulator.listen(lambda _: backing_off.set())
+    call = InThread(client.list_services)
+    assert backing_off.wait(30)
+    client.close()
+    with pytest.raises(ClientClosedError):
+        call.result()
+
+
+def test_a_call_after_closing_is_refused(client: Client) -> None:
+    client.list_services()
+    client.close()
+    with pytest.raises(ClientClosedError):
+        client.list_services()
+
+
+def test_a_call_of_a_client_that_was_closed_unused_is_refused(client: Client) -> None:
+    client.close()
+    with pytest.raises(ClientClosedError):
+        client.list_services()
+
+
+def test_closing_twice_is_fine(client: Client) -> None:
+    client.list_services()
+    client.close()
+    client.close()
+
+
+def test_eight_threads_may_close_at_once(client: Client) -> None:
+    client.list_services()
+    line = threading.Barrier(8)
+    for closing in [InThread(lambda: (line.wait(), client.close())) for _ in range(8)]:
+        closing.result()
+
+
+def test_closing_closes_the_clients_that_share_the_connections(client: Client) -> None:
+    other = client.with_options(timeout=5)
+    client.list_services()
+    other.close()
+    with pytest.raises(ClientClosedError):
+        client.list_services()
+
+
+async def test_closing_inside_a_coroutine_works(client: Client) -> None:
+    client.list_services()
+    client.close()
+    with pytest.raises(ClientClosedError):
+        client.list_services()
+
+
+def test_an_error_in_closing_is_raised_and_the_loop_is_closed_all_the_same() -> None:
+    async def fail() -> None:
+        raise ValueError("no")
+
+    runner = LoopRunner(fail)
+    runner.run(asyncio.sleep(0))
+    loop = runner._loop
+    assert loop is not None
+    with pytest.raises(ValueError, match="no"):
+        runner.close()
+    assert loop.is_closed()
+
+
+def test_a_call_that_ends_while_another_thread_begins_to_close_leaves_what_they_share_to_the_closing() -> None:
+    # The closing thread is held between its decision to close and its entry; the last call leaves meanwhile.
+    closed_on: list[asyncio.AbstractEventLoop] = []
+    gate, entering, go_on = AtGate(), threading.Event(), threading.Event()
+
+    async def aclose() -> None:
+        closed_on.append(asyncio.get_running_loop())
+
+    class Slow(LoopRunner):
+        def _enter(self, call: object) -> None:
+            if getattr(call, "closes", False):
+                entering.set()
+                assert go_on.wait(30)
+            super()._enter(call)  # type: ignore[arg-type]
+
+    runner = Slow(aclose)
+    call = InThread(lambda: runner.run(gate.passed()))
+    gate.wait_reached()
+    loop = runner._loop
+    closing = InThread(runner.close)
+    assert entering.wait(30)
+    gate.open()
+    call.result()
+    go_on.set()
+    closing.result()
+    assert closed_on == [loop]
+
+
+def test_a_call_that_is_let_in_just_before_closing_is_not_begun(runner: LoopRunner) -> None:
+    began = []
+    gate, hold_loop, loop_is_held = AtGate(), threading.Event(), threading.Event()
+
+    async def begin() -> None:
+        began.append(True)
+
+    async def hold() -> None:
+        await gate.passed()
+        loop_is_held.set()
+        assert hold_loop.wait(30)  # so that nothing starts before both are let in
+
+    entered = threading.Semaphore(0)
+    enter = runner._enter
+    runner._enter = lambda call: (enter(call), entered.release())[0]  # type: ignore[method-assign]
+    leader = InThread(lambda: runner.run(hold()))
+    gate.open()
+    assert loop_is_held.wait(30)
+    assert entered.acquire(timeout=30)
+    late = InThread(lambda: runner.run(begin()))
+    assert entered.acquire(timeout=30)
+    closing = InThread(runner.close)
+    assert entered.acquire(timeout=30)
+    hold_loop.set()
+    leader.result()
+    closing.result()
+    with pytest.raises(ClientClosedError):
+        late.result()
+    assert began == []
+
+
+def test_a_client_that_is_dropped_closes_its_connections(emulator: Emulator) -> None:
+    client = Client(**options(emulator))
+    client.list_services()
+    loop = client._runner._loop
+    assert loop is not None
+    del client
+    gc.collect()
+    assert loop.is_closed()
+
+
+@pytest.mark.parametrize("options", [(), ("-X", "dev", "-W", "error")], ids=["plain", "strict"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "client.list_services()",
+        "import asyncio\n    async def main(): client.list_services()\n    asyncio.run(main())",
+        "import threading\n    t = threading.Thread(target=client.list_services)\n    t.start()\n    t.join()",
+        "import threading\n    threading.Thread(target=client.list_services).start()",
+        "client.list_services(); del client",
+        "client.list_services(); cycle = [client]; cycle.append(cycle); del client, cycle",
+        "pass",
+    ],
+    ids=["plain", "coroutine", "thread", "thread at the end", "dropped", "in a cycle", "unused"],
+)
+def test_a_program_that_never_closes_its_client_ends_in_silence(
+    emulator: Emulator, lines: str, options: tuple[str, ...]
+) -> None:
+    program = f"""
+    from pagerduty_alerting import Client
+    client = Client()
+    {lines}
+    """
+    with script(program, emulator.environ, *options) as running:
+        assert running.end() == (0, "", "")
+
+
+def test_a_program_that_ends_during_a_call_of_a_daemon_thread_ends_in_silence(emulator: Emulator) -> None:
+    gate = emulator.on(Operation.LIST).hold()
+    program = """
+    import threading
+    from pagerduty_alerting import Client
+    client = Client()
+    threading.Thread(target=client.list_services, daemon=True).start()
+    sys.stdin.readline()
+    """
+    with script(program, emulator.environ) as running:
+        gate.wait_arrived(1)
+        running.tell()
+        assert running.end() == (0, "", "")

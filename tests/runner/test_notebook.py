@@ -1,0 +1,74 @@
+"""The synchronous client in a real Jupyter kernel, whose main thread is always running an event loop."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pagerduty_alerting.emulator import Emulator, Operation
+from tests.support.scripts import ROOT
+
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
+pytest.importorskip("ipykernel")
+
+SETUP = """
+import asyncio, threading
+asyncio.get_running_loop()  # there is one, or this notebook proves nothing
+from pagerduty_alerting import Client
+client = Client()
+"""
+
+
+@pytest.fixture
+def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes this very Python the notebook's kernel, and keeps Jupyter out of the user's files."""
+    directory = tmp_path / "kernels" / "here"
+    directory.mkdir(parents=True)
+    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (directory / "kernel.json").write_text(json.dumps({"argv": command, "display_name": "here", "language": "python"}))
+    for name in ("JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+
+
+def run_notebook(emulator: Emulator, tmp_path: Path, *cells: str) -> list[str]:
+    """Runs a notebook in a process of its own and returns what each cell printed."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    path = tmp_path / "notebook.ipynb"
+    nbformat.write(notebook, path)
+    program = (
+        "import sys, nbformat, nbclient\n"
+        "notebook = nbformat.read(sys.argv[1], 4)\n"
+        "nbclient.NotebookClient(notebook, kernel_name='here', timeout=60).execute()\n"
+        "nbformat.write(notebook, sys.argv[1])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        cwd=ROOT,
+        env={**os.environ, **emulator.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    executed = nbformat.read(path, 4)
+    return ["".join(output.get("text", "") for output in cell.outputs) for cell in executed.cells]
+
+
+@pytest.mark.usefixtures("kernels")
+def test_the_job_runs_in_a_notebook(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.add_service("Website")
+    outputs = run_notebook(
+        emulator,
+        tmp_path,
+        SETUP,
+        "print([service.name for service in client.list_services()])",
+        "client.delete_services(); print(client.list_services())",
+        "client.close(); print([t.name for t in threading.enumerate() if 'pagerduty' in t.name])",
+    )
+    assert outputs == ["", "['Website']\n", "[]\n", "[]\n"]
+    emulator.requests.assert_operations(Operation.LIST, Operation.DELETE, Operation.LIST)

@@ -1,0 +1,130 @@
+"""Many threads, many calls, and a server that does everything wrong: each call gets its own answer, and only that.
+
+STRESS_CALLS sets the number of calls for each thread, STRESS_SEED the dice.
+"""
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from pagerduty_alerting import APIConnectionError, APITimeoutError, Client, InternalServerError, RetryPolicy
+from tests.support import stress_server
+from tests.support.threads import InThread
+
+THREADS = 32
+CALLS = int(os.environ.get("STRESS_CALLS", "500"))
+SEED = int(os.environ.get("STRESS_SEED", "20261123"))
+
+KINDS = {"good": 50, "late": 20, "edge": 8, "reset": 4, "truncated": 4, "unavailable": 6, "closes": 4, "hangs": 4}
+
+NEVER = 100.0
+"""Seconds that no call of this test takes, however busy the machine is."""
+
+
+@contextmanager
+def counting_server() -> Iterator[tuple[str, Callable[[], Counter[str]]]]:
+    """Yields the URL of a server in a process of its own, and what ends it and returns its counts."""
+    process = subprocess.Popen(
+        [sys.executable, stress_server.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    port = process.stdout.readline().strip()
+
+    def counts() -> Counter[str]:
+        return Counter(json.loads(process.communicate()[0]))
+
+    try:
+        yield f"http://127.0.0.1:{port}/client/v4", counts
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def plan(dice: random.Random, thread: int, number: int) -> tuple[str, str, float]:
+    """Returns the kind of a call, its account id, and its timeout in seconds."""
+    (kind,) = dice.choices(list(KINDS), list(KINDS.values()))
+    late = dice.randint(0, 15)
+    match kind:
+        case "late":
+            return kind, f"late.{late}-{thread}-{number}", NEVER
+        case "edge":  # the answer comes at about the time at which the call runs out of time
+            return kind, f"late.{late}-{thread}-{number}", max(0.001, late / 1000)
+        case "hangs":
+            return kind, f"hangs-{thread}-{number}", dice.uniform(0.001, 0.03)
+        case _:
+            return kind, f"{kind}-{thread}-{number}", NEVER
+
+
+def outcome(client: Client, account: str, timeout: float) -> str:
+    """Makes a call and returns what came of it, in a word."""
+    try:
+        services = client.list_services(account_id=account, timeout=timeout)
+    except APITimeoutError:
+        return "timeout"
+    except APIConnectionError:
+        return "broken"
+    except InternalServerError as error:
+        return "unavailable" if [told.message for told in error.errors] == [account] else "another's answer"
+    return "answered" if [service.name for service in services] == [account] else "another's answer"
+
+
+EXPECTED = {
+    "good": {"answered"},
+    "late": {"answered"},
+    "closes": {"answered"},
+    "edge": {"answered", "timeout"},
+    "hangs": {"timeout"},
+    "reset": {"broken"},
+    "truncated": {"broken"},
+    "unavailable": {"unavailable"},
+}
+
+
+@pytest.mark.timeout(600)
+def test_every_answer_belongs_to_its_request_and_nothing_is_lost_doubled_or_leaked(
+    leaks: Callable[[], dict[str, int]],
+) -> None:
+    planned: Counter[str] = Counter()
+    wrong: list[str] = []
+
+    def work(thread: int) -> None:
+        dice = random.Random(f"{SEED} {thread}")
+        for number in range(CALLS):
+            kind, account, timeout = plan(dice, thread, number)
+            planned[account] = 1
+            found = outcome(client, account, timeout)
+            if found not in EXPECTED[kind]:
+                wrong.append(f"{account}: {found}")
+
+    with counting_server() as (url, counts):
+        client = Client(
+            base_url=url,
+            api_token="stress",
+            account_id="none",
+            retry=RetryPolicy(max_attempts=1),
+            respect_rate_limits=False,
+            connect_timeout=NEVER,
+        )
+        for caller in [InThread(lambda thread=thread: work(thread)) for thread in range(THREADS)]:
+            caller.result(NEVER * 5)
+        loop = client._runner._loop
+        assert loop is not None
+        tasks = asyncio.all_tasks(loop)
+        client.close()
+        received = counts()
+
+    assert wrong == []
+    assert len(planned) == THREADS * CALLS
+    assert {account: count for account, count in received.items() if count > 1} == {}
+    # Those that ran out of time may have done so before they were sent.
+    unsent = {account for account in set(planned) - set(received) if not account.startswith(("hangs", "late"))}
+    assert unsent == set()
+    assert (tasks, client._runner._calls, leaks()) == (set(), {}, {})
