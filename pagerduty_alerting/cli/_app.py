@@ -1,0 +1,297 @@
+"""The commands as a person types them: names, options, help. What a command does is in the file of its name.
+
+Nothing may be imported here that is slow: aiohttp, attrs and rich are loaded by the command that needs them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+import pagerduty_alerting
+from pagerduty_alerting.cli._options import (
+    ENVIRONMENT,
+    AccountId,
+    AccountIds,
+    ApiTokenFile,
+    BaseUrl,
+    Options,
+    Timeout,
+    Verbose,
+    duration,
+)
+
+if TYPE_CHECKING:
+    from pagerduty_alerting.cli._terminal import Terminal
+
+app = typer.Typer(
+    name="pagerduty-alerting",
+    help="Connect Cloudflare's notifications to PagerDuty.",
+    epilog=ENVIRONMENT,
+    no_args_is_help=True,
+    # Plain help: it starts faster, and looks right in any terminal, encoding and width.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+services = typer.Typer(
+    name="services", help="List or delete the PagerDuty services of an account.", no_args_is_help=True
+)
+app.add_typer(services)
+
+
+def run() -> None:
+    """Runs the command that `sys.argv` asks for, and exits with its status."""
+    app(prog_name="pagerduty-alerting")
+
+
+def _finish(options: Options, command: "Callable[[Terminal], int]") -> NoReturn:
+    """Carries a command out and leaves with its exit status."""
+    from pagerduty_alerting.cli._exit import exit_status_of
+
+    raise typer.Exit(exit_status_of(command, verbose=options.verbose))
+
+
+def _options(context: typer.Context, later: Options) -> Options:
+    earlier = context.find_object(Options) or Options()
+    return earlier.overridden_by(later)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pagerduty-alerting {pagerduty_alerting.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    *,
+    base_url: BaseUrl = None,
+    timeout: Timeout = None,
+    api_token_file: ApiTokenFile = None,
+    verbose: Verbose = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Connect Cloudflare's notifications to PagerDuty."""
+    context.obj = Options(api_token_file, base_url, timeout, verbose)
+
+
+@services.command("list")
+def list_services(
+    context: typer.Context,
+    *,
+    account_id: AccountIds = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, for scripts.")] = False,
+    base_url: BaseUrl = None,
+    timeout: Timeout = None,
+    api_token_file: ApiTokenFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show the PagerDuty services that Cloudflare can notify.
+
+    A table on a terminal; elsewhere one line for each service, id and name parted by a tab.
+    """
+    from pagerduty_alerting.cli.services_list import services_list
+
+    options = _options(context, Options(api_token_file, base_url, timeout, verbose))
+    _finish(options, lambda terminal: services_list(terminal, options, account_id or [], as_json=as_json))
+
+
+@services.command("delete")
+def delete_services(
+    context: typer.Context,
+    *,
+    account_id: AccountId = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
+    base_url: BaseUrl = None,
+    timeout: Timeout = None,
+    api_token_file: ApiTokenFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Delete all PagerDuty services of an account.
+
+    Shows first which they are, and asks. There is no way to delete a single one. Alerts that are routed only to
+    PagerDuty have no destination afterwards.
+    """
+    from pagerduty_alerting.cli.services_delete import services_delete
+
+    options = _options(context, Options(api_token_file, base_url, timeout, verbose))
+    _finish(options, lambda terminal: services_delete(terminal, options, account_id, yes=yes, dry_run=dry_run))
+
+
+@app.command()
+def audit(
+    context: typer.Context,
+    *,
+    accounts: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE", help="File with the account ids, one a line; - is standard input.", show_default=False
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object for each account as it comes, one a line.")
+    ] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Leave out accounts that have an answer in this file, which --json printed before an interruption.",
+        ),
+    ] = None,
+    fail_empty: Annotated[
+        bool, typer.Option("--fail-empty", help="Exit with status 1 if some account has nothing connected.")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(min=1, help="Calls under way at the same time.")] = 16,
+    base_url: BaseUrl = None,
+    timeout: Timeout = None,
+    api_token_file: ApiTokenFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Find the accounts of many that have nothing connected.
+
+    A table of them on a terminal, elsewhere their ids, one a line. It goes as fast as the API's quota allows, and waits
+    where that is used up. The exit status is that of the first account that failed, if there is one.
+    """
+    from pagerduty_alerting.cli.audit import Wishes, audit
+
+    options = _options(context, Options(api_token_file, base_url, timeout, verbose))
+    wishes = Wishes(accounts=accounts, as_json=as_json, resume=resume, fail_empty=fail_empty, concurrency=concurrency)
+    _finish(options, lambda terminal: audit(terminal, options, wishes))
+
+
+@app.command()
+def connect(
+    context: typer.Context,
+    token_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TOKEN_ID",
+            help="Finish with this token instead of creating one; - reads it unseen.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    wait: Annotated[
+        bool | None,
+        typer.Option(
+            "--wait/--no-wait",
+            help="Wait until the token is authorised in PagerDuty. By default for a new token, not for TOKEN_ID."
+            " --no-wait prints the new token and stops.",
+            show_default=False,
+        ),
+    ] = None,
+    wait_timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="DURATION", help="Wait at most this long. [default: 10m]", parser=duration, show_default=False
+        ),
+    ] = 600.0,
+    poll_interval: Annotated[
+        float,
+        typer.Option(metavar="DURATION", help="Ask this often. [default: 5s]", parser=duration, show_default=False),
+    ] = 5.0,
+    authorize_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="The page where tokens are authorised, with {token} where the token belongs, to show a link to it;"
+            " in place of PAGERDUTY_ALERTING_AUTHORIZE_URL.",
+        ),
+    ] = None,
+    account_id: AccountId = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would be done.")] = False,
+    base_url: BaseUrl = None,
+    timeout: Timeout = None,
+    api_token_file: ApiTokenFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Connect PagerDuty, from a new token to the list of services.
+
+    Creates a token, waits until you have authorised it in PagerDuty, links it, and shows what is connected then.
+    """
+    from pagerduty_alerting.cli.connect import Wishes, connect
+
+    options = _options(context, Options(api_token_file, base_url, timeout, verbose))
+    wishes = Wishes(
+        token_id=token_id,
+        wait=wait,
+        wait_timeout=wait_timeout,
+        poll_interval=poll_interval,
+        authorize_url=authorize_url,
+        dry_run=dry_run,
+    )
+    _finish(options, lambda terminal: connect(terminal, options, account_id, wishes))
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    *,
+    account_id: AccountId = None,
+    base_url: BaseUrl = None,
+    timeout: Timeout = None,
+    api_token_file: ApiTokenFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Check settings, network, credentials and quota.
+
+    It only reads. Each line has a mark, and what to do where something is wrong.
+    """
+    from pagerduty_alerting.cli.doctor import doctor
+
+    options = _options(context, Options(api_token_file, base_url, timeout, verbose))
+    _finish(options, lambda terminal: doctor(terminal, options, account_id))
+
+
+@app.command()
+def emulator(
+    context: typer.Context,
+    *,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 lets the system choose.")] = 8787,
+    seed: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A JSON file with the accounts and credentials to start with.")
+    ] = None,
+    latency: Annotated[
+        float,
+        typer.Option(
+            metavar="DURATION",
+            help="Every request waits this long, such as 50ms.",
+            parser=duration,
+            show_default=False,
+        ),
+    ] = 0.0,
+    fail_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="How likely a request is to be answered with 503, 0 to 1.")
+    ] = 0.0,
+    verbose: Verbose = False,
+) -> None:
+    """Serve an emulator of the API until Ctrl-C.
+
+    It is for any client in any language. Prints the environment variables to export, then a line for each request.
+    """
+    from pagerduty_alerting.cli.emulator import emulator
+
+    options = _options(context, Options(verbose=verbose))
+    _finish(
+        options,
+        lambda terminal: emulator(terminal, host=host, port=port, seed=seed, latency=latency, fail_rate=fail_rate),
+    )
+
+
+@app.command()
+def demo(context: typer.Context, *, verbose: Verbose = False) -> None:
+    """Walk the whole job against an emulator of its own.
+
+    No account is needed, and nothing leaves this machine.
+    """
+    from pagerduty_alerting.cli.demo import demo
+
+    options = _options(context, Options(verbose=verbose))
+    _finish(options, demo)

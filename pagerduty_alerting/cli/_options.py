@@ -1,0 +1,77 @@
+"""The options that several commands share, and what came of them; cheap to import."""
+
+import re
+from typing import Annotated, NamedTuple
+
+import typer
+
+ENVIRONMENT = """\
+Settings come from the environment: CLOUDFLARE_API_TOKEN (or CLOUDFLARE_API_KEY with CLOUDFLARE_EMAIL),
+CLOUDFLARE_ACCOUNT_ID, CLOUDFLARE_BASE_URL. Credentials are never taken as arguments, which other users of the machine
+could see: without those variables use --api-token-file, or type the token when asked for it.
+
+Exit status: 0 done, 1 the API said no, 2 wrong usage or settings, 3 no answer or not in time, 130 stopped by you."""
+
+AccountId = Annotated[
+    str | None, typer.Option("--account-id", metavar="ID", help="The account, in place of CLOUDFLARE_ACCOUNT_ID.")
+]
+AccountIds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--account-id", metavar="ID", help="The account, in place of CLOUDFLARE_ACCOUNT_ID. Repeat it for several."
+    ),
+]
+ApiTokenFile = Annotated[
+    str | None,
+    typer.Option("--api-token-file", metavar="FILE", help="Read the API token from a file; - is standard input."),
+]
+BaseUrl = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="The API, in place of CLOUDFLARE_BASE_URL.")
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", help="For each call to the API, retries included. [default: 30]"),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show what is sent on stderr, and tracebacks of errors.")
+]
+
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration(value: str | float) -> float:
+    """Returns the seconds that a text such as `50ms`, `5s`, `10m`, `1h` or `2.5` means.
+
+    Raises:
+        typer.BadParameter: It means none.
+    """
+    match = _DURATION.fullmatch(str(value))
+    if match is None:
+        raise typer.BadParameter(f"{value!r} is no duration: write it as 50ms, 5s, 10m, 1h, or in seconds")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+class Options(NamedTuple):
+    """What was given before the command's name, or after it.
+
+    Attributes:
+        api_token_file: File with the API token.
+        base_url: Where the API is.
+        timeout: Seconds for each call.
+        verbose: Whether to show the log, and tracebacks.
+    """
+
+    api_token_file: str | None = None
+    base_url: str | None = None
+    timeout: float | None = None
+    verbose: bool = False
+
+    def overridden_by(self, later: "Options") -> "Options":
+        """Returns these options, in place of which `later` ones are taken where they were given."""
+        return Options(
+            api_token_file=self.api_token_file if later.api_token_file is None else later.api_token_file,
+            base_url=self.base_url if later.base_url is None else later.base_url,
+            timeout=self.timeout if later.timeout is None else later.timeout,
+            verbose=self.verbose or later.verbose,
+        )

@@ -1,0 +1,190 @@
+"""Finds what the clients need in options, files and environment, or asks for it, and says where it was found."""
+
+import getpass
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from pagerduty_alerting import AsyncClient, RetryPolicy
+from pagerduty_alerting import _arguments as arguments
+from pagerduty_alerting.cli._options import Options
+from pagerduty_alerting.cli._terminal import Stream, printable
+from pagerduty_alerting.config import (
+    ApiKey,
+    ApiToken,
+    Credentials,
+    resolve_account_id,
+    resolve_base_url,
+    resolve_credentials,
+)
+from pagerduty_alerting.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+LONGEST_TOKEN_FILE = 64 * 1024
+DEFAULT_TIMEOUT = 30.0
+_CREDENTIAL_VARIABLES = ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL")
+
+
+class UsageError(Exception):
+    """The command cannot work as it was given, or as it was set up; nothing was sent."""
+
+
+@frozen
+class Settings:
+    """What a client needs, checked.
+
+    Attributes:
+        credentials: Who asks.
+        base_url: Where the API is.
+        timeout: Seconds for each call.
+    """
+
+    credentials: Credentials
+    base_url: str
+    timeout: float
+
+    def client(
+        self,
+        account_id: str | None,
+        retry: RetryPolicy | None = None,
+        trace_configs: "Sequence[aiohttp.TraceConfig]" = (),
+    ) -> AsyncClient:
+        """Makes the client for an account."""
+        token = self.credentials.value if isinstance(self.credentials, ApiToken) else None
+        key = self.credentials if isinstance(self.credentials, ApiKey) else None
+        return AsyncClient(
+            api_token=token,
+            api_key=None if key is None else key.value,
+            api_email=None if key is None else key.email,
+            account_id=account_id,
+            base_url=self.base_url,
+            timeout=self.timeout,
+            retry=retry,
+            trace_configs=trace_configs,
+        )
+
+
+def find_settings(options: Options, err: Stream, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Returns the settings; where there are no credentials, a person at a terminal is asked for a token.
+
+    Raises:
+        UsageError: One of them is missing or impossible; the text says which, and what to do.
+    """
+    base_url, _ = find_base_url(options, environ)
+    timeout, _ = find_timeout(options)
+    credentials, _ = find_credentials(options, err, environ)
+    return Settings(credentials, base_url, timeout)
+
+
+def find_base_url(options: Options, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Returns where the API is, and where that was found."""
+    try:
+        if options.base_url is not None:
+            found = arguments.check_base_url("--base-url", options.base_url, allow_insecure_http=False)
+            return found, "from --base-url"
+        found = resolve_base_url(environ, None, allow_insecure_http=False)
+    except (ConfigurationError, ValueError) as error:
+        raise UsageError(f"{error}.") from None
+    return found, "from CLOUDFLARE_BASE_URL" if environ.get("CLOUDFLARE_BASE_URL") else "Cloudflare's own"
+
+
+def find_timeout(options: Options) -> tuple[float, str]:
+    """Returns the seconds for each call, and where that was found."""
+    if options.timeout is None:
+        return DEFAULT_TIMEOUT, "the default"
+    try:
+        return arguments.check_seconds("--timeout", options.timeout), "from --timeout"
+    except ValueError as error:
+        raise UsageError(f"{error}.") from None
+
+
+def find_account_id(account_id: str | None, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """Returns the account, and where it was found.
+
+    Raises:
+        UsageError: There is none, or an impossible one.
+    """
+    try:
+        if account_id is not None:
+            arguments.check_identifier("--account-id", account_id)
+            return account_id, "from --account-id"
+        found = resolve_account_id(environ, None)
+    except (ConfigurationError, ValueError) as error:
+        raise UsageError(f"{error}.") from None
+    if found is None:
+        raise UsageError("There is no account: set CLOUDFLARE_ACCOUNT_ID, or pass --account-id=ID.")
+    return found, "from CLOUDFLARE_ACCOUNT_ID"
+
+
+def find_credentials(options: Options, err: Stream, environ: Mapping[str, str]) -> tuple[Credentials, str]:
+    """Returns the credentials, and where they were found; asks a person at a terminal for a token.
+
+    Raises:
+        UsageError: There are none, or impossible ones.
+    """
+    try:
+        if options.api_token_file is not None:
+            token = read_token(options.api_token_file, err)
+            return ApiToken(arguments.check_secret("the API token in --api-token-file", token)), "from --api-token-file"
+        if not any(environ.get(variable) for variable in _CREDENTIAL_VARIABLES):
+            typed = ask("Cloudflare API token (it is not shown): ")
+            if typed is None:
+                raise UsageError(
+                    "There are no credentials: set CLOUDFLARE_API_TOKEN (or CLOUDFLARE_API_KEY with CLOUDFLARE_EMAIL),"
+                    " or pass --api-token-file=FILE."
+                )
+            return ApiToken(arguments.check_secret("the API token", typed)), "as typed"
+        found = resolve_credentials(environ, api_token=None, api_key=None, api_email=None)
+    except (ConfigurationError, ValueError) as error:
+        raise UsageError(f"{error}.") from None
+    if isinstance(found, ApiToken):
+        return found, "from CLOUDFLARE_API_TOKEN"
+    return found, "from CLOUDFLARE_API_KEY and CLOUDFLARE_EMAIL"
+
+
+def ask(question: str) -> str | None:
+    """Returns what a person types without showing it, or None where there is nobody to ask."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return None
+    try:
+        return getpass.getpass(question).strip()
+    except EOFError:
+        return None
+
+
+def read_token(file: str, err: Stream) -> str:
+    """Returns the token in a file, without the white space around it; warns of a file that everybody may read.
+
+    Raises:
+        UsageError: The file cannot be read, or holds no text.
+    """
+    try:
+        if file == "-":
+            content = sys.stdin.buffer.read(LONGEST_TOKEN_FILE + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                if _is_open_to_all(os.fstat(opened.fileno()).st_mode):
+                    advice = f"`{shlex.join(['chmod', '600', file])}` changes that."
+                    err.paragraph(f"Warning: everybody on this machine can read {printable(file)}. {advice}", "yellow")
+                content = opened.read(LONGEST_TOKEN_FILE + 1)
+        token = content.decode("ascii").strip()
+    except OSError as error:
+        raise UsageError(f"The file {file} of --api-token-file cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"The file {file} of --api-token-file holds something else than an API token.") from None
+    if not token or len(content) > LONGEST_TOKEN_FILE:
+        what = "is empty" if not token else "is too long for an API token"
+        raise UsageError(f"The file {file} of --api-token-file {what}.")
+    return token
+
+
+def _is_open_to_all(mode: int) -> bool:
+    return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)

@@ -1,0 +1,148 @@
+"""What is written where: results to stdout, everything else to stderr, each as its reader can take it."""
+
+import errno
+import io
+import sys
+import textwrap
+import unicodedata
+from typing import Self, TextIO
+
+from attrs import frozen
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+
+class _Console(Console):
+    """Leaves a closed pipe to those who called; rich would end the program with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, "the reader is gone")
+
+
+@frozen
+class Stream:
+    """One of the two output streams.
+
+    Attributes:
+        console: Rich's view of it.
+        is_terminal: Whether a person reads it as it is written.
+        is_unicode: Whether it takes any character.
+    """
+
+    console: Console
+    is_terminal: bool
+    is_unicode: bool
+
+    @classmethod
+    def of(cls, file: TextIO) -> Self:
+        """Returns the stream for a text file."""
+        encoding = (file.encoding or "ascii").lower()
+        console = _Console(file=file, highlight=False, markup=False, emoji=False)
+        return cls(console, file.isatty(), encoding.startswith("utf"))
+
+    @property
+    def ok(self) -> str:
+        """The mark of what is right."""
+        return "✓" if self.is_unicode else "ok"
+
+    @property
+    def wrong(self) -> str:
+        """The mark of what is wrong."""
+        return "✗" if self.is_unicode else "FAILED"
+
+    @property
+    def arrow(self) -> str:
+        """Stands between a question and its answer."""
+        return "→" if self.is_unicode else "->"
+
+    def line(self, *parts: str | tuple[str, str]) -> None:
+        """Writes one line of text, or of pairs of text and style; it is neither wrapped nor cut."""
+        self.console.print(Text.assemble(*parts), soft_wrap=True)
+
+    def paragraph(self, text: str, style: str = "", *, lead: tuple[str, str] = ("", ""), indent: int = 0) -> None:
+        """Writes text that a terminal shows wrapped at words; elsewhere it stays one line.
+
+        Args:
+            text: The text.
+            style: Its style.
+            lead: What comes before it, such as a mark, with a style of its own; the lines below are indented for it.
+            indent: Blanks before all lines.
+        """
+        mark, mark_style = lead
+        margin = " " * indent
+        hanging = margin + "  " * bool(mark or indent)
+        text = f"{mark} {text}" if mark else text
+        if self.is_terminal:
+            text = textwrap.fill(
+                text,
+                max(self.console.width, 2 * len(hanging)),
+                initial_indent=margin,
+                subsequent_indent=hanging,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        else:
+            text = margin + text
+        styled = Text(text, style)
+        styled.stylize(mark_style, indent, indent + len(mark))
+        self.console.print(styled, soft_wrap=True)
+
+    def end_line(self) -> None:
+        """Goes to a new line on a terminal, where Ctrl-C and Ctrl-D leave the cursor in the midst of one."""
+        if self.is_terminal:
+            self.line()
+
+    def raw(self, text: str) -> None:
+        """Writes text as it is, where every character counts: tabs for one."""
+        self.console.file.write(f"{text}\n")
+
+    def show(self, renderable: RenderableType) -> None:
+        """Writes a table or the like, laid out for the stream's width."""
+        self.console.print(renderable)
+
+
+@frozen
+class Terminal:
+    """Both output streams.
+
+    Attributes:
+        out: Results, and nothing else.
+        err: What a person should know beside them: progress, questions, errors.
+    """
+
+    out: Stream
+    err: Stream
+
+    @classmethod
+    def of_process(cls) -> Self:
+        """Returns the streams of this process; what their encoding lacks they escape from now on."""
+        for name in ("stdout", "stderr"):
+            file = getattr(sys, name)
+            if file is None:  # closed before we were started, as by `>&-`
+                setattr(sys, name, io.StringIO())
+            elif isinstance(file, io.TextIOWrapper):
+                file.reconfigure(errors="backslashreplace")
+        return cls(Stream.of(sys.stdout), Stream.of(sys.stderr))
+
+
+_JOINERS = "\u200c\u200d"  # format characters that some scripts need, and that do no harm
+
+
+def printable(text: str) -> str:
+    """Returns text from elsewhere without what would act on a terminal or break a line: such characters escaped."""
+    if text.isprintable():
+        return text
+    return "".join(character if _is_harmless(character) else _escaped(character) for character in text)
+
+
+def milliseconds(seconds: float) -> str:
+    """Returns a duration as text."""
+    return f"{seconds * 1000:.1f} ms"
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,219 @@
+"""`pagerduty-alerting demo`: the whole job with the real clients over TCP, against an emulator of its own.
+
+Every step's outcome is judged, not only that nothing was raised: the exit status says whether all of it was right.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import os
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeAlias, cast
+
+from attrs import define
+
+from pagerduty_alerting import (
+    AsyncClient,
+    AuthenticationError,
+    Client,
+    ConnectedDestination,
+    Envelope,
+    IntegrationToken,
+    PagerDutyAlertingError,
+    Service,
+)
+from pagerduty_alerting.cli._terminal import Stream, Terminal, milliseconds
+from pagerduty_alerting.emulator import Emulator, TokenState
+
+CHOSEN = ("Primary on-call", "Database")
+WRONG_TOKEN = "not-a-token-of-this-account"
+
+AnyClient: TypeAlias = AsyncClient | Client
+
+
+class UnexpectedOutcomeError(Exception):
+    """A step did something else than it should."""
+
+
+@define
+class Step:
+    """One step of the walk, and what came of it.
+
+    Attributes:
+        text: The call, as a reader would write it.
+        call: Makes it, with the client that it is given.
+        judge: Returns in words what came back, and raises where that is not what should have.
+        by_stranger: Whether it is for the client whose API token is wrong.
+        outcome: What the call returned, or the client's exception.
+        elapsed: How long it took, in seconds.
+    """
+
+    text: str
+    call: Callable[[AnyClient], object]
+    judge: Callable[[object], str]
+    by_stranger: bool = False
+    outcome: object = None
+    elapsed: float = 0.0
+
+    @contextlib.contextmanager
+    def recorded(self) -> Generator[None]:
+        """Measures the call that is made in this context, and keeps the exception if it raises one of ours."""
+        started = time.perf_counter()
+        try:
+            yield
+        except PagerDutyAlertingError as error:
+            self.outcome = error
+        self.elapsed = time.perf_counter() - started
+
+
+def demo(terminal: Terminal) -> int:
+    """Runs the command and returns its exit status."""
+    out = terminal.out
+    # A proxy for the outside world cannot reach the emulator.
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
+    with Emulator() as api:
+        out.paragraph(f"An emulator of the API listens at {api.url}")
+        complete = asyncio.run(walk_async(api, out)) and walk_sync(api, out)
+    out.line()
+    if complete:
+        out.line((f"{out.ok} Every step did what it should, with both clients.", "green"))
+        return 0
+    out.line((f"{out.wrong} That step went wrong, so the demo ends here. It is a bug: please report it.", "bold red"))
+    return 1
+
+
+async def walk_async(api: Emulator, out: Stream) -> bool:
+    """Walks the whole job with the asynchronous client, and tells whether every step did what it should."""
+    out.line()
+    out.line(("AsyncClient", "bold"))
+    async with (
+        AsyncClient(base_url=api.url, account_id=api.account_id, api_token=api.api_token) as client,
+        AsyncClient(base_url=api.url, account_id=api.account_id, api_token=WRONG_TOKEN) as stranger,
+    ):
+        for step in whole_job(api):
+            with step.recorded():
+                outcome = step.call(stranger if step.by_stranger else client)
+                step.outcome = await outcome if inspect.isawaitable(outcome) else outcome
+            if not tell(step, out):
+                return False
+    return True
+
+
+def walk_sync(api: Emulator, out: Stream) -> bool:
+    """Does the same with the synchronous one."""
+    out.line()
+    out.line(("Client, the synchronous facade", "bold"))
+    with (
+        Client(base_url=api.url, account_id=api.account_id, api_token=api.api_token) as client,
+        Client(base_url=api.url, account_id=api.account_id, api_token=WRONG_TOKEN) as stranger,
+    ):
+        for step in whole_job(api):
+            with step.recorded():
+                step.outcome = step.call(stranger if step.by_stranger else client)
+            if not tell(step, out):
+                return False
+    return True
+
+
+def whole_job(api: Emulator) -> Iterator[Step]:
+    """Yields the steps, the same for both clients; each is to be made before the next is asked for."""
+    yield Step("list_services()", lambda client: client.list_services(), expect_no_services)
+    create = Step("create_integration_token()", lambda client: client.create_integration_token(), expect_token)
+    yield create
+    token = create.outcome
+    if not isinstance(token, IntegrationToken):
+        return  # the judge of the step has said so
+    yield Step(
+        "(a person chooses services in PagerDuty)",
+        lambda _: api.authorize(token, services=CHOSEN),
+        lambda _: expect_authorized(api.token_state(token)),
+    )
+    yield Step("connect(token)", lambda client: client.connect(token), expect_destination)
+    yield Step("list_services()", lambda client: client.list_services(), expect_chosen_services)
+    yield Step(
+        "list_services() with a wrong API token",
+        lambda client: client.list_services(),
+        expect_refusal,
+        by_stranger=True,
+    )
+    yield Step("delete_services()", lambda client: client.delete_services(), expect_deletion)
+    yield Step("list_services()", lambda client: client.list_services(), expect_no_services)
+
+
+def tell(step: Step, out: Stream) -> bool:
+    """Writes what came of a step, and tells whether it is what should have."""
+    try:
+        verdict, is_right = step.judge(step.outcome), True
+    except UnexpectedOutcomeError as error:
+        verdict, is_right = str(error), False
+    mark = (out.ok, "green") if is_right else (out.wrong, "bold red")
+    out.line("  ", mark, f" {step.text} ", (f"({milliseconds(step.elapsed)})", "dim"))
+    out.paragraph(f"{out.arrow} {verdict}", "cyan", indent=6)
+    return is_right
+
+
+def expect_no_services(outcome: object) -> str:
+    """Expects the empty list."""
+    if outcome == []:
+        return "no services"
+    raise UnexpectedOutcomeError(f"expected no services, got {described(outcome)}")
+
+
+def expect_chosen_services(outcome: object) -> str:
+    """Expects the services that were chosen, each with an id of its own."""
+    complaint = f"expected the services {', '.join(CHOSEN)}, got {described(outcome)}"
+    items = cast("list[object]", outcome) if isinstance(outcome, list) else []
+    services = [item for item in items if isinstance(item, Service)]
+    ids = {service.id for service in services} - {""}
+    names = [service.name for service in services]
+    if len(items) == len(ids) == len(CHOSEN) and sorted(names) == sorted(CHOSEN):
+        return f"{len(services)} services: {', '.join(names)}"
+    raise UnexpectedOutcomeError(complaint)
+
+
+def expect_token(outcome: object) -> str:
+    """Expects a token, which does not show itself."""
+    if isinstance(outcome, IntegrationToken) and outcome.id and outcome.id not in repr(outcome):
+        return f"{outcome!r}: a secret, so it is not shown"
+    raise UnexpectedOutcomeError(f"expected an integration token, got {described(outcome)}")
+
+
+def expect_authorized(state: TokenState) -> str:
+    """Expects that the token is ready to connect with."""
+    if state is TokenState.AUTHORIZED:
+        return f"the token is authorised for {', '.join(CHOSEN)}"
+    raise UnexpectedOutcomeError(f"expected an authorised token, got one that is {state}")
+
+
+def expect_destination(outcome: object) -> str:
+    """Expects the link."""
+    if isinstance(outcome, ConnectedDestination) and outcome.id:
+        return f"{outcome!r}: PagerDuty is connected"
+    raise UnexpectedOutcomeError(f"expected a connected destination, got {described(outcome)}")
+
+
+def expect_refusal(outcome: object) -> str:
+    """Expects the exception for wrong credentials, which does not show them."""
+    if (
+        isinstance(outcome, AuthenticationError)
+        and outcome.status == 401
+        and outcome.codes == (10000,)
+        and outcome.ray_id
+        and WRONG_TOKEN not in str(outcome)
+    ):
+        return described(outcome)
+    raise UnexpectedOutcomeError(f"expected an AuthenticationError with code 10000, got {described(outcome)}")
+
+
+def expect_deletion(outcome: object) -> str:
+    """Expects an envelope that says success."""
+    complaint = f"expected an envelope that says success, got {described(outcome)}"
+    if isinstance(outcome, Envelope) and outcome.success is True and outcome.errors == ():
+        return "success: every PagerDuty service of the account is gone"
+    raise UnexpectedOutcomeError(complaint)
+
+
+def described(outcome: object) -> str:
+    """Says what an outcome is. The reprs of models, and the messages of errors, hide secrets."""
+    return f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else repr(outcome)

@@ -1,0 +1,31 @@
+"""`pagerduty-alerting emulator`: the emulator as a server of its own, for any client."""
+
+import sys
+from pathlib import Path
+
+from pagerduty_alerting.cli._exit import DONE, stop_writing
+from pagerduty_alerting.cli._settings import UsageError
+from pagerduty_alerting.cli._terminal import Terminal, printable
+from pagerduty_alerting.emulator import EmulatorUsageError
+from pagerduty_alerting.emulator.standalone import serve
+
+
+def emulator(terminal: Terminal, host: str, port: int, *, seed: Path | None, latency: float, fail_rate: float) -> int:
+    """Runs the command until SIGINT or SIGTERM and returns its exit status."""
+
+    def echo(line: str) -> None:
+        try:
+            terminal.out.raw(printable(line))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            stop_writing()  # a reader that goes away, such as `| head`, does not take the server with it
+
+    try:
+        serve(echo=echo, host=host, port=port, seed=seed, latency=latency, fail_rate=fail_rate)
+    except EmulatorUsageError as error:
+        raise UsageError(f"{error}.") from None
+    except OSError as error:
+        raise UsageError(
+            f"The emulator cannot listen on {host}, port {port}: {error.strerror}. Try --port=0."
+        ) from None
+    return DONE

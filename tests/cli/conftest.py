@@ -1,0 +1,21 @@
+"""The emulator under the short name that the tests of the command line use, and a port where nobody listens."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from pagerduty_alerting.emulator import Emulator
+
+
+@pytest.fixture
+def api(emulator: Emulator) -> Emulator:
+    return emulator
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port where nothing listens, and nothing else can while the test runs."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]

@@ -1,0 +1,319 @@
+"""`connect`, as a process, against the emulator, in which the test is the person at PagerDuty."""
+
+import pytest
+
+from pagerduty_alerting import Client
+from pagerduty_alerting.emulator import Emulator, Operation, Permission, TokenState
+from tests.support.command_line import on_terminal, run
+
+QUICKLY = ("--poll-interval", "100ms")
+NOT_YET = {"success": False, "errors": [{"code": 17302, "message": "not yet"}]}
+
+
+def unused_token(api: Emulator) -> str:
+    """Returns the id of the one token that was created."""
+    (token,) = api.tokens()
+    return token.id
+
+
+def new_token(api: Emulator) -> str:
+    """Creates a token, as an earlier run of the command would have."""
+    with Client(base_url=api.url, api_token=api.api_token, account_id=api.account_id) as client:
+        return client.create_integration_token().id
+
+
+def test_it_waits_for_the_authorisation_then_links_and_lists(api):
+    gate = api.on(Operation.CONNECT).skip(2).once().hold()
+    with on_terminal("connect", *QUICKLY, settings=api.environ) as terminal:
+        gate.wait_arrived(timeout=30)
+        token = unused_token(api)
+        api.authorize(token, services=["Database", "Website"])
+        gate.release()
+        terminal.wait_for("PagerDuty is connected.")
+        terminal.wait_for("Database")
+        terminal.wait_for("Website")
+        assert terminal.status() == 0
+    assert api.token_state(token) is TokenState.USED
+    assert token in terminal.text
+
+
+def test_waiting_shows_the_time_left_and_what_the_api_says(api):
+    with on_terminal("connect", "--wait-timeout", "1h", *QUICKLY, settings=api.environ) as terminal:
+        terminal.wait_for("59:5")
+        terminal.wait_for("left")
+        terminal.wait_for("not authorized in PagerDuty yet")
+
+
+def test_only_the_services_go_to_stdout(api):
+    api.on(Operation.CONNECT).once().respond(429, headers={"Retry-After": "0"})
+    gate = api.on(Operation.CONNECT).once().hold()
+    with on_terminal("connect", *QUICKLY, settings=api.environ, pipe_stdout=True) as terminal:
+        gate.wait_arrived(timeout=30)
+        api.authorize(unused_token(api), services=["Database"])
+        gate.release()
+        assert terminal.status() == 0
+        out = terminal.process.stdout.read().decode()
+    (service,) = api.services()
+    assert out == f"{service.id}\tDatabase\n"
+
+
+def test_no_wait_prints_the_token_alone_to_stdout_and_the_next_step_to_stderr(api):
+    ran = run("connect", "--no-wait", settings=api.environ)
+    assert (ran.status, ran.out) == (0, f"{unused_token(api)}\n")
+    assert "`pagerduty-alerting connect TOKEN_ID`" in ran.err
+    api.requests.assert_not_called(Operation.CONNECT)
+
+
+def test_a_token_of_before_is_finished_with(api):
+    token = new_token(api)
+    api.authorize(token, services=["Database"])
+    ran = run("connect", token, settings=api.environ)
+    (service,) = api.services()
+    assert (ran.status, ran.out) == (0, f"{service.id}\tDatabase\n")
+
+
+def test_a_token_of_before_is_asked_for_once_unless_waiting_is_asked_for(api):
+    token = new_token(api)
+    ran = run("connect", token, settings=api.environ)
+    assert (ran.status, ran.out) == (1, "")
+    assert "not authorized in PagerDuty yet" in ran.err
+    assert f"`pagerduty-alerting connect {token}`" in ran.err
+    api.requests.assert_called(Operation.CONNECT, times=1)
+
+
+def test_a_token_of_before_is_waited_for_when_that_is_asked_for(api):
+    token = new_token(api)
+    gate = api.on(Operation.CONNECT).skip(1).once().hold()
+    with on_terminal("connect", token, "--wait", *QUICKLY, settings=api.environ) as terminal:
+        gate.wait_arrived(timeout=30)
+        api.authorize(token, services=["Database"])
+        gate.release()
+        assert terminal.status() == 0
+
+
+def test_an_unknown_token_is_not_waited_for(api):
+    ran = run("connect", "0" * 32, "--wait", *QUICKLY, settings=api.environ)
+    assert ran.status == 1
+    assert "404" in ran.err
+    api.requests.assert_called(Operation.CONNECT, times=1)
+
+
+def test_a_token_read_from_stdin_is_shown_nowhere(api):
+    token = new_token(api)
+    ran = run("connect", "-", settings=api.environ, stdin=f"{token}\n")
+    assert ran.status == 1
+    assert token not in ran.out + ran.err
+    assert "`pagerduty-alerting connect -`" in ran.err
+
+
+def test_a_token_typed_at_the_prompt_is_not_echoed(api):
+    token = new_token(api)
+    api.authorize(token, services=["Database"])
+    with on_terminal("connect", "-", settings=api.environ) as terminal:
+        terminal.wait_for("Integration token (it is not shown):")
+        terminal.type(f"{token}\n")
+        assert terminal.status() == 0
+    assert token not in terminal.text
+    assert [service.name for service in api.services()] == ["Database"]
+
+
+def test_waiting_ends_in_time_with_the_command_to_go_on_with(api):
+    ran = run("connect", "--wait-timeout", "0s", *QUICKLY, settings=api.environ)
+    assert ran.status == 3
+    assert "not authorised in PagerDuty in time" in ran.err
+    assert f"`pagerduty-alerting connect {unused_token(api)}`" in ran.err
+
+
+def test_ctrl_c_leaves_the_command_to_go_on_with(api):
+    gate = api.on(Operation.CONNECT).skip(1).hold()
+    options = ("--account-id", api.account_id)
+    with on_terminal("connect", *options, "--poll-interval", "1h", settings=api.environ) as terminal:
+        terminal.wait_for("not authorized in PagerDuty yet")
+        terminal.press_ctrl_c()
+        terminal.wait_for("Stopped.")
+        assert terminal.status() == 130
+    command = f"`pagerduty-alerting connect {unused_token(api)} --account-id={api.account_id}`"
+    assert command in terminal.words
+    assert gate.arrivals == 0
+
+
+def test_ctrl_c_during_connect_says_that_it_may_have_been_done(api):
+    gate = api.on(Operation.CONNECT).hold()
+    with on_terminal("connect", settings=api.environ) as terminal:
+        gate.wait_arrived(timeout=30)
+        terminal.press_ctrl_c()
+        assert terminal.status() == 130
+    assert "services list" in terminal.words
+    assert unused_token(api) in terminal.text
+
+
+def test_ctrl_c_before_anything_was_created_says_that_nothing_changed(api):
+    gate = api.on(Operation.LIST).hold()
+    with on_terminal("connect", settings=api.environ) as terminal:
+        gate.wait_arrived(timeout=30)
+        terminal.press_ctrl_c()
+        terminal.wait_for("Nothing was changed.")
+        assert terminal.status() == 130
+
+
+def test_an_answer_lost_after_the_link_was_made_is_recognised_by_the_new_services(api):
+    gate = api.on(Operation.CONNECT).once().hold()
+    api.on(Operation.CONNECT).once().reset_after_acting()
+    with on_terminal("connect", *QUICKLY, settings=api.environ, pipe_stdout=True) as terminal:
+        gate.wait_arrived(timeout=30)
+        api.authorize(unused_token(api), services=["Database"])
+        gate.release()
+        terminal.wait_for("The new services are there")
+        assert terminal.status() == 0
+    api.requests.assert_called(Operation.CONNECT, times=1)
+
+
+@pytest.mark.parametrize("fault", ["reset", "server error", "undocumented answer"])
+def test_connect_is_not_repeated_while_it_may_have_been_carried_out(api, fault):
+    order = api.on(Operation.CONNECT).once()
+    if fault == "reset":
+        order.reset_before_acting()
+    elif fault == "server error":
+        order.respond(502)
+    else:
+        order.wrong_shape()
+    ran = run("connect", *QUICKLY, settings=api.environ)
+    assert ran.status == (3 if fault == "reset" else 1)
+    assert "No new service is there so far." in ran.err
+    assert f"`pagerduty-alerting connect {unused_token(api)}`" in ran.err
+    api.requests.assert_called(Operation.CONNECT, times=1)
+
+
+def test_a_token_that_expires_while_it_is_waited_for_ends_the_wait(api):
+    gate = api.on(Operation.CONNECT).skip(1).once().hold()
+    with on_terminal("connect", *QUICKLY, settings=api.environ) as terminal:
+        gate.wait_arrived(timeout=30)
+        api.expire(unused_token(api))
+        gate.release()
+        terminal.wait_for("expired")
+        assert terminal.status() == 1
+    api.requests.assert_called(Operation.CONNECT, times=2)
+
+
+def test_a_dry_run_creates_nothing(api):
+    ran = run("connect", "--dry-run", settings=api.environ)
+    assert ran.status == 0
+    assert ran.out.startswith("Would create an integration token, wait up to 10:00")
+    api.requests.assert_operations(Operation.LIST)
+
+
+def test_the_link_is_made_from_the_template(api):
+    template = "https://example.org/authorize?token={token}&from=cloudflare"
+    ran = run("connect", "--no-wait", "--authorize-url", template, settings=api.environ)
+    assert f"https://example.org/authorize?token={ran.out.strip()}&from=cloudflare\n" in ran.err
+
+
+def test_the_template_may_come_from_the_environment(api):
+    settings = {**api.environ, "PAGERDUTY_ALERTING_AUTHORIZE_URL": "https://example.org/{token}"}
+    ran = run("connect", "--no-wait", settings=settings)
+    assert f"https://example.org/{ran.out.strip()}\n" in ran.err
+
+
+def test_no_link_is_invented(api):
+    ran = run("connect", "--no-wait", settings=api.environ)
+    assert "://" not in ran.err
+
+
+@pytest.mark.parametrize("template", ["https://example.org/", "javascript:{token}", "no url {token}"])
+def test_a_template_that_makes_no_link_is_refused_before_anything_is_sent(api, template):
+    ran = run("connect", "--authorize-url", template, settings=api.environ)
+    assert ran.status == 2
+    assert "--authorize-url must" in ran.err
+    api.requests.assert_not_called()
+
+
+def test_credentials_that_may_not_create_leave_no_token_behind(api):
+    token = api.add_api_token(permissions=[Permission.NOTIFICATIONS_READ])
+    ran = run("connect", settings={**api.environ, "CLOUDFLARE_API_TOKEN": token})
+    assert ran.status == 1
+    assert "Notifications Write" in ran.err
+    assert api.tokens() == []
+
+
+def test_a_create_of_unknown_outcome_is_not_repeated(api):
+    api.on(Operation.CREATE).reset_after_acting()
+    ran = run("connect", settings=api.environ)
+    assert ran.status == 3
+    assert "A token may have been created that nobody knows." in ran.err
+    assert len(api.tokens()) == 1
+
+
+def test_a_failing_list_at_the_end_does_not_hide_that_it_is_connected(api):
+    token = new_token(api)
+    api.authorize(token, services=["Database"])
+    api.on(Operation.LIST).skip(1).respond(403)
+    ran = run("connect", token, settings=api.environ)
+    assert ran.status == 0
+    assert "PagerDuty is connected." in ran.err
+    assert "Warning: the services cannot be listed." in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--poll-interval", "1ms"), "--poll-interval must be at least 100ms"),
+        (("-", "--api-token-file", "-"), "Only one of TOKEN_ID and --api-token-file"),
+        (("two words",), "TOKEN_ID must not contain white space"),
+        (("--authorize-url", "https://[/{token}"), "--authorize-url must be"),
+        (("--account-id", ".."), "--account-id must not be a dot segment"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_impossible_arguments_are_refused_before_anything_is_sent(api, arguments, complaint):
+    ran = run("connect", *arguments, settings=api.environ)
+    assert (ran.status, ran.out) == (2, "")
+    assert complaint in ran.err
+    api.requests.assert_not_called()
+
+
+def test_ctrl_c_during_create_says_that_there_may_be_a_token(api):
+    gate = api.on(Operation.CREATE).hold()
+    with on_terminal("connect", settings=api.environ) as terminal:
+        gate.wait_arrived(timeout=30)
+        terminal.press_ctrl_c()
+        terminal.wait_for("A token may have been created that nobody knows.")
+        assert terminal.status() == 130
+
+
+def test_an_unknown_outcome_that_cannot_be_looked_into_stays_an_error(api):
+    api.on(Operation.CONNECT).respond(502)
+    api.on(Operation.LIST).skip(1).respond(403)
+    ran = run("connect", settings=api.environ)
+    assert ran.status == 1
+    assert "Connect PagerDuty failed with 502" in ran.err
+    assert "See later what `pagerduty-alerting services list` shows" in ran.err
+
+
+def test_a_permission_that_is_taken_away_ends_the_wait(api):
+    api.on(Operation.CONNECT).skip(1).respond(403)
+    ran = run("connect", *QUICKLY, settings=api.environ)
+    assert ran.status == 1
+    assert "Notifications Write" in ran.err
+    api.requests.assert_called(Operation.CONNECT, times=2)
+
+
+@pytest.mark.parametrize("arguments", [("--no-wait",), ("a313ba7d3e464c0ea40808fafbc3816a",)], ids=["new", "before"])
+def test_a_dry_run_says_what_exactly_would_be_done(api, arguments):
+    api.add_service("Database")
+    ran = run("connect", "--dry-run", *arguments, settings=api.environ)
+    would = "Would create and print an integration token for" if arguments == ("--no-wait",) else "Would connect"
+    assert ran.out.startswith(would)
+    assert "It has 1 PagerDuty service now." in ran.out
+
+
+def test_a_network_that_is_gone_for_a_while_is_waited_out(api):
+    api.on(Operation.CONNECT).once().respond(400, json=NOT_YET)
+    gate = api.on(Operation.CONNECT).once().hold()
+    with on_terminal("connect", "--timeout=5", *QUICKLY, settings=api.environ) as terminal:
+        gate.wait_arrived(timeout=30)
+        api.authorize(unused_token(api), services=["Database"])
+        with api.refusing_connections():
+            gate.release()
+            terminal.wait_for("cannot connect to 127.0.0.1")
+        terminal.wait_for("PagerDuty is connected.")
+        assert terminal.status() == 0

@@ -1,0 +1,159 @@
+"""`doctor`, as a process, against the emulator."""
+
+import asyncio
+import email.utils
+import ssl
+
+import pytest
+import trustme
+
+from pagerduty_alerting.cli.doctor import judge_clock, judge_quota, say_hello
+from pagerduty_alerting.emulator import Emulator, Operation, Permission, RateLimits
+from pagerduty_alerting.models import RateLimit
+from pagerduty_alerting.models import RateLimits as Limits
+from tests.support.command_line import run
+
+
+def test_where_all_is_well_every_line_has_its_tick(api):
+    ran = run("doctor", settings=api.environ)
+    assert (ran.status, ran.err) == (0, "")
+    names = [line.removeprefix("✓ ").partition(":")[0] for line in ran.out.splitlines()]
+    assert names == [
+        "Base URL", "Account", "Timeout", "Credentials",
+        "DNS", "Connection", "Authentication", "Permission", "Rate limit", "Clock",
+    ]  # fmt: skip
+
+
+def test_it_changes_nothing(api):
+    assert run("doctor", settings=api.environ).status == 0
+    api.requests.assert_operations(Operation.LIST)
+
+
+def test_settings_are_shown_with_their_source_and_without_secrets(api):
+    ran = run("doctor", "--timeout", "7", settings=api.environ)
+    assert f"Account: {api.account_id} (from CLOUDFLARE_ACCOUNT_ID)" in ran.out
+    assert "Timeout: 7 s (from --timeout)" in ran.out
+    assert "Credentials: API token <hidden>, 40 characters (from CLOUDFLARE_API_TOKEN)" in ran.out
+    assert api.api_token not in ran.out
+
+
+def test_all_missing_settings_are_told_at_once(api):
+    ran = run("doctor", settings={})
+    assert ran.status == 2
+    assert [line[:1] for line in ran.out.splitlines() if not line.startswith(" ")] == ["✓", "✗", "✓", "✗"]
+    api.requests.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"CLOUDFLARE_API_TOKEN": "wrong"}, "✗ Authentication: the API does not know these credentials"),
+        ({"CLOUDFLARE_ACCOUNT_ID": "0" * 32}, "✗ Account: the API does not know it"),
+    ],
+    ids=["token", "account"],
+)
+def test_wrong_settings_are_told_apart_by_what_the_api_says(api, change, line):
+    ran = run("doctor", settings={**api.environ, **change})
+    assert ran.status == 1
+    assert line in ran.out.splitlines()
+    assert ran.out.splitlines()[-1].startswith("  → ")
+
+
+def test_a_missing_permission_is_told(api):
+    other = api.add_account()
+    token = api.add_api_token(permissions=list(Permission), accounts=[other])
+    ran = run("doctor", settings={**api.environ, "CLOUDFLARE_API_TOKEN": token})
+    assert ran.status == 1
+    assert "✗ Permission: " in ran.out
+
+
+def test_a_plan_without_pagerduty_is_told():
+    from pagerduty_alerting.emulator import InitialAccount, InitialState
+
+    with Emulator(initial_state=InitialState(accounts=(InitialAccount(entitled=False),))) as api:
+        ran = run("doctor", settings=api.environ)
+    assert ran.status == 1
+    assert "✗ Plan: " in ran.out
+
+
+def test_a_used_up_rate_limit_is_told():
+    with Emulator(rate_limits=RateLimits(requests=1)) as api:
+        assert run("services", "list", settings=api.environ).status == 0
+        ran = run("doctor", settings=api.environ)
+    assert ran.status == 1
+    assert "✗ Rate limit: used up" in ran.out
+
+
+def test_a_failing_server_is_told_with_its_status(api):
+    api.on(Operation.LIST).respond(503)
+    ran = run("doctor", settings=api.environ)
+    assert ran.status == 1
+    assert "✗ API: it answered with status 503" in ran.out
+
+
+def test_nobody_listening_is_told_and_ends_the_examination(api):
+    with api.refusing_connections():
+        ran = run("doctor", settings=api.environ)
+    assert ran.status == 3
+    assert "✗ Connection: 127.0.0.1, port " in ran.out
+    assert "Authentication" not in ran.out
+
+
+def test_a_name_that_does_not_exist_is_told(api):
+    ran = run("doctor", "--base-url", "https://api.invalid", settings=api.environ)
+    assert ran.status == 3
+    assert "✗ DNS: api.invalid: " in ran.out
+
+
+def test_something_else_than_tls_is_told(api):
+    ran = run("doctor", "--base-url", api.url.replace("http://127.0.0.1", "https://localhost"), settings=api.environ)
+    assert ran.status == 3
+    assert "✗ TLS: localhost, port " in ran.out
+
+
+def test_a_clock_that_is_far_off_is_told():
+    now = 1_800_000_000.0
+    finding = judge_clock(email.utils.formatdate(now - 3600, usegmt=True), now)
+    assert (finding.status, finding.detail) == (2, "3600 s ahead of the API's")
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_an_answer_without_a_readable_date_says_nothing_of_the_clock(date):
+    assert judge_clock(date, 0.0).status == 0
+
+
+def test_an_empty_quota_is_wrong_before_the_next_request_is_blocked():
+    assert judge_quota(Limits((RateLimit("default", 0, 30.0),))).status == 1
+
+
+def test_a_proxy_is_told_and_the_call_goes_through_it(api, closed_port):
+    proxy = f"http://user:secret@127.0.0.1:{closed_port}"
+    ran = run("doctor", settings={**api.environ, "http_proxy": proxy})
+    assert ran.status == 3
+    assert f"✓ Proxy: http://127.0.0.1:{closed_port} (from the environment)" in ran.out
+    assert "✗ API: " in ran.out
+    assert "secret" not in ran.out
+
+
+def test_a_proxy_of_an_unusable_kind_is_told(api):
+    ran = run("doctor", settings={**api.environ, "http_proxy": "socks5://127.0.0.1:1080"})
+    assert ran.status == 2
+    assert "✗ Proxy: " in ran.out
+
+
+@pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "not trusted"])
+async def test_tls_is_examined_as_the_client_would_use_it(tmp_path, monkeypatch, trusted):
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "localhost", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        finding = await say_hello("localhost", port, with_tls=True)
+
+    if trusted:
+        assert (finding.status, finding.detail) == (0, f"localhost, port {port}: TLSv1.3")
+    else:
+        assert (finding.status, "SSL_CERT_FILE" in finding.advice) == (3, True)

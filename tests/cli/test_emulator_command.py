@@ -1,0 +1,88 @@
+"""`emulator`: the standalone server behind the command; what the server does is tested elsewhere."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.command_line import COMMAND, PATIENCE, environment, run
+
+
+@contextmanager
+def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """Serves on a free port; yields the process and the variables that it printed."""
+    process = subprocess.Popen(
+        [*COMMAND, "emulator", "--port=0", *options],
+        env=environment({}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            settings = {}
+            for line in process.stdout:
+                if line.startswith("export "):
+                    name, _, value = line.removeprefix("export ").strip().partition("=")
+                    settings[name] = value
+                if "CLOUDFLARE_BASE_URL" in settings:
+                    break
+            yield process, settings
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_it_serves_until_it_is_told_to_stop_and_exits_cleanly(stop):
+    with served() as (process, settings):
+        ran = run("services", "list", "--json", settings=settings)
+        assert (ran.status, ran.out) == (0, "[]\n")
+        request = process.stdout.readline()
+        assert " GET /client/v4/accounts/" in request
+        assert " 200 " in request
+        process.send_signal(stop)
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr.read() == ""
+
+
+def test_it_goes_on_serving_when_nobody_reads_its_output_any_more():
+    with served() as (process, settings):
+        process.stdout.close()
+        assert [run("services", "list", settings=settings).status for _ in range(2)] == [0, 0]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr.read() == ""
+
+
+def test_it_starts_with_what_a_seed_file_says(tmp_path):
+    seed = tmp_path / "state.json"
+    seed.write_text(json.dumps({"accounts": [{"services": ["Database"]}]}))
+    with served("--seed", str(seed), "--latency", "1ms", "--fail-rate", "0") as (_, settings):
+        assert run("services", "list", settings=settings).out.endswith("\tDatabase\n")
+
+
+def test_a_broken_seed_file_is_a_usage_error(tmp_path):
+    seed = tmp_path / "state.json"
+    seed.write_text('{"accounts": 7}')
+    ran = run("emulator", "--seed", str(seed), settings={})
+    assert (ran.status, ran.out) == (2, "")
+    assert str(seed) in ran.err
+
+
+def test_a_port_that_is_taken_is_a_usage_error(api):
+    port = api.origin.rpartition(":")[2]
+    ran = run("emulator", "--port", port, settings={})
+    assert (ran.status, ran.out) == (2, "")
+    assert f"cannot listen on 127.0.0.1, port {port}" in ran.err
+
+
+@pytest.mark.parametrize(
+    "option", ["--port=70000", "--latency=soon", "--latency=-1s", "--fail-rate=2", "--seed=/nowhere/at/all"]
+)
+def test_impossible_options_are_usage_errors(option):
+    ran = run("emulator", option, settings={})
+    assert (ran.status, ran.out) == (2, "")

@@ -1,0 +1,216 @@
+"""Exit statuses, error messages, and terminals and pipes of every kind."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pagerduty_alerting import APIConnectionError
+from pagerduty_alerting.cli._exit import exit_status_of, explanation
+from pagerduty_alerting.cli._terminal import Terminal
+from pagerduty_alerting.emulator import Operation
+from tests.support.command_line import COMMAND, PATIENCE, environment, on_terminal, run
+
+ALL_KINDS = [("services", "list"), ("services", "list", "--json"), ("demo",), ("doctor",)]
+
+
+def test_what_the_api_refuses_is_status_1_and_one_line_on_stderr_with_the_ray_id(api):
+    ran = run("services", "list", settings={**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"})
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.count("\n") == 1
+    assert ran.err.startswith("Error: List PagerDuty services failed with 401 Unauthorized: Authentication error")
+    assert ", ray " in ran.err
+
+
+def test_an_undocumented_answer_is_status_1(api):
+    api.on(Operation.LIST).wrong_shape()
+    assert run("services", "list", settings=api.environ).status == 1
+
+
+def test_no_connection_is_status_3_and_points_to_the_doctor(api, closed_port):
+    ran = run("services", "list", "--base-url", f"http://127.0.0.1:{closed_port}", "--timeout=5", settings=api.environ)
+    assert (ran.status, ran.out) == (3, "")
+    assert "`pagerduty-alerting doctor`" in ran.err
+
+
+def test_a_timeout_is_status_3_and_points_to_the_option(api):
+    api.on(Operation.LIST).hang()
+    ran = run("services", "list", "--timeout", "0.5", settings=api.environ)
+    assert ran.status == 3
+    assert "no result within 0.5 s" in ran.err
+    assert "--timeout" in ran.err
+
+
+def test_ctrl_c_during_a_call_is_status_130(api):
+    gate = api.on(Operation.LIST).hold()
+    with on_terminal("services", "list", settings=api.environ) as terminal:
+        gate.wait_arrived(timeout=30)
+        terminal.press_ctrl_c()
+        terminal.wait_for("Stopped.")
+        assert terminal.status() == 130
+    assert "Traceback" not in terminal.text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nothing",),
+        ("services", "list", "--nothing"),
+        ("services",),
+        (),
+        ("connect", "a", "b"),
+        ("emulator", "--port=x"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_status_2_and_leaves_stdout_empty(arguments):
+    ran = run(*arguments, settings={})
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err
+
+
+def test_a_traceback_is_shown_only_when_verbose(api):
+    settings = {**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"}
+    assert "Traceback" not in run("services", "list", settings=settings).err
+    assert "Traceback" in run("services", "list", "--verbose", settings=settings).err
+
+
+def test_a_server_cannot_act_on_the_terminal_by_its_error_messages(api):
+    body = {"success": False, "errors": [{"code": 1000, "message": "a\x1b[2Jb\x9b5m\u202ec"}]}
+    api.on(Operation.LIST).respond(400, json=body)
+    ran = run("services", "list", "--verbose", settings=api.environ)
+    assert ran.status == 1
+    assert not set(ran.err) & set("\x1b\x9b\u202e")
+
+
+def test_errors_are_wrapped_at_words_on_a_terminal(api):
+    settings = {**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"}
+    with on_terminal("services", "list", settings=settings, columns=60) as terminal:
+        assert terminal.status() == 1
+    lines = terminal.text.splitlines()
+    assert len(lines) > 3
+    assert all(len(line) <= 60 or " " not in line.strip() or "/accounts/" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "command", [("services", "list"), ("services", "list", "--json"), ("demo",), ("doctor",)], ids=" ".join
+)
+def test_a_closed_pipe_ends_the_command_quietly(api, command):
+    api.add_service("Database")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*COMMAND, *command],
+            env=environment(api.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr.decode()) == (141, "")
+
+
+@pytest.mark.parametrize("command", [("services", "list"), ("demo",), ("doctor",)], ids=" ".join)
+def test_what_is_piped_has_no_colours(api, command):
+    api.add_service("Database")
+    ran = run(*command, settings=api.environ)
+    assert ran.status == 0
+    assert "\x1b" not in ran.out + ran.err
+
+
+def test_no_color_is_respected_on_a_terminal(api):
+    with on_terminal("doctor", settings={**api.environ, "NO_COLOR": "1"}) as terminal:
+        assert terminal.status() == 0
+    assert "\x1b[3" not in terminal.shown
+
+
+def test_there_are_colours_on_a_terminal_otherwise(api):
+    with on_terminal("doctor", settings=api.environ) as terminal:
+        assert terminal.status() == 0
+    assert "\x1b[32m" in terminal.shown
+
+
+def test_a_dumb_terminal_gets_no_commands_while_it_waits(api):
+    gate = api.on(Operation.CONNECT).skip(1).once().hold()
+    with on_terminal("connect", "--poll-interval=100ms", settings={**api.environ, "TERM": "dumb"}) as terminal:
+        gate.wait_arrived(timeout=30)
+        (token,) = api.tokens()
+        api.authorize(token, services=["Database"])
+        gate.release()
+        assert terminal.status() == 0
+    assert "\x1b" not in terminal.shown
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize(
+    "command", [("services", "list"), ("services", "list", "--json"), ("demo",), ("doctor",)], ids=" ".join
+)
+def test_any_encoding_of_the_terminal_will_do(api, command, encoding):
+    api.add_service("データベース")
+    ran = run(*command, settings={**api.environ, "PYTHONIOENCODING": encoding}, encoding=encoding)
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out
+
+
+def test_tables_and_spinners_are_plain_where_the_encoding_has_no_lines(api):
+    api.add_service("Database")
+    with on_terminal("services", "list", settings={**api.environ, "PYTHONIOENCODING": "ascii"}) as terminal:
+        assert terminal.status() == 0
+    assert terminal.shown.isascii()
+    assert "Database" in terminal.text
+
+
+def test_a_full_disk_is_an_error_and_no_bug(api):
+    api.add_service("Database")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "services", "list"],
+            env=environment(api.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, b"Error: The operating system refused: No space left on device.\n")
+
+
+@pytest.mark.parametrize("closed", ["<&- >&-", "2>&-"], ids=["stdin and stdout", "stderr"])
+def test_streams_that_are_closed_from_the_start_do_no_harm(api, closed):
+    api.add_service("Database")
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, "services", "delete", "--yes"]
+    done = subprocess.run(shell, env=environment(api.environ), capture_output=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert api.services() == []
+
+
+def test_the_log_does_not_disturb_the_spinner(api):
+    gate = api.on(Operation.CONNECT).skip(2).once().hold()
+    with on_terminal("connect", "--verbose", "--poll-interval=100ms", settings=api.environ) as terminal:
+        gate.wait_arrived(timeout=30)
+        (token,) = api.tokens()
+        api.authorize(token, services=["Database"])
+        gate.release()
+        assert terminal.status() == 0
+    logged = [line for line in terminal.text.splitlines() if "debug: GET" in line]
+    assert logged
+    assert all(line.lstrip("\r").startswith("debug: GET") for line in logged)
+
+
+def test_a_bug_is_told_as_one_with_a_status_of_its_own(capsys):
+    def broken(_: Terminal) -> int:
+        raise RuntimeError("the cause")
+
+    assert exit_status_of(broken, verbose=False) == 70
+    assert capsys.readouterr().err.startswith("Error: RuntimeError: the cause. This is a bug in pagerduty-alerting")
+
+
+def test_what_the_library_advises_a_programmer_becomes_advice_for_a_person():
+    error = APIConnectionError("not trusted. Behind a private CA, pass ssl_context=…", method="GET", path="/")
+    assert "SSL_CERT_FILE" in explanation(error)
+    assert "ssl_context" not in explanation(error)

@@ -1,0 +1,92 @@
+"""Help, version and completion: what a person sees first, and how little of the package that takes."""
+
+import subprocess
+import sys
+
+import pytest
+
+import pagerduty_alerting
+from tests.support.command_line import PATIENCE, environment, on_terminal, run
+
+COMMANDS = [
+    (),
+    ("services",),
+    ("services", "list"),
+    ("services", "delete"),
+    ("connect",),
+    ("doctor",),
+    ("emulator",),
+    ("demo",),
+]
+
+
+def python(code: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "none")
+def test_every_command_explains_itself(command):
+    ran = run(*command, "--help", settings={})
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith(f"Usage: pagerduty-alerting {' '.join(command)}".strip())
+
+
+def test_the_version_is_told():
+    ran = run("--version", settings={})
+    assert (ran.status, ran.out, ran.err) == (0, f"pagerduty-alerting {pagerduty_alerting.__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["connect", "--help"]], ids=" ".join)
+def test_version_and_help_load_nothing_that_is_slow(arguments):
+    code = (
+        f"import sys; sys.argv[1:] = {arguments!r}\n"
+        "from pagerduty_alerting.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "slow = {'aiohttp', 'asyncio', 'attrs', 'cattrs', 'orjson', 'rich'}\n"
+        "print(sorted(slow & {name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    assert python(code).stderr == "[]\n"
+
+
+def test_without_the_extra_one_line_says_what_to_install():
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in {'typer', 'rich'}: raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "import importlib.util as util; found = util.find_spec\n"
+        "util.find_spec = lambda name: None if name in {'typer', 'rich'} else found(name)\n"
+        "from pagerduty_alerting.cli import main; main()"
+    )
+    done = python(code)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'pagerduty-alerting[cli]'" in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_can_be_shown_for_each_shell(shell):
+    ran = run("--show-completion", shell, settings={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"})
+    assert ran.status == 0
+    assert "_PAGERDUTY_ALERTING_COMPLETE" in ran.out
+
+
+def test_a_shell_that_asks_gets_the_commands():
+    words = {"COMP_WORDS": "pagerduty-alerting se", "COMP_CWORD": "1", "_PAGERDUTY_ALERTING_COMPLETE": "complete_bash"}
+    ran = run(settings=words)
+    assert (ran.status, ran.out.split()) == (0, ["services"])
+
+
+def test_help_fits_a_narrow_terminal():
+    with on_terminal("connect", "--help", settings={}, columns=50) as terminal:
+        assert terminal.status() == 0
+    assert max(len(line) for line in terminal.text.splitlines()) <= 50

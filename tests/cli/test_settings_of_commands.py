@@ -1,0 +1,172 @@
+"""Where the commands take their settings from, and that they keep secrets to themselves."""
+
+import pytest
+
+from pagerduty_alerting.emulator import Emulator
+from tests.support.command_line import on_terminal, run
+
+
+def without(settings: dict[str, str], *names: str) -> dict[str, str]:
+    return {name: value for name, value in settings.items() if name not in names}
+
+
+def tokenless(api: Emulator) -> dict[str, str]:
+    return without(api.environ, "CLOUDFLARE_API_TOKEN")
+
+
+def test_the_api_token_may_come_from_a_file(api, tmp_path):
+    file = tmp_path / "token"
+    file.write_text(f"{api.api_token}\n")
+    file.chmod(0o600)
+    ran = run(
+        "services",
+        "list",
+        "--json",
+        "--api-token-file",
+        str(file),
+        settings=tokenless(api),
+    )
+    assert (ran.status, ran.out, ran.err) == (0, "[]\n", "")
+
+
+def test_the_token_file_goes_before_the_environment(api, tmp_path):
+    file = tmp_path / "token"
+    file.write_text(api.api_token)
+    file.chmod(0o600)
+    settings = {**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"}
+    assert run("services", "list", "--api-token-file", str(file), settings=settings).status == 0
+
+
+def test_a_token_file_that_everybody_can_read_is_warned_of(api, tmp_path):
+    file = tmp_path / "token"
+    file.write_text(api.api_token)
+    file.chmod(0o644)
+    ran = run("services", "list", "--json", "--api-token-file", str(file), settings=api.environ)
+    assert ran.status == 0
+    assert ran.err == f"Warning: everybody on this machine can read {file}. `chmod 600 {file}` changes that.\n"
+
+
+def test_the_api_token_may_come_from_standard_input(api):
+    ran = run(
+        "services",
+        "list",
+        "--api-token-file",
+        "-",
+        settings=tokenless(api),
+        stdin=api.api_token,
+    )
+    assert ran.status == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(b"", "is empty"), (b"x" * 70_000, "too long"), (b"\xff\xfe", "something else"), (b"two words", "spaces")],
+    ids=["empty", "huge", "binary", "two words"],
+)
+def test_a_file_without_a_token_is_refused_without_showing_what_is_in_it(api, tmp_path, content, complaint):
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    file.chmod(0o600)
+    ran = run("services", "list", "--api-token-file", str(file), settings=api.environ)
+    assert (ran.status, ran.out) == (2, "")
+    assert complaint in ran.err
+    assert "two words" not in ran.err
+    api.requests.assert_not_called()
+
+
+def test_a_missing_token_file_is_refused(api, tmp_path):
+    ran = run("services", "list", "--api-token-file", str(tmp_path / "none"), settings=api.environ)
+    assert ran.status == 2
+    assert "No such file" in ran.err
+
+
+def test_a_person_at_a_terminal_is_asked_for_the_token_which_is_not_echoed(api):
+    api.add_service("Database")
+    settings = without(api.environ, "CLOUDFLARE_API_TOKEN")
+    with on_terminal("services", "list", settings=settings) as terminal:
+        terminal.wait_for("Cloudflare API token (it is not shown):")
+        terminal.type(f"{api.api_token}\n")
+        terminal.wait_for("Database")
+        assert terminal.status() == 0
+    assert api.api_token not in terminal.text
+
+
+def test_ctrl_c_at_the_prompt_stops(api):
+    with on_terminal("services", "list", settings=tokenless(api)) as terminal:
+        terminal.wait_for("(it is not shown):")
+        terminal.press_ctrl_c()
+        terminal.wait_for("Stopped.")
+        assert terminal.status() == 130
+
+
+def test_the_end_of_input_at_the_prompt_is_no_token(api):
+    with on_terminal("services", "list", settings=tokenless(api)) as terminal:
+        terminal.wait_for("(it is not shown):")
+        terminal.type("\x04")
+        terminal.wait_for("There are no credentials")
+        assert terminal.status() == 2
+
+
+@pytest.mark.parametrize(
+    ("missing", "advice"),
+    [("CLOUDFLARE_API_TOKEN", "set CLOUDFLARE_API_TOKEN"), ("CLOUDFLARE_ACCOUNT_ID", "pass --account-id")],
+)
+def test_a_missing_setting_is_a_usage_error_that_says_what_to_do(api, missing, advice):
+    ran = run("services", "list", settings=without(api.environ, missing))
+    assert (ran.status, ran.out) == (2, "")
+    assert advice in ran.err
+
+
+def test_an_api_key_with_its_address_works_too(api):
+    key = api.add_api_key("someone@example.org")
+    settings = {
+        **without(api.environ, "CLOUDFLARE_API_TOKEN"),
+        "CLOUDFLARE_API_KEY": key,
+        "CLOUDFLARE_EMAIL": "someone@example.org",
+    }
+    assert run("services", "list", settings=settings).status == 0
+
+
+def test_half_of_the_credentials_are_a_usage_error(api):
+    settings = {**without(api.environ, "CLOUDFLARE_API_TOKEN"), "CLOUDFLARE_EMAIL": "someone@example.org"}
+    ran = run("services", "list", settings=settings)
+    assert ran.status == 2
+    assert "CLOUDFLARE_API_KEY" in ran.err
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_shared_options_may_stand_before_or_after_the_command(api, place):
+    options = ["--base-url", api.url, "--timeout", "20", "--verbose"]
+    settings = without(api.environ, "CLOUDFLARE_BASE_URL")
+    command = ["services", "list"]
+    ran = run(*(options + command if place == "before" else command + options), settings=settings)
+    assert ran.status == 0
+    assert "debug: GET /accounts/" in ran.err
+
+
+def test_base_url_does_not_go_where_the_token_would_be_sent_in_the_clear(api):
+    ran = run("services", "list", "--base-url", "http://example.org", settings=api.environ)
+    assert ran.status == 2
+    assert "use https://" in ran.err
+    assert "allow_insecure_http" not in ran.err
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "soon"])
+def test_an_impossible_timeout_is_a_usage_error(api, value):
+    ran = run("services", "list", f"--timeout={value}", settings=api.environ)
+    assert ran.status == 2
+    assert "--timeout" in ran.err
+
+
+@pytest.mark.parametrize("command", [("services", "list"), ("doctor",), ("connect", "--dry-run")], ids=" ".join)
+def test_no_command_shows_the_credentials_even_when_verbose_and_refused(api, command):
+    wrong = "this-is-not-the-token-of-anybody"
+    ran = run(*command, "--verbose", settings={**api.environ, "CLOUDFLARE_API_TOKEN": wrong})
+    assert ran.status == 1
+    assert wrong not in ran.out + ran.err
+
+
+def test_credentials_are_no_option(api):
+    ran = run("services", "list", "--api-token", api.api_token, settings=api.environ)
+    assert ran.status == 2
+    assert "No such option" in ran.err

@@ -1,0 +1,95 @@
+"""What a failed *connect* means to someone who waits: the rules, without a server."""
+
+import pytest
+
+from pagerduty_alerting import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APIStatusError,
+    APITimeoutError,
+    RateLimitError,
+    ResponseInfo,
+)
+from pagerduty_alerting.cli._waiting import Meaning, meaning_of, next_wait, refusal_in, time_left
+
+WHERE = {"method": "GET", "path": "/connect/<hidden>"}
+
+
+def refused(status: int, code: int | None = 17302, *, retry_after: float | None = None) -> APIStatusError:
+    kind = RateLimitError if status == 429 else APIStatusError
+    return kind("no", **WHERE, status=status, errors=(ResponseInfo("no", code),), retry_after=retry_after)
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 409, 410, 422, 425])
+def test_the_first_refusal_of_a_new_token_is_not_yet(status):
+    assert meaning_of(refused(status), None, is_new=True) is Meaning.NOT_YET
+
+
+def test_the_same_refusal_again_is_not_yet():
+    first = refusal_in(refused(400))
+    assert meaning_of(refused(400), first, is_new=True) is Meaning.NOT_YET
+
+
+@pytest.mark.parametrize("changed", [refused(409, 17302), refused(400, 17304), refused(400, None)])
+def test_another_refusal_than_before_is_final(changed):
+    assert meaning_of(changed, refusal_in(refused(400)), is_new=True) is Meaning.REFUSED
+
+
+@pytest.mark.parametrize("status", [404, 409, 410])
+def test_a_token_of_before_that_is_unknown_or_used_is_not_waited_for(status):
+    assert meaning_of(refused(status), None, is_new=False) is Meaning.REFUSED
+
+
+@pytest.mark.parametrize("error", [refused(401), refused(403), refused(400, 10000)])
+def test_credentials_that_are_refused_will_not_do_later_either(error):
+    assert meaning_of(error, None, is_new=True) is Meaning.REFUSED
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520])
+def test_after_a_server_error_nobody_knows(status):
+    assert meaning_of(refused(status), None, is_new=True) is Meaning.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        APIConnectionError("broke", **WHERE),
+        APITimeoutError("late", **WHERE, phase="reading the answer", timeout=1.0),
+        APIResponseValidationError("odd", **WHERE, status=200),
+    ],
+    ids=["broken connection", "timeout", "undocumented answer"],
+)
+def test_after_a_lost_or_unreadable_answer_nobody_knows(error):
+    assert meaning_of(error, None, is_new=True) is Meaning.UNKNOWN
+
+
+def test_a_request_that_was_never_sent_may_be_sent_again():
+    error = APIConnectionError("no route", **WHERE, may_have_acted=False)
+    assert meaning_of(error, None, is_new=True) is Meaning.NOT_YET
+
+
+def test_an_untrusted_certificate_will_not_do_later_either():
+    error = APIConnectionError("untrusted", **WHERE, may_have_acted=False, transient=False)
+    assert meaning_of(error, None, is_new=True) is Meaning.REFUSED
+
+
+def test_a_rate_limit_is_waited_for_and_is_not_how_the_api_says_not_yet():
+    assert meaning_of(refused(429), None, is_new=False) is Meaning.NOT_YET
+    assert refusal_in(refused(429)) is None
+
+
+@pytest.mark.parametrize("status", [302, 404])
+def test_a_page_that_is_no_answer_of_the_api_is_final(status):
+    assert meaning_of(APIStatusError("page", **WHERE, status=status), None, is_new=True) is Meaning.REFUSED
+
+
+def test_the_next_attempt_waits_as_long_as_the_api_asks():
+    assert next_wait(refused(429, retry_after=60.0), 5.0) == 60.0
+    assert next_wait(refused(429, retry_after=1.0), 5.0) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(600, "10:00"), (599.2, "10:00"), (59.0, "0:59"), (0.1, "0:01"), (0, "0:00"), (-3, "0:00")]
+)
+def test_time_left_is_rounded_up(seconds, text):
+    assert time_left(seconds) == text
