@@ -19,7 +19,7 @@ from pagerduty_alerting._http import RawResponse, SecretHeaders
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting._rate_limit import LONGEST_HOLD, parse_rate_limits, parse_retry_after
 from pagerduty_alerting._retry import may_have_acted, next_delay
-from pagerduty_alerting._transport import CONNECTING, READING, WAITING, Progress, Transport
+from pagerduty_alerting._transport import CONNECTING, Progress, Transport
 from pagerduty_alerting.config import RetryEvent, Settings
 from pagerduty_alerting.errors import (
     APIConnectionError,
@@ -57,7 +57,7 @@ class _Call(Progress, Generic[T]):
     is_patient: bool = False
     attempts: int = 0
     may_have_acted: bool = False
-    earlier: list[str] = field(factory=list)
+    earlier: list[str] = field(factory=list[str])
 
     @property
     def deadline(self) -> float:
@@ -75,9 +75,8 @@ class Core:
     limiter: AbstractAsyncContextManager[object] | None = None
     _headers: Mapping[str, str] = field(init=False, repr=False)
 
-    @_headers.default
-    def _make_headers(self) -> Mapping[str, str]:
-        return SecretHeaders(self.settings.headers())
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_headers", SecretHeaders(self.settings.headers()))
 
     def with_settings(self, changes: Mapping[str, Any]) -> Self:
         """Returns a core with the same connections; None leaves a setting as it is."""
@@ -192,11 +191,11 @@ class Core:
             rate_limits = parse_rate_limits(answer.headers)
             if answer.status == _TOO_MANY_REQUESTS:
                 blocked_for = parse_retry_after(answer.headers.get("Retry-After"), time.time())
+            return answer, rate_limits
         finally:
-            self.pacer.settle(rate_limits, blocked_for, was_sent=call.phase not in {LIMITED, CONNECTING})
+            self.pacer.settle(rate_limits, blocked_for, was_sent=call.was_sent)
             if logger.isEnabledFor(logging.DEBUG):
                 _log_attempt(call, answer, (clock() - started) * 1000)
-        return answer, rate_limits
 
     async def _send_limited(self, call: _Call[Any], limiter: AbstractAsyncContextManager[object]) -> RawResponse:
         """Sends the request within the caller's limiter."""
@@ -284,8 +283,7 @@ def _final(error: Failure, call: _Call[Any]) -> Failure:
 def _timed_out(call: _Call[Any], seconds: float) -> APITimeoutError:
     """Returns the exception for a call, or one attempt of it, that the time ran out for."""
     request = call.request
-    may_have_acted = call.phase in {WAITING, READING}
-    doubt = may_have_acted and not request.endpoint.replay_safe
+    doubt = call.was_sent and not request.endpoint.replay_safe
     if call.phase in {HELD_BACK, BACKING_OFF}:
         attempts = f"after {call.attempts} attempt{'' if call.attempts == 1 else 's'}"
     else:
@@ -298,5 +296,5 @@ def _timed_out(call: _Call[Any], seconds: float) -> APITimeoutError:
         phase=call.phase,
         timeout=seconds,
         attempts=call.attempts,
-        may_have_acted=may_have_acted,
+        may_have_acted=call.was_sent,
     )

@@ -2,6 +2,7 @@
 
 import time
 from http import HTTPStatus
+from typing import cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -74,18 +75,21 @@ def _error_type(status: int) -> type[APIStatusError]:
 
 def _load(body: bytes) -> dict[str, object]:
     try:
-        document = orjson.loads(body)
+        return _fields(orjson.loads(body))
     except orjson.JSONDecodeError:
         return {}
-    return document if isinstance(document, dict) else {}
+
+
+def _fields(value: object) -> dict[str, object]:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
 def _infos(value: object, request: Request[object]) -> tuple[ResponseInfo, ...]:
     """Returns the errors or messages that can be read; those of failures come in more forms than are documented."""
-    found = []
-    for item in value[:_MAX_ERRORS] if isinstance(value, list) else ():
-        message = item.get("message") if isinstance(item, dict) else item
-        code = item.get("code") if isinstance(item, dict) else None
+    found: list[ResponseInfo] = []
+    for item in cast("list[object]", value)[:_MAX_ERRORS] if isinstance(value, list) else ():
+        message = _fields(item).get("message", item)
+        code = _fields(item).get("code")
         if isinstance(message, str):
             text = redact(message, request.secrets, uuids=request.endpoint.answers_secret)
             found.append(ResponseInfo(text, code if type(code) is int else None))

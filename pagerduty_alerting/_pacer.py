@@ -95,12 +95,14 @@ class Pacer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._waiters and (seconds := self._hold(now)) == 0:
+        seconds = self._hold(now)
+        while self._waiters and seconds == 0:
             waiter = next(iter(self._waiters))
             del self._waiters[waiter]
             if not waiter.done():
                 self._under_way += 1
                 waiter.set_result(0.0)
+            seconds = self._hold(now)
         if not self._waiters:
             return
         self._timer = loop.call_later(seconds, self._serve)

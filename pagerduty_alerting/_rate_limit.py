@@ -82,7 +82,7 @@ def _items(header: str) -> Iterator[tuple[str, dict[str, float]]]:
     header = header.strip(" \t")
     if len(header) > _MAX_HEADER:
         return
-    items = []
+    items: list[tuple[str, dict[str, float]]] = []
     position = 0
     while item := _ITEM.match(header, position):
         name = item[1]

@@ -1,0 +1,544 @@
+"""Whatever a server answers, byte for byte, a caller gets the right result or one of our exceptions."""
+
+import asyncio
+import gzip
+import tracemalloc
+import zlib
+from typing import Any
+
+import orjson
+import pytest
+
+from pagerduty_alerting import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APIStatusError,
+    AsyncClient,
+    Client,
+    InternalServerError,
+    NotFoundError,
+    PagerDutyAlertingError,
+    Service,
+)
+from tests.support.operations import TOKEN_ID
+from tests.support.raw_calls import CALLS, call, settings
+from tests.support.raw_server import (
+    CREATED,
+    LISTED,
+    Conversation,
+    Script,
+    answering,
+    http,
+    raw_server,
+    raw_server_in_thread,
+)
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(params=["async", "sync"])
+def flavour(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def outcome(flavour: str, script: Script | bytes, operation: str = "list_services", **changes: Any) -> Any:
+    """What a call gives: its result, or the exception that left it."""
+    changes = {"timeout": 30, **changes}
+    if isinstance(script, bytes):
+        script = answering(script, keep_open=False)
+
+    async def asynchronous() -> Any:
+        async with raw_server(script) as server, AsyncClient(**settings(server.url, **changes)) as client:
+            return await call(client, operation)
+
+    try:
+        if flavour == "async":
+            return asyncio.run(asynchronous())
+        with raw_server_in_thread(script) as server, Client(**settings(server.url, **changes)) as client:
+            return getattr(client, operation)(*CALLS[operation])
+    except PagerDutyAlertingError as error:
+        return error
+
+
+def enveloped(**fields: Any) -> bytes:
+    return orjson.dumps({"success": True, "errors": [], "messages": [], "result": [], **fields})
+
+
+def service(**fields: Any) -> bytes:
+    return enveloped(result=[{"id": "s1", "name": "one", **fields}])
+
+
+BODIES_THAT_ARE_NO_ENVELOPE = {
+    "html": b"<!DOCTYPE html><html><body>nothing here</body></html>",
+    "empty": b"",
+    "white space": b" \r\n\t ",
+    "null": b"null",
+    "true": b"true",
+    "a number": b"1",
+    "a string": b'"success"',
+    "an array": b"[]",
+    "an array of envelopes": b"[" + LISTED + b"]",
+    "no success": b"{}",
+    "success as a string": enveloped(success="true"),
+    "success as a number": enveloped(success=1),
+    "success as null": enveloped(success=None),
+    "errors as an object": enveloped(errors={}),
+    "errors as a string": enveloped(errors="none"),
+    "an error as a number": enveloped(errors=[1000]),
+    "an error without a message": enveloped(errors=[{"code": 1000}]),
+    "a code as a string": enveloped(errors=[{"code": "1000", "message": ""}]),
+    "messages as a number": enveloped(messages=1),
+    "a result as an object": enveloped(result={}),
+    "a result as a string": enveloped(result="s1"),
+    "a result as a number": enveloped(result=0),
+    "a result as false": enveloped(result=False),
+    "a service as null": enveloped(result=[None]),
+    "a service as a string": enveloped(result=["s1"]),
+    "a service as an array": enveloped(result=[["s1", "one"]]),
+    "a service without an id": enveloped(result=[{"name": "one"}]),
+    "a service without a name": enveloped(result=[{"id": "s1"}]),
+    "an id as null": service(id=None),
+    "an id as a number": service(id=1),
+    "an id as an array": service(id=["s1"]),
+    "a name as false": service(name=False),
+    "a name as a number": service(name=1.5),
+    "a name as an object": service(name={}),
+    "result_info as an array": enveloped(result_info=[]),
+    "a count as a string": enveloped(result_info={"count": "1"}),
+    "a count as a fraction": enveloped(result_info={"count": 1.5}),
+    "a count as true": enveloped(result_info={"count": True}),
+    "NaN": b'{"success":true,"result":[],"result_info":{"count":NaN}}',
+    "Infinity": b'{"success":true,"result":[],"result_info":{"count":-Infinity}}',
+    "a number beyond all bounds": b'{"success":true,"result":[],"result_info":{"count":1e999}}',
+    "a trailing comma": LISTED[:-1] + b",}",
+    "two documents": LISTED + LISTED,
+    "a comment": b"/* */" + LISTED,
+    "single quotes": LISTED.replace(b'"', b"'"),
+    "a NUL": LISTED + b"\0",
+    "a lone surrogate": service(name="x").replace(b'"x"', b'"\\ud800"'),
+    "invalid UTF-8": service(name="x").replace(b'"x"', b'"\xff\xfe\xc0\xaf"'),
+    "UTF-16": LISTED.decode().encode("utf-16"),
+    "UTF-16 without a mark": LISTED.decode().encode("utf-16-be"),
+    "UTF-32": LISTED.decode().encode("utf-32"),
+    "a byte order mark": b"\xef\xbb\xbf" + LISTED,
+    "latin-1": service(name="caf\xe9").decode().encode("latin-1"),
+    "nested arrays": b"[" * 200_000,
+    "nested arrays that end": b"[" * 200_000 + b"]" * 200_000,
+    "nested objects": b'{"result":' * 200_000,
+    "nested arrays as the result": enveloped(result=0)[:-2] + b"[" * 200_000 + b"]" * 200_000 + b"}",
+    "binary": bytes(range(256)) * 20,
+    "a million wrong services": b'{"success":true,"result":[' + b"1," * 1_000_000 + b"1]}",
+    "a million empty services": b'{"success":true,"result":[' + b"{}," * 1_000_000 + b"{}]}",
+    "a number of a million digits": b'{"success":true,"result":[],"result_info":{"count":' + b"9" * 1_000_000 + b"}}",
+}
+
+
+@pytest.mark.parametrize("name", BODIES_THAT_ARE_NO_ENVELOPE)
+@pytest.mark.parametrize("status", [200, 299])
+def test_a_success_without_an_envelope_is_a_validation_error(flavour: str, status: int, name: str) -> None:
+    error = outcome(flavour, http(status, BODIES_THAT_ARE_NO_ENVELOPE[name]))
+    assert type(error) is APIResponseValidationError
+    assert len(str(error)) < 2500
+    assert error.status == status
+
+
+@pytest.mark.parametrize("name", BODIES_THAT_ARE_NO_ENVELOPE)
+@pytest.mark.parametrize(("status", "kind"), [(404, NotFoundError), (502, InternalServerError), (418, APIStatusError)])
+def test_an_error_without_an_envelope_is_the_error_of_its_status(status: int, kind: type, name: str) -> None:
+    error = outcome("async", http(status, BODIES_THAT_ARE_NO_ENVELOPE[name]))
+    assert type(error) is kind
+    assert len(str(error)) < 2500
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("status", [200, 201, 299, 400, 502])
+def test_success_false_is_an_error_whatever_the_status(flavour: str, status: int) -> None:
+    body = b'{"success":false,"errors":[{"code":1234,"message":"it went wrong"}]}'
+    error = outcome(flavour, http(status, body))
+    assert isinstance(error, APIStatusError)
+    assert error.codes == (1234,)
+    assert error.status == status
+
+
+LOOSE_BUT_RIGHT = {
+    "nothing but success and result": b'{"success":true,"result":[{"id":"s1","name":"one"}]}',
+    "nulls": b'{"success":true,"errors":null,"messages":null,"result_info":null,"result":[{"id":"s1","name":"one"}]}',
+    "unknown fields": LISTED[:-1] + b',"new":{"a":[1,2]},"result_info":{"x":1}}',
+    "white space around": b"\r\n " + LISTED + b"\n\n",
+    "a code as a whole float": enveloped(
+        messages=[{"code": 1e3, "message": "m"}], result=[{"id": "s1", "name": "one"}]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOOSE_BUT_RIGHT)
+def test_what_is_loose_but_right_is_accepted(flavour: str, name: str) -> None:
+    assert outcome(flavour, http(200, LOOSE_BUT_RIGHT[name])) == [Service("s1", "one")]
+
+
+@pytest.mark.parametrize("operation", ["create_integration_token", "connect"])
+@pytest.mark.parametrize("result", [None, [], "id", {}, {"id": None}, {"id": 1}, {"id": ["x"]}, [{"id": "x"}]])
+def test_a_created_token_of_the_wrong_form_is_a_validation_error(flavour: str, operation: str, result: Any) -> None:
+    error = outcome(flavour, http(201, enveloped(result=result)), operation)
+    assert type(error) is APIResponseValidationError
+    assert "may have been carried out" in str(error)
+
+
+@pytest.mark.parametrize("status", [204, 205])
+@pytest.mark.parametrize("operation", CALLS)
+def test_an_answer_without_content_is_a_validation_error(flavour: str, operation: str, status: int) -> None:
+    error = outcome(flavour, f"HTTP/1.1 {status} Nothing\r\n\r\n".encode(), operation)
+    assert type(error) is APIResponseValidationError
+    assert "the body is empty" in str(error)
+
+
+# HTTP itself.
+
+_HEAD = b"HTTP/1.1 200 OK\r\n"
+_CHUNKED = _HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+_GZIP = _HEAD + b"Content-Encoding: gzip\r\n"
+_DEFLATE = _HEAD + b"Content-Encoding: deflate\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def sized(head: bytes, body: bytes) -> bytes:
+    return head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+BROKEN_HTTP = {
+    "nothing": b"",
+    "a line": b"hello\r\n",
+    "no http": b"SSH-2.0-OpenSSH_9.9\r\n\r\n",
+    "a TLS alert": b"\x15\x03\x01\x00\x02\x02F",
+    "a request": b"GET / HTTP/1.1\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "a truncated status line": b"HTTP/1.1 20",
+    "a truncated head": b"HTTP/1.1 200 OK\r\nContent-Type: appl",
+    "a status of letters": b"HTTP/1.1 OK 200\r\n\r\n",
+    "a negative status": b"HTTP/1.1 -200 OK\r\n\r\n",
+    "a status line without an end": b"HTTP/1.1 200 " + b"O" * 100_000,
+    "a header without an end": _HEAD + b"X: " + b"x" * 100_000,
+    "a header name without an end": _HEAD + b"x" * 100_000,
+    "thousands of headers": _HEAD + b"".join(b"X-%d: y\r\n" % n for n in range(5000)) + b"\r\n" + LISTED,
+    "a header without a colon": _HEAD + b"what is this\r\n\r\n",
+    "NUL in a header": _HEAD + b"X: a\0b\r\n\r\n",
+    "a truncated body": http(200, LISTED)[:-5],
+    "no body at all": http(200, LISTED)[: -len(LISTED)],
+    "a length that is too long": _HEAD + b"Content-Length: 5000\r\n\r\n" + LISTED,
+    "a length of letters": _HEAD + b"Content-Length: many\r\n\r\n" + LISTED,
+    "a negative length": _HEAD + b"Content-Length: -1\r\n\r\n" + LISTED,
+    "a length beyond 64 bits": _HEAD + b"Content-Length: 99999999999999999999999\r\n\r\n" + LISTED,
+    "two lengths": _HEAD + b"Content-Length: 5\r\nContent-Length: 500\r\n\r\n" + LISTED,
+    "a length and chunks": _CHUNKED.replace(b"OK\r\n", b"OK\r\nContent-Length: 5\r\n") + chunk(LISTED) + b"0\r\n\r\n",
+    "chunk sizes that are none": _CHUNKED + b"zz\r\n" + LISTED,
+    "a negative chunk size": _CHUNKED + b"-5\r\n" + LISTED,
+    "a chunk size beyond 64 bits": _CHUNKED + b"ffffffffffffffffffffff\r\n" + LISTED,
+    "a chunk without its line break": _CHUNKED + b"5\r\nabcdeXX0\r\n\r\n",
+    "chunks without an end": _CHUNKED + chunk(LISTED),
+    "a truncated chunk": _CHUNKED + chunk(LISTED)[:-8],
+    "trailers without an end": _CHUNKED + chunk(LISTED) + b"0\r\nX: " + b"x" * 100_000,
+    "gzip that is none": sized(_GZIP, b"this is not compressed"),
+    "deflate that is none": sized(_DEFLATE, b"this is not compressed"),
+    "a broken checksum": sized(_GZIP, gzip.compress(LISTED)[:-8] + b"\0" * 8),
+    "truncated deflate": sized(_DEFLATE, zlib.compress(LISTED)[:-10]),
+    "brotli that nobody asked for": sized(_HEAD + b"Content-Encoding: br\r\n", b"\x0b\x02\x80"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN_HTTP)
+def test_broken_http_is_a_connection_error(flavour: str, name: str) -> None:
+    error = outcome(flavour, BROKEN_HTTP[name])
+    assert type(error) is APIConnectionError
+    assert "unexpected" not in str(error)
+    assert str(error).isprintable()
+    assert len(str(error)) < 600
+
+
+@pytest.mark.parametrize("name", BROKEN_HTTP)
+def test_broken_http_with_an_error_status_is_an_error_of_ours(name: str) -> None:
+    error = outcome("async", BROKEN_HTTP[name].replace(b" 200 ", b" 502 "))
+    assert isinstance(error, APIConnectionError | InternalServerError)
+
+
+BODIES_WITH_SHORT_LENGTHS = {
+    "a length that is too short": _HEAD + b"Content-Length: 10\r\n\r\n" + LISTED,
+    "truncated gzip": sized(_GZIP, gzip.compress(LISTED)[:-12]),
+    "an encoding that nobody knows": sized(_HEAD + b"Content-Encoding: rot13\r\n", b"abc"),
+    "two encodings": sized(_HEAD + b"Content-Encoding: gzip, gzip\r\n", gzip.compress(gzip.compress(LISTED))),
+}
+
+
+@pytest.mark.parametrize("name", BODIES_WITH_SHORT_LENGTHS)
+def test_a_body_that_is_only_part_of_one_is_an_error_of_ours(flavour: str, name: str) -> None:
+    error = outcome(flavour, BODIES_WITH_SHORT_LENGTHS[name])
+    assert isinstance(error, APIResponseValidationError | APIConnectionError)
+
+
+ODD_BUT_RIGHT = {
+    "until the connection closes": _HEAD + b"\r\n" + LISTED,
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\n" + LISTED,
+    "no reason": b"HTTP/1.1 200\r\n\r\n" + LISTED,
+    "chunks of one byte": _CHUNKED + b"".join(chunk(bytes([byte])) for byte in LISTED) + b"0\r\n\r\n",
+    "trailers": _CHUNKED + chunk(LISTED) + b"0\r\nX-Trailer: 1\r\n\r\n",
+    "chunk extensions": _CHUNKED + b'%x;a="b"\r\n' % len(LISTED) + LISTED + b"\r\n0\r\n\r\n",
+    "gzip": sized(_GZIP, gzip.compress(LISTED)),
+    "gzip in parts": sized(_GZIP, gzip.compress(LISTED[:20]) + gzip.compress(LISTED[20:])),
+    "deflate": sized(_DEFLATE, zlib.compress(LISTED)),
+    "raw deflate": sized(_DEFLATE, zlib.compress(LISTED)[2:-4]),
+    "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + http(200, LISTED),
+    "continue": b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + http(200, LISTED),
+    "a second answer after the first": http(200, LISTED) + http(500),
+    "cookies": http(200, LISTED, "Set-Cookie: a=b; Path=/\r\nSet-Cookie: \xfe=\xff;;;=; Expires=never\r\n"),
+    "a ray id of 8,000 characters": http(200, LISTED, f"CF-Ray: {'r' * 8000}\r\n"),
+    "several ray ids": http(200, LISTED, "CF-Ray: one\r\nCF-Ray: two\r\n"),
+    "a ray id that is no text": http(200, LISTED, "CF-Ray: \xff\xfe\r\n"),
+    "a huge Ratelimit": http(200, LISTED, f"Ratelimit: {'x' * 8000}\r\nRatelimit-Policy: {'9' * 8000}\r\n"),
+    "a hundred Ratelimits": http(200, LISTED, 'Ratelimit: "a";r=5;t=6\r\n' * 100),
+    "binary headers": http(200, LISTED, "X-Binary: \xff\xfe\xfd\r\n"),
+    "the wrong type": http(200, LISTED, "Content-Type: text/html; charset=utf-16\r\n"),
+    "a type that is none": http(200, LISTED, "Content-Type: ;;;=\xff\r\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_BUT_RIGHT)
+def test_odd_http_that_is_right_is_accepted(flavour: str, name: str) -> None:
+    assert outcome(flavour, ODD_BUT_RIGHT[name]) == [Service("s1", "one")]
+
+
+def test_control_characters_in_headers_reach_nobody(flavour: str) -> None:
+    """aiohttp lets them pass, but not in Python's development mode."""
+    answer = http(502, headers="CF-Ray: \x1b[2J\r\nRatelimit: \x01\r\nRetry-After: \x02\r\nLocation: \x03\r\n")
+    error = outcome(flavour, answer)
+    assert isinstance(error, InternalServerError | APIConnectionError)
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("status", [0, 99, 101, 600, 999])
+def test_a_status_that_is_none_is_an_error_of_ours(flavour: str, status: int) -> None:
+    answer = f"HTTP/1.1 {status:03} Odd\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n".encode() + LISTED
+    assert isinstance(outcome(flavour, answer), PagerDutyAlertingError)
+
+
+def test_switching_protocols_is_an_error_and_the_rest_is_not_hoarded(flavour: str) -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        peer.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n")
+        for _ in range(200):
+            peer.send(b"x" * 65536)
+            await peer.drain()
+
+    error = outcome(flavour, script)
+    assert isinstance(error, APIStatusError)
+    assert error.status == 101
+
+
+@pytest.mark.parametrize(
+    ("location", "named"),
+    [
+        ("https://evil.example/client/v4?token=secret-in-url", "evil.example"),
+        ("//evil.example/path", "evil.example"),
+        ("https://user:secret-in-url@evil.example:444/path", "evil.example"),
+        ("/elsewhere/secret-in-url", "another path of the same host"),
+        ("secret-in-url", "an unnamed place"),
+        ("javascript:secret-in-url", "an unnamed place"),
+        ("http://[secret-in-url", "an unnamed place"),
+        ("", "an unnamed place"),
+        ("https://" + "x" * 5000, "an unnamed place"),
+    ],
+)
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
+def test_a_redirect_is_not_followed_and_names_the_host_only(location: str, named: str, status: int) -> None:
+    requests: list[str] = []
+
+    async def script(peer: Conversation) -> None:
+        requests.append(await peer.request())
+        peer.send(f"HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    error = outcome("async", script)
+    assert type(error) is APIStatusError
+    assert named in str(error)
+    assert "secret-in-url" not in str(error)
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_operation_follows_a_redirect_not_even_on_the_same_host(flavour: str, status: int, operation: str) -> None:
+    requests: list[str] = []
+
+    async def script(peer: Conversation) -> None:
+        requests.append(await peer.request())
+        peer.send(http(status, headers="Location: /v4/elsewhere\r\n"))
+
+    assert isinstance(outcome(flavour, script, operation), APIStatusError)
+    assert len(requests) == 1
+
+
+def test_cookies_are_not_sent_back() -> None:
+    async def main() -> list[str]:
+        script = answering(http(200, LISTED, "Set-Cookie: session=abc; Path=/\r\n"))
+        async with raw_server(script) as server, AsyncClient(**settings(server.url)) as client:
+            await client.list_services()
+            await client.list_services()
+            return server.requests
+
+    assert not any("cookie" in request.lower() for request in asyncio.run(main()))
+
+
+def test_what_follows_an_answer_does_not_become_the_next_calls_answer() -> None:
+    other = http(200, b'{"success":true,"result":[{"id":"evil","name":"evil"}]}')
+
+    async def main() -> list[Any]:
+        script = answering(http(200, LISTED) + other, http(200, LISTED))
+        async with raw_server(script) as server, AsyncClient(**settings(server.url)) as client:
+            return [await client.list_services() for _ in range(2)]
+
+    assert asyncio.run(main()) == [[Service("s1", "one")]] * 2
+
+
+# Size.
+
+
+async def fifty_mib(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(f"HTTP/1.1 200 OK\r\nContent-Length: {50 * MIB}\r\n\r\n".encode())
+    for _ in range(800):
+        peer.send(b" " * 65536)
+        await peer.drain()
+
+
+async def endless_chunks(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(_CHUNKED)
+    while True:
+        peer.send(chunk(b" " * 65536))
+        await peer.drain()
+
+
+_BOMB = zlib.compressobj(9, zlib.DEFLATED, 31)
+BOMB = _BOMB.compress(b" " * (200 * MIB)) + _BOMB.flush()
+DOUBLE_BOMB = gzip.compress(b" " * (30 * MIB)) * 100
+
+
+async def gzip_bomb(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(sized(_GZIP, BOMB))
+
+
+async def gzip_bomb_of_many_parts(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(sized(_GZIP, DOUBLE_BOMB))
+
+
+async def endless_head(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(_HEAD)
+    while True:
+        peer.send(b"X-Filler: " + b"x" * 1000 + b"\r\n")
+        await peer.drain()
+
+
+async def flood_of_continues(peer: Conversation) -> None:
+    await peer.request()
+    for _ in range(1000):
+        peer.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+        await peer.drain()
+
+
+async def million_of_empty_lines(peer: Conversation) -> None:
+    await peer.request()
+    for _ in range(200):
+        peer.send(b"\r\n" * 30_000)
+        await peer.drain()
+
+
+def peak_of(script: Script, **changes: Any) -> tuple[Any, int]:
+    """The outcome of a call, and the most memory that Python held in it, the server's part included."""
+    outcome("async", http(200, LISTED))
+    tracemalloc.start()
+    try:
+        result = outcome("async", script, **changes)
+        return result, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("script", [fifty_mib, endless_chunks, gzip_bomb, gzip_bomb_of_many_parts])
+def test_a_body_is_read_to_the_limit_and_no_further(script: Script) -> None:
+    error, peak = peak_of(script)
+    assert type(error) is APIResponseValidationError
+    assert "longer than the limit of 8,388,608 bytes" in str(error)
+    assert peak < 24 * MIB
+
+
+@pytest.mark.parametrize("script", [fifty_mib, gzip_bomb])
+def test_the_limit_can_be_set(script: Script) -> None:
+    error, peak = peak_of(script, max_response_bytes=100_000)
+    assert type(error) is APIResponseValidationError
+    assert "longer than the limit of 100,000 bytes" in str(error)
+    assert peak < 6 * MIB
+
+
+@pytest.mark.parametrize("size", [99_999, 100_000])
+def test_a_body_up_to_the_limit_is_read(flavour: str, size: int) -> None:
+    body = LISTED + b" " * (size - len(LISTED))
+    assert outcome(flavour, http(200, body), max_response_bytes=100_000) == [Service("s1", "one")]
+
+
+def test_a_body_one_byte_beyond_the_limit_is_refused(flavour: str) -> None:
+    body = LISTED + b" " * (100_001 - len(LISTED))
+    assert type(outcome(flavour, http(200, body), max_response_bytes=100_000)) is APIResponseValidationError
+
+
+def test_a_huge_body_with_an_error_status_is_the_error_of_its_status(flavour: str) -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        peer.send(f"HTTP/1.1 503 Busy\r\nContent-Length: {50 * MIB}\r\n\r\n".encode())
+        for _ in range(800):
+            peer.send(b"<b>" * 20_000)
+            await peer.drain()
+
+    error = outcome(flavour, script)
+    assert type(error) is InternalServerError
+    assert len(str(error)) < 600
+
+
+@pytest.mark.parametrize("script", [endless_head, flood_of_continues, million_of_empty_lines])
+def test_floods_before_the_answer_are_bounded(script: Script) -> None:
+    error, peak = peak_of(script, timeout=1)
+    assert isinstance(error, APIConnectionError)
+    assert peak < 40 * MIB
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"success":true,"result":[' + b"1," * 4_000_000 + b"1]}",
+        b'{"success":true,"result":[' + b"{}," * 2_500_000 + b"{}]}",
+        b'{"success":false,"errors":[' + b'{"message":"x"},' * 500_000 + b"{}]}",
+    ],
+    ids=["wrong services", "empty services", "errors"],
+)
+def test_millions_of_problems_are_not_all_told(body: bytes) -> None:
+    error, peak = peak_of(answering(http(200, body), keep_open=False))
+    assert isinstance(error, PagerDutyAlertingError)
+    assert len(str(error)) < 2500
+    # What the parser makes of eight megabytes, and no more: an exception for each would be gigabytes.
+    assert peak < 400 * MIB
+
+
+def test_a_token_in_the_answer_of_a_failed_create_is_in_no_message(flavour: str) -> None:
+    for answer in (http(403, CREATED), http(201, CREATED.replace(b"[]", b"1", 1)), http(201, b"[" + CREATED + b"]")):
+        error = outcome(flavour, answer, "create_integration_token")
+        assert isinstance(error, PagerDutyAlertingError)
+        assert "token-made-by-the-server" not in str(error)
+
+
+def test_a_page_that_repeats_the_request_does_not_show_its_token(flavour: str) -> None:
+    page = f"<html>cannot GET /connect/{TOKEN_ID}</html>".encode()
+    error = outcome(flavour, http(502, page), "connect")
+    assert isinstance(error, InternalServerError)
+    assert TOKEN_ID not in str(error)

@@ -1,0 +1,361 @@
+"""Calls are held back while the quota that the API tells is used up, and go when it is not; in virtual time."""
+
+import asyncio
+
+import aiohttp
+import pytest
+from attrs import define, field
+
+from pagerduty_alerting import (
+    APITimeoutError,
+    AsyncClient,
+    RateLimit,
+    RateLimitError,
+    RateLimitPolicy,
+    RateLimits,
+    RetryPolicy,
+)
+from pagerduty_alerting._pacer import Pacer
+from tests.support.raw_calls import client_of, settings
+from tests.support.raw_server import LISTED, Conversation, answering, http, raw_server
+
+VIRTUAL_TIME = True
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@define
+class Quota:
+    """A server that counts as Cloudflare does: so many requests in each window, told with every answer."""
+
+    per_window: int
+    window: float = 60.0
+    tells_policy: bool = True
+    latency: float = 0.0
+    used: int = 0
+    ends_at: float = 0.0
+    refused: int = 0
+    arrivals: list[float] = field(factory=list)
+
+    async def script(self, peer: Conversation) -> None:
+        while True:
+            await peer.request()
+            if now() >= self.ends_at:
+                self.used, self.ends_at = 0, now() + self.window
+            self.arrivals.append(now())
+            self.used += 1
+            left = int(self.ends_at - now())  # rounded down, which is the worse for a client
+            headers = f'Ratelimit: "default";r={max(0, self.per_window - self.used)};t={left}\r\n'
+            if self.tells_policy:
+                headers += f'Ratelimit-Policy: "default";q={self.per_window};w={self.window:.0f}\r\n'
+            if self.latency:
+                await asyncio.sleep(self.latency)
+            if self.used > self.per_window:
+                self.refused += 1
+                peer.send(http(429, headers=f"{headers}Retry-After: 300\r\n"))
+            else:
+                peer.send(http(200, LISTED, headers))
+
+
+@pytest.mark.parametrize("tells_policy", [True, False])
+@pytest.mark.parametrize("latency", [0.0, 0.5])
+async def test_of_sixteen_calls_on_a_quota_of_ten_ten_go_and_six_wait(tells_policy: bool, latency: float) -> None:
+    quota = Quota(11, tells_policy=tells_policy, latency=latency)
+    async with client_of(quota.script, timeout=200) as (client, _):
+        await client.list_services()  # from now on it is known that ten are left
+        started = now()
+        results = await asyncio.gather(*(client.list_services() for _ in range(16)))
+    assert [len(result) for result in results] == [1] * 16
+    assert quota.refused == 0
+    waited = [arrival - started for arrival in quota.arrivals[1:]]
+    assert len([seconds for seconds in waited if seconds < 5]) == 10
+    assert len([seconds for seconds in waited if seconds >= 58]) == 6
+
+
+async def test_a_long_queue_goes_window_by_window() -> None:
+    quota = Quota(10, window=10)
+    async with client_of(quota.script, timeout=500) as (client, _):
+        await client.list_services()
+        await asyncio.gather(*(client.list_services() for _ in range(55)))
+    assert quota.refused == 0
+    assert len(quota.arrivals) == 56
+
+
+async def test_the_first_that_waits_is_the_first_that_goes() -> None:
+    quota = Quota(2, window=10)
+    order: list[int] = []
+
+    async def numbered(number: int) -> None:
+        await client.list_services()
+        order.append(number)
+
+    async with client_of(quota.script, timeout=500) as (client, _):
+        await client.list_services()
+        await asyncio.gather(*(numbered(number) for number in range(9)))
+    assert order == sorted(order)
+
+
+async def test_it_can_be_turned_off() -> None:
+    quota = Quota(3)
+    async with client_of(quota.script, respect_rate_limits=False) as (client, _):
+        outcomes = await asyncio.gather(*(client.list_services() for _ in range(5)), return_exceptions=True)
+    assert quota.refused == 2
+    assert len([outcome for outcome in outcomes if isinstance(outcome, RateLimitError)]) == 2
+
+
+async def test_a_hold_that_is_longer_than_the_deadline_fails_at_once_and_sends_nothing() -> None:
+    async with client_of(answering(http(200, LISTED, 'Ratelimit: "default";r=0;t=60\r\n'))) as (client, server):
+        await client.list_services()
+        started = now()
+        with pytest.raises(RateLimitError, match="not sent") as caught:
+            await client.list_services(timeout=30)
+        assert now() - started < 1
+        assert len(server.requests) == 1
+    assert 59 <= (caught.value.retry_after or 0) <= 61
+    assert caught.value.attempts == 0
+    assert caught.value.status == 429
+
+
+async def test_waiting_for_the_quota_counts_against_the_deadline() -> None:
+    """One request is left, and one is under way that never ends: there may be room at any moment, but is not."""
+
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        peer.send(http(200, LISTED, 'Ratelimit: "default";r=1;t=60\r\n'))
+        await peer.request()
+        await peer.client_to_go()
+
+    async with client_of(script) as (client, server):
+        await client.list_services()
+        first = asyncio.ensure_future(client.list_services(timeout=100))
+        await asyncio.sleep(1)
+        with pytest.raises(APITimeoutError, match="while waiting for the rate limit") as caught:
+            await client.list_services(timeout=10)
+        first.cancel()
+        await asyncio.wait([first])
+    assert caught.value.phase == "waiting for the rate limit"
+    assert caught.value.may_have_acted is False
+    assert caught.value.attempts == 0
+    assert len(server.requests) == 2
+
+
+async def test_those_that_wait_give_up_as_soon_as_an_answer_takes_their_hope() -> None:
+    answer = asyncio.Event()
+
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        peer.send(http(200, LISTED, 'Ratelimit: "default";r=1;t=60\r\n'))
+        await peer.request()
+        await answer.wait()
+        peer.send(http(429, headers="Retry-After: 300\r\n"))
+
+    async with client_of(script) as (client, _):
+        await client.list_services()
+        first = asyncio.ensure_future(client.list_services(timeout=100))
+        await asyncio.sleep(1)
+        second = asyncio.ensure_future(client.list_services(timeout=80))
+        await asyncio.sleep(1)
+        started = now()
+        answer.set()
+        for task in (first, second):
+            with pytest.raises(RateLimitError):
+                await task
+        assert now() - started < 2
+
+
+async def test_a_waiting_call_goes_as_soon_as_an_answer_makes_room() -> None:
+    answer = asyncio.Event()
+    quota = iter([1, 5, 5])
+
+    async def script(peer: Conversation) -> None:
+        while True:
+            await peer.request()
+            left = next(quota)
+            if left == 5:
+                await answer.wait()
+            # The server's count rises in the middle of a window: a new one began.
+            peer.send(http(200, LISTED, f'Ratelimit: "default";r={left};t={60 if left == 1 else 120}\r\n'))
+
+    async with client_of(script, timeout=200) as (client, _):
+        await client.list_services()
+        first = asyncio.ensure_future(client.list_services())
+        await asyncio.sleep(1)
+        second = asyncio.ensure_future(client.list_services())
+        await asyncio.sleep(1)
+        assert not second.done()
+        started = now()
+        answer.set()
+        await asyncio.gather(first, second)
+        assert now() - started < 5
+
+
+async def test_each_quota_that_is_told_holds() -> None:
+    first = 'Ratelimit: "burst";r=0;t=5, "default";r=1000;t=200\r\n'
+    then = 'Ratelimit: "burst";r=99;t=5\r\nRatelimit: "default";r=0;t=190\r\n'
+    async with client_of(answering(http(200, LISTED, first), http(200, LISTED, then))) as (client, _):
+        await client.list_services()
+        started = now()
+        await client.list_services(timeout=30)
+        assert 5 <= now() - started <= 8
+        with pytest.raises(RateLimitError):
+            await client.list_services(timeout=30)
+
+
+async def test_a_block_holds_back_all_clients_that_share_connections() -> None:
+    script = answering(http(429, headers="Retry-After: 120\r\n"))
+    async with client_of(script) as (client, server):
+        with pytest.raises(RateLimitError):
+            await client.list_services()
+        for sharing in (client, client.with_options(account_id="other")):
+            with pytest.raises(RateLimitError, match="not sent") as caught:
+                await sharing.delete_services()
+            assert 119 <= (caught.value.retry_after or 0) <= 121
+    assert len(server.requests) == 1
+
+
+async def test_a_block_holds_back_all_clients_with_the_callers_session_and_the_same_credentials() -> None:
+    script = answering(http(429, headers="Retry-After: 120\r\n"))
+    async with raw_server(script) as server, aiohttp.ClientSession() as session:
+        one = AsyncClient(**settings(server.url, session=session))
+        same = AsyncClient(**settings(server.url, session=session))
+        other = AsyncClient(**settings(server.url, session=session, api_token="another-token"))
+        with pytest.raises(RateLimitError):
+            await one.list_services()
+        with pytest.raises(RateLimitError, match="not sent"):
+            await same.list_services()
+        assert len(server.requests) == 1
+        with pytest.raises(RateLimitError, match="429"):
+            await other.list_services()
+        assert len(server.requests) == 2
+
+
+async def test_calls_go_on_when_a_block_is_over() -> None:
+    script = answering(http(429, headers="Retry-After: 20\r\n"), http(200, LISTED))
+    async with client_of(script, timeout=60) as (client, _):
+        with pytest.raises(RateLimitError):
+            await client.list_services()
+        started = now()
+        assert len(await client.list_services()) == 1
+        assert 19 <= now() - started <= 23
+
+
+async def test_a_call_is_retried_after_a_block_that_ends_in_time() -> None:
+    script = answering(http(429, headers="Retry-After: 20\r\n"), http(200, LISTED))
+    async with client_of(script, timeout=60, retry=RetryPolicy()) as (client, _):
+        response = await client.with_response.list_services()
+    assert response.attempts == 2
+    assert 19 <= response.elapsed <= 24
+
+
+async def test_a_call_that_the_quota_ends_tells_of_the_attempts_before() -> None:
+    script = answering(http(503, headers='Retry-After: 1\r\nRatelimit: "default";r=0;t=300\r\n'))
+    async with client_of(script, timeout=60, retry=RetryPolicy()) as (client, _):
+        with pytest.raises(RateLimitError, match="not sent") as caught:
+            await client.list_services()
+    assert caught.value.attempts == 1
+    assert "failed with 503" in caught.value.__notes__[0]
+
+
+async def test_requests_without_an_answer_count_as_used() -> None:
+    """Of three that are left, two may have been counted although their connection broke: one more may go."""
+    answers = iter([http(200, LISTED, 'Ratelimit: "default";r=3;t=60\r\n'), b"", b"", http(200, LISTED)])
+
+    async def script(peer: Conversation) -> None:
+        while True:
+            await peer.request()
+            answer = next(answers)
+            if not answer:
+                peer.reset()
+                return
+            peer.send(answer)
+
+    async with client_of(script) as (client, server):
+        await client.list_services()
+        await asyncio.gather(*(client.list_services() for _ in range(2)), return_exceptions=True)
+        await client.list_services()
+        with pytest.raises(RateLimitError, match="not sent"):
+            await client.list_services()
+    assert len(server.requests) == 4
+
+
+async def test_requests_that_were_never_sent_do_not_count_as_used() -> None:
+    async with client_of(answering(http(200, LISTED, 'Ratelimit: "default";r=1;t=60\r\n'), keep_open=False)) as (
+        client,
+        server,
+    ):
+        await client.list_services()
+        await asyncio.sleep(1)
+        server.stop_listening()
+        for _ in range(5):
+            with pytest.raises(Exception, match="cannot connect"):
+                await client.list_services()
+
+
+@pytest.mark.parametrize("seconds", ["99999999999", "31536000"])
+async def test_a_header_cannot_stop_a_client_for_good(seconds: str) -> None:
+    script = answering(http(200, LISTED, f'Ratelimit: "default";r=0;t={seconds}\r\n'))
+    async with client_of(script) as (client, _):
+        await client.list_services()
+        with pytest.raises(RateLimitError) as caught:
+            await client.list_services()
+    assert (caught.value.retry_after or 0) <= 3601
+
+
+async def test_quotas_by_ever_new_names_are_not_hoarded() -> None:
+    number = 0
+
+    async def script(peer: Conversation) -> None:
+        nonlocal number
+        while True:
+            await peer.request()
+            number += 1
+            peer.send(http(200, LISTED, f'Ratelimit: "q{number}";r=100;t=3000\r\n'))
+
+    async with client_of(script) as (client, _):
+        for _ in range(100):
+            await client.list_services()
+        assert len(client._core.pacer._quotas) <= 10
+
+
+async def test_a_response_tells_the_quotas() -> None:
+    headers = 'Ratelimit: "default";r=7;t=9\r\nRatelimit-Policy: "burst";q=100;w=60\r\n'
+    async with client_of(answering(http(200, LISTED, headers))) as (client, _):
+        response = await client.with_response.list_services()
+    assert response.rate_limits == RateLimits((RateLimit("default", 7, 9.0),), (RateLimitPolicy("burst", 100, 60.0),))
+
+
+# The pacer by itself, where a moment between two turns of the loop matters.
+
+ONE_LEFT = RateLimits((RateLimit("default", 1, 60.0),))
+NONE_LEFT = RateLimits((RateLimit("default", 0, 60.0),))
+
+
+def learned(limits: RateLimits) -> Pacer:
+    pacer = Pacer()
+    assert pacer.admit(now())
+    pacer.settle(limits, None, was_sent=True)
+    return pacer
+
+
+async def test_a_call_that_is_cancelled_in_the_moment_of_its_admission_gives_its_place_back() -> None:
+    pacer = learned(ONE_LEFT)
+    assert pacer.admit(now())
+    waiting = asyncio.ensure_future(pacer.wait_for_admission(now() + 300))
+    await asyncio.sleep(0)
+    pacer.settle(ONE_LEFT, None, was_sent=True)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert pacer.admit(now())
+
+
+async def test_a_new_call_does_not_overtake_those_that_wait() -> None:
+    pacer = learned(NONE_LEFT)
+    waiting = asyncio.ensure_future(pacer.wait_for_admission(now() + 300))
+    await asyncio.sleep(0)
+    after_the_reset = now() + 70
+    assert not pacer.admit(after_the_reset)
+    assert await waiting == 0
+    assert pacer.admit(now())

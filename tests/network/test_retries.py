@@ -1,0 +1,401 @@
+"""When a call is sent again, when it must not be, and how each retry can be seen; in virtual time."""
+
+import asyncio
+import email.utils
+import logging
+import time
+import traceback
+from collections.abc import Callable
+
+import pytest
+
+from pagerduty_alerting import (
+    APIConnectionError,
+    APIResponseValidationError,
+    InternalServerError,
+    NotFoundError,
+    RateLimitError,
+    RetryEvent,
+    RetryPolicy,
+)
+from tests.support.raw_calls import CALLS, NOT_REPLAY_SAFE, REPLAY_SAFE, call, client_of
+from tests.support.raw_server import CREATED, LISTED, Conversation, Script, answering, http
+
+VIRTUAL_TIME = True
+
+THREE = RetryPolicy(max_attempts=3, initial_delay=0.5, max_delay=8.0)
+
+SUCCESS = {
+    "list_services": http(200, LISTED),
+    "delete_services": http(200, b'{"success":true}'),
+    "create_integration_token": http(201, CREATED),
+    "connect": http(200, CREATED),
+}
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def jitter_of(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    monkeypatch.setattr("random.random", lambda: value)
+
+
+async def reset_after_the_request(peer: Conversation) -> None:
+    await peer.request()
+    peer.reset()
+
+
+async def close_after_the_request(peer: Conversation) -> None:
+    await peer.request()
+
+
+async def reset_in_the_head(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(b"HTTP/1.1 200 OK\r\nContent-Len")
+    await peer.drain()
+    await asyncio.sleep(0.01)
+    peer.reset()
+
+
+async def reset_in_the_body(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(http(200, LISTED)[:-9])
+    await peer.drain()
+    await asyncio.sleep(0.01)
+    peer.reset()
+
+
+async def silent(peer: Conversation) -> None:
+    await peer.client_to_go()
+
+
+async def garbage(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(b"SSH-2.0-OpenSSH_9.9\r\n")
+
+
+BROKEN = [reset_after_the_request, close_after_the_request, reset_in_the_head, reset_in_the_body, garbage]
+
+
+@pytest.mark.parametrize("operation", REPLAY_SAFE)
+@pytest.mark.parametrize("script", BROKEN)
+async def test_what_may_be_replayed_is_sent_again_when_the_connection_breaks(script: Script, operation: str) -> None:
+    async with client_of(script, retry=THREE) as (client, server):
+        with pytest.raises(APIConnectionError) as caught:
+            await call(client, operation)
+    assert len(server.requests) == caught.value.attempts == 3
+
+
+@pytest.mark.parametrize("operation", NOT_REPLAY_SAFE)
+@pytest.mark.parametrize("script", BROKEN)
+async def test_create_and_connect_are_sent_once_when_the_connection_breaks(script: Script, operation: str) -> None:
+    async with client_of(script, retry=THREE) as (client, server):
+        with pytest.raises(APIConnectionError, match="may have been carried out") as caught:
+            await call(client, operation)
+    assert len(server.requests) == caught.value.attempts == 1
+    assert caught.value.may_have_acted is True
+
+
+@pytest.mark.parametrize("operation", CALLS)
+async def test_a_kept_alive_connection_that_dies_with_the_request_is_not_used_for_a_silent_replay(
+    operation: str,
+) -> None:
+    """aiohttp by itself would send the GETs and the DELETE a second time, on a new connection."""
+
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        peer.send(SUCCESS[operation])
+        await peer.request()  # the second call, on the same connection: acted on, then cut off
+
+    async with client_of(script) as (client, server):
+        await call(client, operation)
+        with pytest.raises(APIConnectionError) as caught:
+            await call(client, operation)
+    assert len(server.requests) == 2
+    assert caught.value.attempts == 1
+
+
+@pytest.mark.parametrize("operation", CALLS)
+async def test_a_kept_alive_connection_that_the_server_closed_while_idle_is_not_used(operation: str) -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        peer.send(SUCCESS[operation])
+        await peer.drain()
+
+    async with client_of(script) as (client, server):
+        for _ in range(3):
+            await call(client, operation)
+            await asyncio.sleep(1)
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("operation", NOT_REPLAY_SAFE)
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+async def test_create_and_connect_are_not_sent_again_after_a_failure_of_the_server(operation: str, status: int) -> None:
+    async with client_of(answering(http(status)), retry=THREE) as (client, server):
+        with pytest.raises(Exception, match=str(status)):
+            await call(client, operation)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("operation", CALLS)
+async def test_everything_is_sent_again_after_too_many_requests(operation: str) -> None:
+    script = answering(http(429, headers="Retry-After: 2\r\n"), SUCCESS[operation])
+    async with client_of(script, retry=THREE) as (client, server):
+        started = now()
+        await call(client, operation)
+        assert now() - started >= 2
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("operation", NOT_REPLAY_SAFE)
+@pytest.mark.parametrize("script", BROKEN)
+async def test_those_who_accept_a_replay_get_one(script: Script, operation: str) -> None:
+    retry = RetryPolicy(max_attempts=3, replay_unsafe=True)
+    async with client_of(script, retry=retry) as (client, server):
+        with pytest.raises(APIConnectionError) as caught:
+            await call(client, operation)
+    assert len(server.requests) == 3
+    assert caught.value.may_have_acted is True
+
+
+@pytest.mark.parametrize("operation", CALLS)
+async def test_everything_is_tried_again_where_no_connection_was_made(operation: str) -> None:
+    async with client_of(silent, retry=THREE) as (client, server):
+        server.stop_listening()
+        with pytest.raises(APIConnectionError, match="cannot connect") as caught:
+            await call(client, operation)
+    assert caught.value.attempts == 3
+    assert caught.value.may_have_acted is False
+
+
+async def test_a_call_that_cannot_connect_any_more_says_that_an_earlier_attempt_may_have_acted() -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        peer.server.stop_listening()
+
+    async with client_of(script, retry=RetryPolicy(replay_unsafe=True)) as (client, _):
+        with pytest.raises(APIConnectionError, match="cannot connect") as caught:
+            await client.create_integration_token()
+    assert caught.value.may_have_acted is True
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 422, 501, 505, 520])
+async def test_other_statuses_are_final(status: int) -> None:
+    async with client_of(answering(http(status)), retry=THREE) as (client, server):
+        with pytest.raises(Exception, match=str(status)) as caught:
+            await client.list_services()
+    assert len(server.requests) == 1
+    assert not hasattr(caught.value, "__notes__")
+
+
+async def test_an_answer_of_the_wrong_form_is_final() -> None:
+    async with client_of(answering(http(200, b"[]")), retry=THREE) as (client, server):
+        with pytest.raises(APIResponseValidationError):
+            await client.list_services()
+    assert len(server.requests) == 1
+
+
+# Waiting.
+
+
+@pytest.mark.parametrize(("jitter", "waited"), [(0.0, 0.0), (0.5, 0.75), (1.0, 1.5)])
+async def test_back_off_is_anything_up_to_the_doubled_delay(
+    monkeypatch: pytest.MonkeyPatch, jitter: float, waited: float
+) -> None:
+    jitter_of(monkeypatch, jitter)
+    async with client_of(answering(http(500)), retry=THREE) as (client, _):
+        started = now()
+        with pytest.raises(InternalServerError):
+            await client.list_services()
+        assert waited <= now() - started < waited + 0.5
+
+
+async def test_back_off_does_not_exceed_its_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+    jitter_of(monkeypatch, 1.0)
+    delays: list[float] = []
+    retry = RetryPolicy(max_attempts=8, max_delay=4, on_retry=lambda event: delays.append(event.delay))
+    async with client_of(answering(http(500)), retry=retry) as (client, _):
+        with pytest.raises(InternalServerError):
+            await client.list_services()
+    assert delays == [0.5, 1, 2, 4, 4, 4, 4]
+
+
+def in_seconds(seconds: int) -> str:
+    return str(seconds)
+
+
+def as_date(seconds: int) -> str:
+    return email.utils.formatdate(time.time() + seconds, usegmt=True)
+
+
+@pytest.mark.parametrize("spell", [in_seconds, as_date])
+async def test_a_retry_comes_when_the_server_said(spell: Callable[[int], str]) -> None:
+    script = answering(http(503, headers=f"Retry-After: {spell(12)}\r\n"), http(200, LISTED))
+    async with client_of(script, retry=THREE) as (client, _):
+        response = await client.with_response.list_services()
+    assert response.attempts == 2
+    assert 10.5 <= response.elapsed < 16
+
+
+@pytest.mark.parametrize("spell", [in_seconds, as_date])
+async def test_a_wait_that_is_longer_than_the_time_left_is_not_begun(spell: Callable[[int], str]) -> None:
+    script = answering(http(429, headers=f"Retry-After: {spell(300)}\r\n"))
+    async with client_of(script, retry=THREE) as (client, server):
+        started = now()
+        with pytest.raises(RateLimitError, match="Wait (300|299) s") as caught:
+            await client.list_services(timeout=30)
+        assert now() - started < 5
+    assert 298 <= (caught.value.retry_after or 0) <= 300
+    assert caught.value.attempts == len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "retry_after"),
+    [
+        ("Retry-After: 99999999999999999999999999\r\n", 31_536_000),
+        (f"Retry-After: {'9' * 8000}\r\n", 31_536_000),
+        ("Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n", 31_536_000),
+        ("Retry-After: 60\r\nRetry-After: 120\r\n", 120),
+        ("Retry-After: 60, 120\r\n", 120),
+        ("Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n", 0),
+        ("Retry-After: -5\r\n", None),
+        ("Retry-After: soon\r\n", None),
+        ("Retry-After: \r\n", None),
+        ("Retry-After: NaN\r\n", None),
+        ("Retry-After: inf\r\n", None),
+        ("Retry-After: 1e3\r\n", None),
+        ("Retry-After: \xb2\r\n", None),
+        ("", None),
+    ],
+)
+async def test_retry_after_is_read_with_care(headers: str, retry_after: float | None) -> None:
+    async with client_of(answering(http(429, headers=headers))) as (client, _):
+        with pytest.raises(RateLimitError) as caught:
+            await client.list_services()
+    assert caught.value.retry_after == retry_after
+
+
+# Seeing it.
+
+
+async def test_a_response_tells_how_many_attempts_it_took() -> None:
+    script = answering(http(500), http(502), http(200, LISTED))
+    async with client_of(script, retry=THREE) as (client, _):
+        assert (await client.with_response.list_services()).attempts == 3
+
+
+async def test_the_hook_hears_of_each_retry_before_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    jitter_of(monkeypatch, 1.0)
+    heard: list[tuple[float, RetryEvent]] = []
+    retry = RetryPolicy(max_attempts=3, on_retry=lambda event: heard.append((now() - started, event)))
+    async with client_of(answering(http(500), http(502), http(200, LISTED)), retry=retry) as (client, _):
+        started = now()
+        await client.list_services()
+    assert [(event.operation, event.attempt, event.delay) for _, event in heard] == [
+        ("List PagerDuty services", 1, 0.5),
+        ("List PagerDuty services", 2, 1.0),
+    ]
+    assert [(event.error.status, event.error.attempts) for _, event in heard] == [(500, 1), (502, 2)]
+    assert heard[0][0] < 0.4
+    assert 0.5 <= heard[1][0] < 0.9
+
+
+async def test_a_hook_that_raises_does_not_end_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    def hook(_: RetryEvent) -> None:
+        raise ZeroDivisionError
+
+    retry = RetryPolicy(max_attempts=2, on_retry=hook)
+    async with client_of(answering(http(500), http(200, LISTED)), retry=retry) as (client, _):
+        assert len(await client.list_services()) == 1
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+async def test_the_traceback_of_the_last_error_tells_of_the_attempts_before_it() -> None:
+    script = answering(http(500), http(502), http(504))
+    async with client_of(script, retry=THREE) as (client, _):
+        with pytest.raises(InternalServerError) as caught:
+            await client.list_services()
+    text = "".join(traceback.format_exception(caught.value))
+    assert caught.value.status == 504
+    assert "attempt 1 failed too" in text
+    assert "failed with 500" in text
+    assert "attempt 2 failed too" in text
+    assert "failed with 502" in text
+
+
+async def test_a_single_attempt_has_no_notes() -> None:
+    async with client_of(answering(http(500))) as (client, _):
+        with pytest.raises(InternalServerError) as caught:
+            await client.list_services()
+    assert not hasattr(caught.value, "__notes__")
+
+
+async def test_each_retry_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "pagerduty_alerting")
+    script = answering(http(500, headers="CF-Ray: ray-one\r\n"), http(200, LISTED))
+    async with client_of(script, retry=THREE) as (client, _):
+        await client.list_services()
+    (record,) = [record for record in caplog.records if record.name == "pagerduty_alerting"]
+    assert record.levelno == logging.INFO
+    assert "attempt 1 failed, the next follows in" in record.getMessage()
+    assert "failed with 500" in record.getMessage()
+
+
+async def test_each_attempt_is_logged_for_debugging(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "pagerduty_alerting")
+    script = answering(http(500, headers="CF-Ray: ray-one\r\n"), http(200, LISTED, "CF-Ray: ray-two\r\n"))
+    async with client_of(script, retry=THREE) as (client, _):
+        await client.list_services()
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
+    lines = [line for line in lines if "destinations" in line]
+    path = "/accounts/023e105f4ecef8ad9ca31a8372d0c353/alerting/v3/destinations/pagerduty"
+    assert len(lines) == 2
+    assert lines[0].startswith(f"GET {path}: 500 in ")
+    assert lines[0].endswith("ms, ray ray-one")
+    assert lines[1].startswith(f"GET {path}: 200 in ")
+    assert lines[1].endswith("ms, ray ray-two")
+
+
+@pytest.mark.parametrize(
+    ("script", "phase"),
+    [(reset_after_the_request, "waiting for the answer"), (reset_in_the_body, "reading the answer")],
+)
+async def test_an_attempt_without_an_answer_is_logged_too(
+    caplog: pytest.LogCaptureFixture, script: Script, phase: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "pagerduty_alerting")
+    async with client_of(script) as (client, _):
+        with pytest.raises(APIConnectionError):
+            await client.list_services()
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "pagerduty_alerting"]
+    assert "no answer in" in line
+    assert line.endswith(f"while {phase}")
+
+
+def test_the_library_installs_no_log_handler() -> None:
+    assert logging.getLogger("pagerduty_alerting").handlers == []
+    assert logging.getLogger("pagerduty_alerting").level == logging.NOTSET
+
+
+async def test_nothing_is_formatted_for_a_log_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = logging.getLogger("pagerduty_alerting")
+    monkeypatch.setattr(logger, "level", logging.WARNING)
+    logger.manager._clear_cache()
+    monkeypatch.setattr(logging.LogRecord, "getMessage", lambda _: pytest.fail("a record was formatted"))
+    monkeypatch.setattr("pagerduty_alerting._endpoints.Request.__str__", lambda _: pytest.fail("formatted"))
+    try:
+        async with client_of(answering(http(200, LISTED))) as (client, _):
+            await client.list_services()
+    finally:
+        logger.manager._clear_cache()
+
+
+async def test_an_error_that_is_not_ours_to_retry_has_one_attempt() -> None:
+    async with client_of(answering(http(404)), retry=THREE) as (client, _):
+        with pytest.raises(NotFoundError) as caught:
+            await client.list_services()
+    assert caught.value.attempts == 1

@@ -1,0 +1,345 @@
+"""The network around a call: TLS that is always verified, proxies as the environment names them, and ~/.netrc."""
+
+import asyncio
+import pathlib
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+
+from pagerduty_alerting import APIConnectionError, APITimeoutError, AsyncClient, ConfigurationError, RetryPolicy
+from pagerduty_alerting._proxy import Proxy, find_proxy
+from tests.support.forward_proxy import forward_proxy
+from tests.support.operations import API_TOKEN
+from tests.support.raw_calls import CALLS, call, client_of, settings
+from tests.support.raw_server import CREATED, LISTED, Conversation, RawServer, http, raw_server
+
+THREE = RetryPolicy(max_attempts=3, initial_delay=0)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def server_side(authority: trustme.CA, *names: str, **options: Any) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*(names or ("127.0.0.1",)), **options).configure_cert(context)
+    return context
+
+
+def client_side(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+async def listing(peer: Conversation) -> None:
+    while True:
+        await peer.request()
+        peer.send(http(200, LISTED))
+
+
+@pytest.fixture
+async def secure_api(authority: trustme.CA) -> AsyncIterator[RawServer]:
+    async with raw_server(listing, tls=server_side(authority)) as server:
+        yield server
+
+
+# TLS.
+
+
+async def test_a_private_authority_is_trusted_through_the_ssl_context(
+    authority: trustme.CA, secure_api: RawServer
+) -> None:
+    async with AsyncClient(**settings(secure_api.url, ssl_context=client_side(authority))) as client:
+        assert len(await client.list_services()) == 1
+
+
+@pytest.mark.parametrize("operation", CALLS)
+async def test_an_untrusted_certificate_fails_at_once_and_says_so(secure_api: RawServer, operation: str) -> None:
+    connections = 0
+
+    async def counting(*_: Any) -> None:
+        nonlocal connections
+        connections += 1
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(counting)
+    async with AsyncClient(**settings(secure_api.url, retry=THREE, trace_configs=[trace])) as client:
+        with pytest.raises(APIConnectionError, match="the certificate of 127.0.0.1 is not trusted") as caught:
+            await call(client, operation)
+    assert "ssl_context" in str(caught.value)
+    assert caught.value.attempts == connections == 1
+    assert caught.value.may_have_acted is False
+    assert caught.value.transient is False
+    assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
+    assert secure_api.requests == []
+
+
+async def test_a_certificate_for_another_host_is_not_trusted(authority: trustme.CA) -> None:
+    changes = {"tls": server_side(authority, "other.example"), "ssl_context": client_side(authority)}
+    async with client_of(listing, **changes) as (client, server):
+        with pytest.raises(APIConnectionError, match="is not trusted: IP address mismatch"):
+            await client.list_services()
+    assert server.requests == []
+
+
+async def test_an_expired_certificate_is_not_trusted(authority: trustme.CA) -> None:
+    import datetime
+
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    context = server_side(authority, not_before=past, not_after=past + datetime.timedelta(days=1))
+    async with client_of(listing, tls=context, ssl_context=client_side(authority)) as (client, _):
+        with pytest.raises(APIConnectionError, match="is not trusted: certificate has expired"):
+            await client.list_services()
+
+
+async def test_https_to_a_server_that_speaks_http_is_an_error_that_is_not_retried() -> None:
+    async def plain(peer: Conversation) -> None:
+        await peer.reader.read(1)
+        peer.send(http(400))
+
+    async with raw_server(plain) as server:
+        url = server.url.replace("http:", "https:")
+        async with AsyncClient(**settings(url, retry=THREE)) as client:
+            with pytest.raises(APIConnectionError, match="TLS with 127.0.0.1") as caught:
+                await client.list_services()
+    assert caught.value.attempts == 1
+
+
+@pytest.mark.parametrize("value", [False, True, 1, "ca.pem", ssl])
+def test_an_ssl_context_that_is_none_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="ssl_context must be"):
+        AsyncClient(**settings("https://api.example/v4", ssl_context=value))
+
+
+# Proxies.
+
+
+async def test_https_goes_through_a_tunnel_that_the_proxy_cannot_look_into(
+    monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, secure_api: RawServer
+) -> None:
+    async with raw_server(forward_proxy) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        async with AsyncClient(**settings(secure_api.url, ssl_context=client_side(authority))) as client:
+            assert len(await client.list_services()) == 1
+            assert len(await client.list_services()) == 1
+    (tunnel,) = proxy.requests
+    assert tunnel.startswith(f"CONNECT 127.0.0.1:{secure_api.port} ")
+    assert API_TOKEN not in tunnel
+    assert "authorization" not in tunnel.lower()
+    assert len(secure_api.requests) == 2
+    assert f"Authorization: Bearer {API_TOKEN}" in secure_api.requests[0]
+
+
+async def test_credentials_for_the_proxy_reach_the_proxy_and_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, secure_api: RawServer
+) -> None:
+    async with raw_server(forward_proxy) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://us%40er:p%C3%A4ss%3Aw%E2%82%AC@127.0.0.1:{proxy.port}")
+        async with AsyncClient(**settings(secure_api.url, ssl_context=client_side(authority))) as client:
+            await client.list_services()
+    # base64 of "us@er:päss:w€" in UTF-8
+    assert "Proxy-Authorization: Basic dXNAZXI6cMOkc3M6d+KCrA==" in proxy.requests[0]
+    assert "proxy-authorization" not in secure_api.requests[0].lower()
+
+
+async def test_plain_http_goes_through_its_proxy_with_credentials_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_server(listing) as api, raw_server(forward_proxy) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://user:password@127.0.0.1:{proxy.port}")
+        async with AsyncClient(**settings(api.url)) as client:
+            assert len(await client.list_services()) == 1
+    assert proxy.requests[0].startswith(f"GET {api.url}/accounts/")
+    assert "Proxy-Authorization: Basic dXNlcjpwYXNzd29yZA==" in proxy.requests[0]
+    assert f"Authorization: Bearer {API_TOKEN}" in api.requests[0]
+
+
+@pytest.mark.parametrize("exempt", ["127.0.0.1", "*", "example.com, 127.0.0.1"])
+async def test_hosts_in_no_proxy_are_reached_directly(monkeypatch: pytest.MonkeyPatch, exempt: str) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", exempt)
+    async with raw_server(listing) as api, AsyncClient(**settings(api.url)) as client:
+        assert len(await client.list_services()) == 1
+
+
+async def test_the_proxy_of_the_other_scheme_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    async with raw_server(listing) as api, AsyncClient(**settings(api.url)) as client:
+        assert len(await client.list_services()) == 1
+
+
+async def refusing(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(http(407, b"who are you?", "Proxy-Authenticate: Basic\r\n"))
+
+
+async def unavailable(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(http(503, b"not now"))
+
+
+async def rude(peer: Conversation) -> None:
+    await peer.request()
+    peer.reset()
+
+
+async def babbling(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(b"hello hello hello\r\n\r\n")
+
+
+@pytest.mark.parametrize(("script", "attempts"), [(refusing, 1), (unavailable, 3), (rude, 3), (babbling, 3)])
+@pytest.mark.parametrize("operation", CALLS)
+async def test_a_proxy_that_fails_is_told_apart_from_the_api(
+    monkeypatch: pytest.MonkeyPatch, operation: str, script: Any, attempts: int
+) -> None:
+    """Nothing was sent to the API, so that create and connect may be tried again, too."""
+    async with raw_server(script) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:secretpassword@127.0.0.1:{proxy.port}")
+        async with AsyncClient(**settings("https://api.example/v4", retry=THREE)) as client:
+            with pytest.raises(APIConnectionError) as caught:
+                await call(client, operation)
+    assert caught.value.may_have_acted is False
+    assert caught.value.attempts == len(proxy.requests) == attempts
+    assert "carried out" not in str(caught.value)
+    assert "secretpassword" not in str(caught.value)
+
+
+async def test_a_proxy_that_cannot_be_reached_is_named_as_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    async with AsyncClient(**settings("https://api.example/v4")) as client:
+        with pytest.raises(APIConnectionError, match="the proxy cannot be reached") as caught:
+            await client.list_services()
+    assert caught.value.transient is True
+
+
+async def test_the_connect_timeout_covers_the_answer_of_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def mute(peer: Conversation) -> None:
+        await peer.client_to_go()
+
+    async with raw_server(mute) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        async with AsyncClient(**settings("https://api.example/v4", connect_timeout=0.2)) as client:
+            with pytest.raises(APITimeoutError, match="no connection within the connect_timeout of 0.2 s"):
+                await client.create_integration_token()
+
+
+async def test_an_untrusted_certificate_behind_a_proxy_is_not_trusted_either(
+    monkeypatch: pytest.MonkeyPatch, secure_api: RawServer
+) -> None:
+    async with raw_server(forward_proxy) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        async with AsyncClient(**settings(secure_api.url, retry=THREE)) as client:
+            with pytest.raises(APIConnectionError, match="is not trusted") as caught:
+                await client.list_services()
+    assert caught.value.attempts == 1
+    assert secure_api.requests == []
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("socks5://127.0.0.1:1080", "of the kind socks5://"),
+        ("http://", "names no host"),
+        ("http://host:port", "is not a URL"),
+        ("http://us%3Aer:secretpassword@host:1", "a user name with a colon"),
+    ],
+)
+async def test_a_proxy_that_cannot_be_used_is_a_configuration_error_every_time(
+    monkeypatch: pytest.MonkeyPatch, value: str, message: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    async with AsyncClient(**settings("https://api.example/v4")) as client:
+        for _ in range(2):
+            with pytest.raises(ConfigurationError, match=message) as caught:
+                await client.list_services()
+            assert "secretpassword" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "proxy"),
+    [
+        ("http://proxy.example:3128", Proxy("http://proxy.example:3128")),
+        ("proxy.example:3128", Proxy("http://proxy.example:3128")),
+        ("http://proxy.example:3128/", Proxy("http://proxy.example:3128")),
+        ("https://proxy.example", Proxy("https://proxy.example")),
+        ("http://[::1]:3128", Proxy("http://[::1]:3128")),
+        ("http://a:b@proxy.example:1", Proxy("http://proxy.example:1", "a", "b")),
+        ("http://a@proxy.example:1", Proxy("http://proxy.example:1", "a", "")),
+        ("", None),
+    ],
+)
+def test_the_spellings_of_a_proxy(monkeypatch: pytest.MonkeyPatch, value: str, proxy: Proxy | None) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    assert find_proxy("https://api.example/v4") == proxy
+
+
+def test_the_password_of_a_proxy_is_not_in_its_repr() -> None:
+    assert "secret" not in repr(Proxy("http://proxy.example:1", "a", "secret"))
+
+
+# ~/.netrc
+
+
+@pytest.fixture
+def netrc(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "netrc"
+    path.write_text("machine 127.0.0.1 login someone password else\ndefault login anyone password at-all\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("netrc")
+@pytest.mark.parametrize("credentials", [{}, {"api_token": None, "api_key": "key", "api_email": "a@example.com"}])
+async def test_a_netrc_entry_neither_breaks_a_call_nor_replaces_its_credentials(credentials: dict[str, Any]) -> None:
+    async with raw_server(listing) as api, AsyncClient(**settings(api.url, **credentials)) as client:
+        assert len(await client.list_services()) == 1
+    assert "basic" not in api.requests[0].lower()
+    assert ("X-Auth-Key: key" if credentials else f"Authorization: Bearer {API_TOKEN}") in api.requests[0]
+
+
+@pytest.mark.usefixtures("netrc")
+async def test_a_session_of_the_callers_that_reads_netrc_contradicts_the_credentials() -> None:
+    async with raw_server(listing) as api, aiohttp.ClientSession(trust_env=True) as session:
+        client = AsyncClient(**settings(api.url, session=session))
+        with pytest.raises(ConfigurationError, match="credentials of its own"):
+            await client.list_services()
+    assert api.requests == []
+
+
+async def test_a_closed_session_of_the_callers_is_said_to_be_closed() -> None:
+    async with aiohttp.ClientSession() as session:
+        pass
+    client = AsyncClient(**settings("https://api.example/v4", session=session))
+    with pytest.raises(Exception, match="the aiohttp session that was passed to the client is closed"):
+        await client.list_services()
+
+
+def test_a_session_that_is_none_is_refused() -> None:
+    with pytest.raises(TypeError, match="session must be"):
+        AsyncClient(**settings("https://api.example/v4", session="session"))
+
+
+def test_a_trace_config_that_is_none_is_refused() -> None:
+    with pytest.raises(TypeError, match="trace_configs must be"):
+        AsyncClient(**settings("https://api.example/v4", trace_configs=["trace"]))
+
+
+async def test_the_connection_is_closed_when_the_client_is(authority: trustme.CA) -> None:
+    gone = asyncio.Event()
+
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        peer.send(http(201, CREATED))
+        await peer.client_to_go()
+        gone.set()
+
+    async with raw_server(script, tls=server_side(authority)) as server:
+        async with AsyncClient(**settings(server.url, ssl_context=client_side(authority))) as client:
+            await client.create_integration_token()
+        await asyncio.wait_for(gone.wait(), 10)

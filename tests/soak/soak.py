@@ -1,0 +1,256 @@
+"""Calls by the hundred thousand against a server that fails one in ten: nothing lost, nothing left, no memory gained.
+
+    python tests/soak/soak.py [--calls 100000] [--concurrency 64] [--threads 16]
+
+It exits with status 1, and says why, if an answer was not the one to its request, if file descriptors or tasks are
+left, or if memory grew by 5 MB or more after the warm-up.
+"""
+
+import argparse
+import asyncio
+import ctypes
+import gc
+import multiprocessing
+import os
+import pathlib
+import random
+import socket
+import struct
+import sys
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from pagerduty_alerting import AsyncClient, Client, PagerDutyAlertingError, RetryPolicy
+
+FAULTS = 0.1
+ALLOWED_GROWTH = 5_000_000
+
+SETTINGS: dict[str, Any] = {
+    "api_token": "soak-token",
+    "timeout": 10.0,
+    "retry": RetryPolicy(max_attempts=6, initial_delay=0.001, max_delay=0.01, attempt_timeout=0.5),
+}
+
+
+def http(status: int, body: bytes, headers: bytes = b"") -> bytes:
+    return b"HTTP/1.1 %d Reason\r\nContent-Length: %d\r\n%s\r\n%s" % (status, len(body), headers, body)
+
+
+class FaultyServer(asyncio.Protocol):
+    """Answers a list with the account of the request in it, or does something wrong."""
+
+    def __init__(self) -> None:
+        self.transport: Any = None
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while b"\r\n\r\n" in self.buffer and not self.transport.is_closing():
+            head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+            account = head.split(b"/accounts/", 1)[1].split(b"/", 1)[0]
+            body = b'{"success":true,"result":[{"id":"%s","name":"of %s"}]}' % (account, account)
+            if random.random() < FAULTS:
+                random.choice(self.faults)(self, body)
+            else:
+                self.transport.write(http(200, body))
+
+    def reset(self, _: bytes) -> None:
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def close(self, _: bytes) -> None:
+        self.transport.close()
+
+    def truncate(self, body: bytes) -> None:
+        self.transport.write(http(200, body)[:-7])
+        self.transport.close()
+
+    def unavailable(self, _: bytes) -> None:
+        self.transport.write(http(503, b'{"success":false,"errors":[{"code":1000,"message":"busy"}]}'))
+
+    def page(self, _: bytes) -> None:
+        self.transport.write(http(502, b"<html>bad gateway</html>"))
+
+    def limit(self, _: bytes) -> None:
+        self.transport.write(http(429, b"", b"Retry-After: 0\r\n"))
+
+    def garbage(self, _: bytes) -> None:
+        self.transport.write(b"not http at all\r\n\r\n")
+        self.transport.close()
+
+    def hang(self, body: bytes) -> None:
+        # One in ten of them, or a run would be nothing but waiting.
+        if random.random() < 0.9:
+            self.unavailable(body)
+
+    faults = (reset, close, truncate, unavailable, page, limit, garbage, hang)
+
+
+def serve(port: Any) -> None:
+    async def main() -> None:
+        server = await asyncio.get_running_loop().create_server(FaultyServer, "127.0.0.1", 0)
+        port.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(main())
+
+
+class Tally:
+    """Counts what came of the calls, and keeps the failures of the soak itself."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.attempts = 0
+        self.wrong: list[str] = []
+
+    def count(self, account: str, response: Any) -> None:
+        if isinstance(response, Exception):
+            self.outcomes[type(response).__name__] += 1
+            if not isinstance(response, PagerDutyAlertingError):
+                self.wrong.append(repr(response))
+            return
+        self.outcomes["answer"] += 1
+        self.attempts += response.attempts
+        if [(service.id, service.name) for service in response.result] != [(account, f"of {account}")]:
+            self.wrong.append(f"{account} was answered with {response.result}")
+
+
+def memory() -> int:
+    """Bytes that this process holds, after giving back what it can."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptors() -> int:
+    return sum(1 for _ in pathlib.Path("/proc/self/fd").iterdir())
+
+
+async def run_async(url: str, numbers: Any, concurrency: int, tally: Tally, warm_up: int) -> tuple[int, int]:
+    """Makes the calls; returns memory after the warm-up and at the end."""
+    after_warm_up = 0
+    async with AsyncClient(base_url=url, **SETTINGS) as client:
+        operations = client.with_response
+
+        async def worker() -> None:
+            nonlocal after_warm_up
+            for number in numbers:
+                account = f"account-{number}"
+                try:
+                    tally.count(account, await operations.list_services(account_id=account))
+                except Exception as error:
+                    tally.count(account, error)
+                if number == warm_up:
+                    after_warm_up = memory()
+
+        await asyncio.gather(*(worker() for _ in range(concurrency)))
+        return after_warm_up, memory()
+
+
+def run_sync(url: str, numbers: Any, threads: int, tally: Tally, warm_up: int) -> tuple[int, int]:
+    """The same with threads on one synchronous client."""
+    after_warm_up = 0
+    lock = threading.Lock()
+
+    def worker(client: Client) -> None:
+        nonlocal after_warm_up
+        operations = client.with_response
+        while True:
+            with lock:
+                number = next(numbers, None)
+            if number is None:
+                return
+            account = f"account-{number}"
+            outcome: Any
+            try:
+                outcome = operations.list_services(account_id=account)
+            except Exception as error:
+                outcome = error
+            with lock:
+                tally.count(account, outcome)
+            del outcome
+            if number == warm_up:
+                after_warm_up = memory()
+
+    with Client(base_url=url, **SETTINGS) as client:
+        workers = [threading.Thread(target=worker, args=(client,)) for _ in range(threads)]
+        for thread in workers:
+            thread.start()
+        for thread in workers:
+            thread.join()
+        return after_warm_up, memory()
+
+
+def report(
+    name: str, calls: int, tally: Tally, started: float, memories: tuple[int, int], files: int, left: int
+) -> bool:
+    """Prints what came of a run; returns whether it was as it must be."""
+    seconds = time.monotonic() - started
+    growth = memories[1] - memories[0]
+    failures = [*tally.wrong[:5]]
+    if sum(tally.outcomes.values()) != calls:
+        failures.append(f"{calls - sum(tally.outcomes.values())} calls were lost")
+    if growth >= ALLOWED_GROWTH:
+        failures.append(f"memory grew by {growth / 1e6:.1f} MB")
+    if descriptors() > files:
+        failures.append(f"{descriptors() - files} file descriptors are left")
+    if left:
+        failures.append(f"{left} tasks or threads are left")
+    print(
+        f"{name}: {calls:,} calls in {seconds:.0f} s ({calls / seconds:,.0f}/s), {tally.attempts:,} requests answered"
+    )
+    print(f"  outcomes: {', '.join(f'{kind} {count:,}' for kind, count in tally.outcomes.most_common())}")
+    print(f"  memory: {memories[0] / 1e6:.1f} MB after the warm-up, {growth / 1e6:+.2f} MB at the end")
+    print(f"  file descriptors {files} before, {descriptors()} after; tasks and threads left: {left}")
+    for failure in failures:
+        print(f"  FAILED: {failure}")
+    return not failures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=100_000)
+    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=16)
+    options = parser.parse_args()
+    warm_up = options.calls // 10
+
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    server = context.Process(target=serve, args=(theirs,), daemon=True)
+    server.start()
+    url = f"http://127.0.0.1:{ours.recv()}"
+    good = True
+    try:
+        tally, started, files = Tally(), time.monotonic(), descriptors()
+        left = 0
+
+        async def asynchronous() -> tuple[int, int]:
+            nonlocal left
+            memories = await run_async(url, iter(range(options.calls)), options.concurrency, tally, warm_up)
+            await asyncio.sleep(0)
+            left = len(asyncio.all_tasks()) - 1
+            return memories
+
+        memories = asyncio.run(asynchronous())
+        name = f"AsyncClient, {options.concurrency} at once"
+        good &= report(name, options.calls, tally, started, memories, files, left)
+
+        tally, started, files = Tally(), time.monotonic(), descriptors()
+        memories = run_sync(url, iter(range(options.calls)), options.threads, tally, warm_up)
+        name = f"Client, {options.threads} threads"
+        good &= report(name, options.calls, tally, started, memories, files, threading.active_count() - 1)
+    finally:
+        server.terminate()
+        server.join()
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
