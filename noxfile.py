@@ -5,8 +5,12 @@ Needs nothing but nox and pip; uses uv where it is found.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import random
 import shutil
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -50,15 +54,20 @@ def coverage_data(session: nox.Session) -> Path:
 
 @nox.session(python=PYTHONS, tags=["ci"])
 def tests(session: nox.Session) -> None:
-    """The test suite with coverage; or what follows `--`, given to pytest, without."""
+    """The test suite, with coverage on the Python that runs nox; or what follows `--`, given to pytest, without."""
     install(session, "tests")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
 
+    in_parallel = ["--numprocesses=auto", "--dist=worksteal"]
+    if session.python != f"{sys.version_info.major}.{sys.version_info.minor}":
+        # The code has no branches for versions of Python, and to measure takes as long again as to test.
+        session.run("pytest", *in_parallel)
+        return
     measured = {"COVERAGE_FILE": str(coverage_data(session) / f".coverage.{session.python}")}
     session.run("coverage", "erase", env=measured)
-    session.run("coverage", "run", "-m", "pytest", "--numprocesses=auto", "--dist=worksteal", env=measured)
+    session.run("coverage", "run", "-m", "pytest", *in_parallel, env=measured)
     session.notify("coverage")
 
 
@@ -124,12 +133,15 @@ def build(session: nox.Session) -> None:
     session.install("build", "twine")
     dist = Path(session.posargs[0] if session.posargs else "dist").resolve()
     shutil.rmtree(dist, ignore_errors=True)
+    # All files bear the time of the last commit, so that the same source makes the same archives.
+    session.env.setdefault("SOURCE_DATE_EPOCH", source_date())
     # The wheel is built from the unpacked sdist, so the sdist is known to be complete.
     session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
     (wheel,) = dist.glob("*.whl")
     (sdist,) = dist.glob("*.tar.gz")
     session.run("twine", "check", "--strict", str(wheel), str(sdist))
     check_contents(session, wheel, sdist)
+    check_reproducible(session, wheel, sdist)
 
     # Away from the checkout, so that what is imported is what was installed.
     empty = Path(session.create_tmp()).resolve()
@@ -138,6 +150,7 @@ def build(session: nox.Session) -> None:
     programs = empty_environment(session, "library", str(wheel))
     show = "import pagerduty_alerting as p; print(p.__name__, p.__version__, 'from', p.__path__[0])"
     session.run(str(programs / "python"), "-W", "error", "-c", show, external=True)
+    report_installed_size(session, programs / "python", wheel)
 
     programs = empty_environment(session, "command-line", f"{wheel}[cli]")
     session.run(str(programs / "pagerduty-alerting"), "demo", external=True)
@@ -148,6 +161,16 @@ def build(session: nox.Session) -> None:
     options += ["--quiet", "-W", "error", "-p", "no:cacheprovider"]
     metadata_tests = str(ROOT / "tests" / "packaging")
     session.run(str(programs / "python"), "-P", "-m", "pytest", *options, metadata_tests, external=True)
+
+
+def source_date() -> str:
+    """Returns when the last commit was made, in seconds since 1970; in a copy without history, a day long ago."""
+    if "SOURCE_DATE_EPOCH" in os.environ:
+        return os.environ["SOURCE_DATE_EPOCH"]
+    git = shutil.which("git")
+    command = [git or "git", "log", "-1", "--format=%ct"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False) if git else None
+    return (done.stdout.strip() if done else "") or "1577836800"
 
 
 def empty_environment(session: nox.Session, name: str, *requirements: str) -> Path:
@@ -220,6 +243,31 @@ def emulator_browser(session: nox.Session) -> None:
     session.run("pytest", "tests/emulator/interop_browser.py")
 
 
+def check_reproducible(session: nox.Session, *archives: Path) -> None:
+    """Builds once more, at another time of the same source, and fails unless the archives are the same to the byte."""
+    again = Path(session.create_tmp()).resolve() / "again"
+    shutil.rmtree(again, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(again), silent=True)
+    for archive in archives:
+        digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (archive, again / archive.name)]
+        if digests[0] != digests[1]:
+            session.error(f"{archive.name} is not built the same twice: {' and '.join(digests)}")
+        session.log(f"{archive.name} is reproducible, sha256 {digests[0]}")
+
+
+def report_installed_size(session: nox.Session, python: Path, wheel: Path) -> None:
+    """Says how much is unpacked: the package itself, and with all that it depends on."""
+    program = (
+        "from importlib.metadata import distributions as all; print(sum("
+        "file.locate().stat().st_size for it in all() if it.name not in {'pip', 'setuptools'}"
+        " for file in it.files if file.suffix != '.pyc'))"
+    )
+    everything = session.run(str(python), "-c", program, external=True, silent=True, log=False)
+    with zipfile.ZipFile(wheel) as archive:
+        own = sum(info.file_size for info in archive.infolist())
+    session.log(f"installed: {own / 2**20:.1f} MiB, with its dependencies {int(str(everything)) / 2**20:.1f} MiB")
+
+
 @nox.session(python=PYTHONS)
 def lowest(session: nox.Session) -> None:
     """The test suite on the lowest versions that the dependencies in pyproject.toml admit."""
@@ -252,9 +300,72 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """10,000 made-up answers: our exceptions or right results, nothing else. A seed after `--` repeats a run."""
+    install(session, "tests")
+    seed = session.posargs[0] if session.posargs else str(random.randrange(2**32))
+    session.log(f"seed {seed}")
+    options = [f"--hypothesis-seed={seed}", "--timeout=1200"]
+    session.run("pytest", "tests/network/test_fuzz.py", *options, env={"PAGERDUTY_ALERTING_FUZZ": "2500"})
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """200,000 calls with faults, async and from threads: no answer lost, nothing left behind, no growth of memory."""
+    install(session)
+    session.run("python", "tests/soak/soak.py", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The API reference, from the docstrings, into docs/_build or the directory named after `--`."""
     install(session, "docs")
-    session.run("interrogate", "--fail-under=100", "--quiet", PACKAGE)
+    session.run("interrogate", PACKAGE)
     directory = session.posargs[0] if session.posargs else "docs/_build"
-    session.run("python", "-W", "error", "-m", "pdoc", "--docformat=google", "-o", directory, PACKAGE)
+    modules = [PACKAGE, f"{PACKAGE}.emulator", f"{PACKAGE}.emulator.pytest_plugin"]
+    session.run("python", "-W", "error", "-m", "pdoc", "--docformat=google", "-o", directory, *modules)
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """The programs in examples/ and the observability tests, with all that they need; elsewhere they are skipped."""
+    install(session, "tests", "examples")
+    session.run("pytest", "--numprocesses=auto", *(session.posargs or ["tests/docs", "tests/observability"]))
+
+
+@nox.session
+def fleet(session: nox.Session) -> None:
+    """Fleets with other people's engines: Dask on a LocalCluster, a quota shared through Redis; elsewhere skipped."""
+    if shutil.which("redis-server") is None:
+        session.warn("there is no redis-server on this machine (Debian: redis-server): its tests will be skipped")
+    install(session, "tests", "fleet")
+    session.run("pytest", *(session.posargs or ["tests/fleet"]))
+
+
+@nox.session
+def api(session: nox.Session) -> None:
+    """The public API against that of the last release, or of the tag named after `--`: no unannounced break."""
+    tags = str(session.run("git", "tag", "--sort=-version:refname", external=True, silent=True)).split()
+    if not session.posargs and not tags:
+        session.log("there is no tag of a release yet: nothing to compare the public API with")
+        return
+    session.install(*nox.project.dependency_groups(PYPROJECT, "api"))
+    unreleased = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("## [")[2].partition("\n## [")[0]
+    announced = "**Breaking" in unreleased
+    against = session.posargs[0] if session.posargs else tags[0]
+    # With 1 it found breaks, which are in order where the changelog names them.
+    codes = [0, 1] if announced else [0]
+    session.run("griffe", "check", PACKAGE, "--against", against, "--verbose", success_codes=codes)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """No dependency with a known vulnerability (pip-audit), none missing or unused (deptry)."""
+    install(session, "audit")
+    session.run("deptry", ".")
+    # What an installation brings, and not the tools beside it.
+    requirements = Path(session.create_tmp()) / "requirements.txt"
+    project = PYPROJECT["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["cli"]]
+    requirements.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    session.run("pip-audit", "--requirement", str(requirements), *session.posargs)
