@@ -26,6 +26,14 @@ class ConnectionBrokeError(aiohttp.ClientError):
         self.reason = reason
 
 
+class NotHttpError(aiohttp.ClientError):
+    """Stands in for an error of aiohttp's whose text holds the URL: tracing tools record it as it is."""
+
+    def __init__(self, reason: aiohttp.ClientResponseError) -> None:
+        super().__init__("the answer is not valid HTTP")
+        self.message = reason.message
+
+
 def connection_error(
     error: Exception, request: Request[object], connect_timeout: float, *, was_sent: bool
 ) -> tuple[PagerDutyAlertingError, BaseException | None]:
@@ -89,7 +97,7 @@ def connection_error(
             return broke("the body of the answer cannot be decompressed"), None
         case aiohttp.ClientPayloadError():
             return broke("the answer broke off before its end, or is not valid HTTP"), None
-        case aiohttp.ClientResponseError():
+        case NotHttpError() | aiohttp.ClientResponseError():
             problem = one_line(redact(error.message, request.secrets, uuids=True))[:200]
             return broke(f"the answer is not valid HTTP: {problem}"), None
         case RuntimeError() if str(error) == "Session is closed":

@@ -18,7 +18,7 @@ from attrs import define
 from yarl import URL
 
 from pagerduty_alerting import _fork
-from pagerduty_alerting._connection_errors import ConnectionBrokeError, connection_error
+from pagerduty_alerting._connection_errors import ConnectionBrokeError, NotHttpError, connection_error
 from pagerduty_alerting._endpoints import Request
 from pagerduty_alerting._http import RawResponse, SecretHeaders, fold
 from pagerduty_alerting._proxy import Proxy, find_proxy
@@ -216,11 +216,16 @@ class _Connector(aiohttp.TCPConnector):
 
 
 async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """An aiohttp middleware that hides broken connections from aiohttp, which would send a GET a second time."""
+    """An aiohttp middleware that hides broken connections from aiohttp, which would send a GET a second time.
+
+    It also takes the URL, which may end in a token, out of the one error that aiohttp's tracing hooks would see it in.
+    """
     try:
         return await send(request)
-    except aiohttp.ClientConnectorError:
+    except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError):
         raise
+    except aiohttp.ClientResponseError as error:
+        raise NotHttpError(error) from None
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise ConnectionBrokeError(error) from None
 

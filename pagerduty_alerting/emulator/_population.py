@@ -180,6 +180,7 @@ class Population:
 def make_credential(
     secret: str, permissions: Iterable[Permission], accounts: Iterable[str] | None, email: str | None
 ) -> Credential:
+    """Make a credential; without accounts it is good for all of them."""
     allowed = frozenset(map(Permission, permissions))
     return Credential(secret, allowed, None if accounts is None else frozenset(accounts), email)
 

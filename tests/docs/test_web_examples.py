@@ -6,6 +6,7 @@ import pytest
 from aiohttp import CookieJar
 from aiohttp.test_utils import TestClient, TestServer
 
+from pagerduty_alerting import ClientClosedError
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.examples import load
 
@@ -24,6 +25,16 @@ async def test_the_aiohttp_service_answers_502_with_the_reason_when_cloudflare_s
 
         assert answer.status == 502
         assert "Notifications Read" in (await answer.json())["error"]
+
+
+async def test_the_aiohttp_service_closes_its_client_when_it_ends(named_api: Emulator) -> None:
+    example = load("service_aiohttp")
+    app = example.make_app()
+    async with TestClient(TestServer(app)) as browser:
+        await browser.get("/services")
+
+    with pytest.raises(ClientClosedError):
+        await app[example.CLIENT].list_services()
 
 
 def test_the_fastapi_service_lists_services(named_api: Emulator) -> None:
@@ -66,7 +77,7 @@ def test_the_django_service_lists_services(named_api: Emulator) -> None:
 
 @pytest.fixture
 async def connect_page(named_api: Emulator, monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    monkeypatch.setenv("PAGERDUTY_AUTHORIZE_URL", f"{named_api.origin}/_emulator/")
+    monkeypatch.setenv("PAGERDUTY_ALERTING_AUTHORIZE_URL", f"{named_api.origin}/_emulator/?token={{token}}")
     server = TestServer(load("connect_web_app").make_app())
     return TestClient(server, cookie_jar=CookieJar(unsafe=True))  # unsafe: its server has no name but an address
 
@@ -79,7 +90,7 @@ async def test_the_connect_page_links_pagerduty(named_api: Emulator, connect_pag
         named_api.authorize(match[1], services=["Database"])
         shown = await (await browser.post("/finish")).text()
 
-    assert named_api.origin in asked
+    assert f"href='{named_api.origin}/_emulator/?token={match[1]}'" in asked
     assert "<li>Database</li>" in shown
 
 

@@ -1,0 +1,185 @@
+"""Measures calls in rounds: each client in turn does its share of every scenario, so a busy moment hits all alike."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from attrs import define, field
+
+from tests.bench.async_contenders import ASYNC
+from tests.bench.contenders import AsyncCall, SyncCall
+from tests.bench.server import SERVICES, LoopbackServer
+from tests.bench.sync_contenders import SYNC
+
+CONCURRENCY = (1, 8, 64, 256)
+THREADS = (8, 32)
+LENGTHS = (1, 100, 10_000)
+# In a quick run the rest, in which some clients take seconds, is left out.
+QUICK_CONCURRENCY, QUICK_LENGTHS = CONCURRENCY[:3], LENGTHS[:2]
+
+SEQUENTIAL_SYNC, SEQUENTIAL_ASYNC = "sync, one after the other", "async, one after the other"
+
+Measure = Callable[[int], tuple[float, float]]
+"""Makes so many calls, and returns the seconds that they took, and those of this process's CPU time."""
+
+
+def at_once(number: int) -> str:
+    """Returns the name of the scenario with so many coroutines."""
+    return SEQUENTIAL_ASYNC if number == 1 else f"async, {number} at once"
+
+
+def threads(number: int) -> str:
+    """Returns the name of the scenario with so many threads."""
+    return f"sync, {number} threads"
+
+
+def listing(kind: str, services: int) -> str:
+    """Returns the name of the scenario with lists of that length."""
+    return f"{kind}, {services:,} service{'' if services == 1 else 's'}"
+
+
+@define
+class Cell:
+    """One client in one scenario."""
+
+    scenario: str
+    contender: str
+    measure: Measure
+    workers: int = 1
+    calls: int = 0
+    seconds_per_call: list[float] = field(factory=list)
+    cpu_per_call: list[float] = field(factory=list)
+
+    def warm_up(self, seconds: float) -> None:
+        """Opens the connections, fills the caches, and finds how many calls fit into so many seconds."""
+        self.measure(self.workers)
+        took, _ = self.measure(self.workers)
+        if took < seconds / 4:  # too few for an estimate
+            took, _ = self.measure(4 * self.workers)
+            took /= 4
+        self.calls = self.workers * max(1, round(seconds / took))
+
+    def take_turn(self) -> None:
+        """Makes this cell's calls of one round."""
+        self.measure(self.workers)  # idle connections may have been closed while the others took their turns
+        took, cpu = self.measure(self.calls)
+        self.seconds_per_call.append(took / self.calls)
+        self.cpu_per_call.append(cpu / self.calls)
+
+
+def measure(rounds: int, seconds: float, report: Callable[[str], None], *, quick: bool) -> list[Cell]:
+    """Returns the seconds per call, one value for each round; each cell's part of a round takes about `seconds`."""
+    concurrency, lengths = (QUICK_CONCURRENCY, QUICK_LENGTHS) if quick else (CONCURRENCY, LENGTHS)
+    with ExitStack() as stack:
+        cells = list(_cells(stack, concurrency, lengths))
+        for number, cell in enumerate(cells, 1):
+            report(f"warming up {number} of {len(cells)}: {cell.scenario}, {cell.contender}")
+            cell.warm_up(seconds)
+        turns = sorted(cells, key=lambda cell: cell.scenario)  # those that are compared stand side by side
+        for number in range(1, rounds + 1):
+            for cell in turns:
+                report(f"round {number} of {rounds}: {cell.scenario}, {cell.contender}")
+                cell.take_turn()
+            turns.reverse()  # so that none always follows the same one
+    return cells
+
+
+def _cells(stack: ExitStack, concurrency: Sequence[int], lengths: Sequence[int]) -> Iterator[Cell]:
+    url = stack.enter_context(LoopbackServer()).url
+    few = len(SERVICES)
+    for name, open_sync in SYNC.items():
+        call = stack.enter_context(open_sync(url, few))
+        yield Cell(SEQUENTIAL_SYNC, name, _in_this_thread(call))
+        for number in THREADS:
+            if name in _THREAD_SAFE:
+                yield Cell(threads(number), name, _in_threads(call, number), number)
+    for name in ASYNC:
+        for number in concurrency:
+            yield Cell(at_once(number), name, stack.enter_context(_concurrently(name, url, few, number)), number)
+    for services in lengths:
+        url = stack.enter_context(LoopbackServer(services)).url
+        for name, open_sync in SYNC.items():
+            yield Cell(listing("sync", services), name, _in_this_thread(stack.enter_context(open_sync(url, services))))
+        for name in ASYNC:
+            yield Cell(listing("async", services), name, stack.enter_context(_concurrently(name, url, services, 1)))
+
+
+# The bare socket is one connection, which threads cannot share.
+_THREAD_SAFE = [name for name in SYNC if "socket" not in name]
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _since(started: tuple[float, float]) -> tuple[float, float]:
+    return time.perf_counter() - started[0], time.process_time() - started[1]
+
+
+def _in_this_thread(call: SyncCall) -> Measure:
+    def measure(calls: int) -> tuple[float, float]:
+        started = _now()
+        for _ in range(calls):
+            call()
+        return _since(started)
+
+    return measure
+
+
+def _in_threads(call: SyncCall, number: int) -> Measure:
+    """Shares the calls out among threads that start together."""
+
+    def measure(calls: int) -> tuple[float, float]:
+        line = threading.Barrier(number + 1)
+
+        def some() -> None:
+            try:
+                line.wait()
+                for _ in range(calls // number):
+                    call()
+                line.wait()
+            except BaseException:
+                line.abort()  # nobody else would come to the end of the line
+                raise
+
+        workers = [threading.Thread(target=some, daemon=True) for _ in range(number)]
+        for worker in workers:
+            worker.start()
+        line.wait()
+        started = _now()
+        line.wait()
+        seconds = _since(started)
+        for worker in workers:
+            worker.join()
+        return seconds
+
+    return measure
+
+
+@contextmanager
+def _concurrently(name: str, url: str, services: int, number: int) -> Iterator[Measure]:
+    """Shares the calls out among coroutines on an event loop of the client's own."""
+    with asyncio.Runner() as runner:
+        opened = ASYNC[name](url, services)
+        call: AsyncCall = runner.run(opened.__aenter__())
+
+        async def measure(calls: int) -> tuple[float, float]:
+            async def some() -> None:
+                for _ in range(calls // number):
+                    await call()
+
+            started = _now()
+            if number == 1:
+                await some()
+            else:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(number):
+                        group.create_task(some())
+            return _since(started)
+
+        try:
+            yield lambda calls: runner.run(measure(calls))
+        finally:
+            runner.run(opened.__aexit__(None, None, None))

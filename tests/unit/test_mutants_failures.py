@@ -1,0 +1,17 @@
+"""What mutation testing showed the other tests to miss in the messages of failures."""
+
+import pytest
+
+from pagerduty_alerting._endpoints import LIST_SERVICES, build_request
+from pagerduty_alerting._failures import status_error
+from pagerduty_alerting._http import RawResponse
+
+
+@pytest.mark.parametrize(("length", "named"), [(253, True), (254, False)])
+def test_the_host_of_a_redirect_is_named_up_to_the_longest_that_dns_allows(length: int, *, named: bool) -> None:
+    host = ("a" * 62 + ".") * 4 + "b" * (length - 252)
+    request = build_request(LIST_SERVICES, "https://api.example.com", "acc")
+
+    error = status_error(request, RawResponse(302, {"Location": f"https://{host}/x"}, b""))
+
+    assert (host in str(error)) is named
