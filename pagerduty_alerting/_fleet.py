@@ -41,10 +41,7 @@ def each_account(
         TypeError: An argument has the wrong type; a single str is no collection of ids.
         ValueError: An argument has an impossible value.
     """
-    if isinstance(account_ids, str | bytes):
-        raise TypeError("account_ids must be an iterable of ids, not a single id")
-    if not isinstance(account_ids, Iterable | AsyncIterable):
-        raise TypeError(f"account_ids must be an iterable of ids, not {type(account_ids).__name__}")
+    _check_iterable(account_ids)
     check_count("concurrency", concurrency)
     check_flag("ordered", ordered)
     if timeout is not None:
@@ -55,6 +52,13 @@ def each_account(
         return to_result(account_id, await _response_or_error(core, endpoint, account_id, timeout, turns))
 
     return run_over(account_ids, call, core.deadlines, concurrency=concurrency, ordered=ordered)
+
+
+def _check_iterable(account_ids: object) -> None:
+    if isinstance(account_ids, str | bytes):
+        raise TypeError("account_ids must be an iterable of ids, not a single id")
+    if not isinstance(account_ids, Iterable | AsyncIterable):
+        raise TypeError(f"account_ids must be an iterable of ids, not {type(account_ids).__name__}")
 
 
 async def _response_or_error(
@@ -71,7 +75,7 @@ async def _response_or_error(
         # Not left to the call, to which None means the client's own account, and which takes its turn first.
         check_identifier("account_id", account_id)
     except (TypeError, ValueError) as error:
-        return error
+        return error.with_traceback(None)
     if turns is not None:
         await turns.wait()
     try:
@@ -79,7 +83,8 @@ async def _response_or_error(
     except AuthenticationError:
         raise
     except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
-        return error
+        # Whoever keeps the errors of many accounts would keep what the frames of their calls hold, too: the answers.
+        return error.with_traceback(None)
     finally:
         if turns is not None:
             turns.is_answered.set()
@@ -200,7 +205,7 @@ async def _next(source: AsyncGenerator[str, None]) -> str | _End:
 def _finished(calls: Iterable[asyncio.Task[T]], *, ordered: bool) -> list[asyncio.Task[T]]:
     """Returns the finished calls; with `ordered`, those that no unfinished one stands before."""
     if ordered:
-        return list(itertools.takewhile(asyncio.Task.done, calls))
+        return list(itertools.takewhile(lambda call: call.done(), calls))
     return [call for call in calls if call.done()]
 
 
@@ -208,4 +213,5 @@ async def _end(tasks: list[asyncio.Task[Any]]) -> None:
     """Cancels what is still running and waits for it."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks:  # a generator that is forgotten at its end is closed where no loop is running
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -66,7 +66,8 @@ class AsyncClient:
         respect_rate_limits: Hold requests back while the quota, as the API tells it, is used up. Clients that share
             connections share this knowledge.
         limiter: An asynchronous context manager, entered once for each attempt: a limiter of yours, with which several
-            programs can share one quota. Waiting for it counts against the timeout.
+            programs can share one quota. Waiting for it counts against the timeout, except in `list_services_in` and
+            `delete_services_in`. What it raises leaves the call, or ends the run.
         session: A session of yours to send the requests with. It is never closed here.
         ssl_context: Verifies the server's certificate, for private CAs.
         trace_configs: aiohttp's tracing hooks, for the client's own session.
@@ -220,7 +221,7 @@ class AsyncClient:
         """Lists the services of many accounts (*List PagerDuty services*, once for each).
 
         It asks for accounts and sends requests only as results are taken, so any number of accounts fit in the same
-        memory. Waiting for the quota does not count against the timeout of an account.
+        memory. Waiting for the quota, or the limiter, does not count against the timeout of an account.
 
         Args:
             account_ids: The accounts; a generator is not read ahead of what `concurrency` allows.

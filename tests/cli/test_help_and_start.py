@@ -15,6 +15,7 @@ COMMANDS = [
     ("services", "delete"),
     ("connect",),
     ("doctor",),
+    ("audit",),
     ("emulator",),
     ("demo",),
 ]

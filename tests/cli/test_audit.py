@@ -1,0 +1,274 @@
+"""`audit`, as a process, against the emulator; and its forecast by itself."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pagerduty_alerting import RateLimit, RateLimitPolicy, RateLimits
+from pagerduty_alerting.cli._forecast import Forecast
+from pagerduty_alerting.cli.audit import Findings, Progress, hours
+from pagerduty_alerting.emulator import Emulator, Operation
+from tests.support.command_line import COMMAND, PATIENCE, environment, on_terminal, run
+
+UNKNOWN = "0" * 32
+
+
+@pytest.fixture
+def accounts(api: Emulator) -> list[str]:
+    """Eight accounts; every other one has a service."""
+    return [api.add_account(services=["Database"] * (number % 2)) for number in range(8)]
+
+
+@pytest.fixture
+def listed(tmp_path: Path, accounts: list[str]) -> Path:
+    file = tmp_path / "accounts.txt"
+    file.write_text("# our accounts\n\n" + "".join(f"  {account}\n" for account in accounts))
+    return file
+
+
+def results(text: str) -> dict[str, Any]:
+    return {result["account_id"]: result for result in map(json.loads, text.splitlines())}
+
+
+def test_it_explains_itself():
+    ran = run("audit", "--help", settings={})
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith("Usage: pagerduty-alerting audit")
+
+
+def test_accounts_with_nothing_connected_are_lines_when_piped(api, accounts, listed):
+    ran = run("audit", "--accounts", str(listed), settings=api.environ)
+    assert sorted(ran.out.splitlines()) == sorted(accounts[::2])
+    assert (ran.status, ran.err) == (0, "8 accounts: 4 connected, 4 with nothing connected.\n")
+
+
+def test_accounts_come_from_standard_input(api, accounts):
+    ran = run("audit", "--accounts", "-", settings=api.environ, stdin="\n".join(accounts))
+    assert (ran.status, sorted(ran.out.splitlines())) == (0, sorted(accounts[::2]))
+
+
+def test_they_are_a_table_on_a_terminal(api, accounts, listed):
+    with on_terminal("audit", "--accounts", str(listed), settings=api.environ) as terminal:
+        assert terminal.status() == 0
+    assert "Accounts with nothing connected" in terminal.text
+    assert all((account in terminal.text) == (account in accounts[::2]) for account in accounts)
+
+
+def test_an_account_that_is_listed_twice_is_asked_once(api, accounts, listed):
+    ran = run("audit", "--accounts", "-", settings=api.environ, stdin="\n".join(accounts * 2))
+    assert ran.err.startswith("8 accounts")
+    assert len(api.requests) == 8
+
+
+def test_progress_tells_how_far_it_is_and_how_long_it_takes(api, accounts, listed):
+    gate = api.on(Operation.LIST).skip(3).hold()
+    with on_terminal("audit", "--accounts", str(listed), settings=api.environ, pipe_stdout=True) as terminal:
+        terminal.wait_for("3 of 8")
+        terminal.wait_for("left")
+        gate.release()
+        assert terminal.status() == 0
+    assert re.search(r"3 of 8 +\d+\.\d/s +\d+:\d\d left", terminal.words)
+
+
+def test_progress_tells_that_the_quota_holds_it_back(api, accounts, listed):
+    gone = {"Ratelimit": '"default";r=0;t=200', "Ratelimit-Policy": '"default";q=1200;w=300'}
+    body = {"success": True, "errors": [], "messages": [], "result": []}
+    api.on(Operation.LIST).respond(200, json=body, headers=gone)
+    with on_terminal("audit", "--accounts", str(listed), settings=api.environ) as terminal:
+        terminal.wait_for("held back for 3:")
+        terminal.press_ctrl_c()
+        assert terminal.status() == 130
+
+
+def test_json_lines_come_one_by_one(api, accounts, listed):
+    gate = api.on(Operation.LIST).skip(1).hold()
+    command = [*COMMAND, "audit", "--accounts", str(listed), "--json", "--concurrency", "1"]
+    with subprocess.Popen(command, env=environment(api.environ), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert json.loads(first)["account_id"] == accounts[0]
+        gate.release()
+        rest, _ = process.communicate(timeout=PATIENCE)
+    assert list(results(first + rest)) == accounts
+    assert process.returncode == 0
+
+
+def test_json_tells_services_and_errors(api, accounts):
+    (service,) = api.services(accounts[1])
+    wanted = [accounts[0], accounts[1], UNKNOWN]
+    ran = run("audit", "--accounts", "-", "--json", settings=api.environ, stdin="\n".join(wanted))
+    found = results(ran.out)
+    assert found[accounts[0]] == {"account_id": accounts[0], "services": [], "error": None}
+    assert found[accounts[1]]["services"] == [{"id": service.id, "name": "Database"}]
+    assert found[UNKNOWN]["services"] is None
+    assert (found[UNKNOWN]["error"]["type"], found[UNKNOWN]["error"]["status"]) == ("NotFoundError", 404)
+
+
+def test_names_cannot_act_on_the_terminal(api):
+    account = api.add_account(services=["a\x1b[31m\x9b5m\u202eb\nc\x7f"])
+    ran = run("audit", "--accounts", "-", "--json", settings=api.environ, stdin=account)
+    assert not set(ran.out) & set("\x1b\x9b\u202e\x7f")
+    assert results(ran.out)[account]["services"][0]["name"] == "a\x1b[31m\x9b5m\u202eb\nc\x7f"
+
+
+def test_an_account_that_fails_shows_in_the_status_and_hides_no_other(api, accounts):
+    wanted = "\n".join([*accounts, UNKNOWN])
+    ran = run("audit", "--accounts", "-", settings=api.environ, stdin=wanted)
+    assert (ran.status, sorted(ran.out.splitlines())) == (1, sorted(accounts[::2]))
+    assert f"{UNKNOWN}: List PagerDuty services failed with 404" in ran.err
+    assert ran.err.endswith("9 accounts: 4 connected, 4 with nothing connected, 1 failed.\n")
+
+
+def test_of_many_accounts_that_fail_the_first_ten_are_told(api):
+    wanted = "\n".join(f"{number:032x}" for number in range(25))
+    ran = run("audit", "--accounts", "-", settings=api.environ, stdin=wanted)
+    assert ran.err.count("failed with 404") == 10
+    assert "15 more failed.\n" in ran.err
+
+
+def test_an_account_without_an_answer_is_status_3(api, accounts, listed):
+    api.on().hang()
+    ran = run("audit", "--accounts", str(listed), "--timeout", "1", settings=api.environ)
+    assert ran.status == 3
+
+
+@pytest.mark.parametrize(("wanted", "status"), [(slice(None), 1), (slice(1, None, 2), 0)])
+def test_fail_empty_fails_when_an_account_has_nothing_connected(api, accounts, wanted, status):
+    ran = run("audit", "--accounts", "-", "--fail-empty", settings=api.environ, stdin="\n".join(accounts[wanted]))
+    assert ran.status == status
+
+
+def test_credentials_that_are_not_valid_end_it(api, accounts, listed):
+    ran = run("audit", "--accounts", str(listed), settings={**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"})
+    assert (ran.status, ran.out) == (1, "")
+    assert "Error: List PagerDuty services failed with 401" in ran.err
+    assert "8 not asked" in ran.err
+    assert len(api.requests) < 8
+
+
+def test_ctrl_c_shows_what_was_found_and_how_to_go_on(api, accounts, listed):
+    gate = api.on(Operation.LIST).skip(1).hold()
+    with on_terminal("audit", "--accounts", str(listed), "--concurrency=1", settings=api.environ) as terminal:
+        gate.wait_arrived(1)
+        terminal.wait_for("1 of 8")
+        terminal.press_ctrl_c()
+        assert terminal.status() == 130
+    assert accounts[0] in terminal.text
+    assert "8 accounts: 0 connected, 1 with nothing connected, 7 not asked." in terminal.words
+    assert "--resume" in terminal.words
+
+
+def test_resume_asks_only_for_what_has_no_answer(api, accounts, listed, tmp_path):
+    earlier = run("audit", "--accounts", "-", "--json", settings=api.environ, stdin="\n".join(accounts[:3]))
+    failed = json.dumps({"account_id": accounts[3], "services": None, "error": {"type": "APITimeoutError"}})
+    file = tmp_path / "results.jsonl"
+    file.write_text(f'{earlier.out}{failed}\n{{"account_id": "{accounts[4]}", "serv')
+    before = len(api.requests)
+    ran = run("audit", "--accounts", str(listed), "--json", "--resume", str(file), settings=api.environ)
+    assert sorted(results(ran.out)) == sorted(accounts[3:])
+    assert len(api.requests) - before == 5
+    assert ran.err == (
+        f"Warning: 1 lines of {file} are no results; they are passed over.\n"
+        "8 accounts: 4 connected, 4 with nothing connected.\n"
+    )
+
+
+def test_what_was_found_earlier_counts(api, accounts, tmp_path):
+    """As if there had been no interruption."""
+    file = tmp_path / "results.jsonl"
+    file.write_text(json.dumps({"account_id": accounts[0], "services": [], "error": None}))
+    wanted = f"{accounts[0]}\n{accounts[1]}"
+    ran = run("audit", "--accounts", "-", "--resume", str(file), "--fail-empty", settings=api.environ, stdin=wanted)
+    assert (ran.status, ran.out) == (1, f"{accounts[0]}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--accounts", "/nowhere/at/all"], "The file /nowhere/at/all of --accounts cannot be read: No such file"),
+        (["--accounts", "-"], "There is no account in standard input: write one id a line."),
+        (["--accounts", "-", "--api-token-file", "-"], "Standard input cannot hold both"),
+        ([], "Missing option '--accounts'"),
+        (["--accounts", "-", "--concurrency", "0"], "'--concurrency'"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_sent(api, arguments, said):
+    ran = run("audit", *arguments, settings=api.environ)
+    assert (ran.status, ran.out) == (2, "")
+    assert said in ran.err
+    api.requests.assert_not_called()
+
+
+def test_a_file_to_resume_that_is_not_there_is_said(api, listed):
+    ran = run("audit", "--accounts", str(listed), "--resume", "/nowhere", settings=api.environ)
+    assert ran.status == 2
+    assert "of --resume cannot be read" in ran.err
+
+
+def test_a_pipe_that_is_closed_ends_it_quietly(api, accounts, listed):
+    command = [*COMMAND, "audit", "--accounts", str(listed), "--json", "--concurrency", "1"]
+    gate = api.on(Operation.LIST).skip(1).hold()
+    process = subprocess.Popen(
+        command, env=environment(api.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        gate.release()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+# The forecast.
+
+
+def forecast(remaining: int, reset_after: float) -> Forecast:
+    limits = RateLimits((RateLimit("default", remaining, reset_after),), (RateLimitPolicy("default", 1200, 300.0),))
+    return Forecast().after(limits, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("remaining", "reset_after", "requests", "seconds"),
+    [
+        (1199, 300, 500, 0),  # the first half goes at once
+        (600, 200, 300, 100),  # the second half is spread
+        (600, 200, 600, 200),
+        (600, 200, 601, 200),
+        (600, 200, 600 + 1200, 500),
+        (600, 200, 600 + 1200 + 300, 500),
+        (0, 100, 10_000, 100 + 8 * 300),
+    ],
+)
+def test_the_forecast_counts_windows(remaining, reset_after, requests, seconds):
+    assert forecast(remaining, reset_after).seconds_for(requests, 0.0) == pytest.approx(seconds, abs=3)
+
+
+def test_a_window_that_is_over_counts_no_more():
+    assert forecast(0, 100).seconds_for(500, 101.0) == 0
+    assert forecast(0, 100).held_back(101.0) == 0
+
+
+def test_a_block_is_waited_for():
+    blocked = Forecast().blocked(300, 50)
+    assert (blocked.held_back(100), blocked.seconds_for(1, 100)) == (250, 250)
+    assert blocked.held_back(351) == 0
+
+
+def test_without_a_quota_the_pace_tells():
+    now = 0.0
+    progress = Progress(Findings(100), clock=lambda: now)
+    for _ in range(20):
+        progress.findings.add("a", None, is_empty=False)
+    now = 10.0
+    assert progress.words() == "20 of 100  2.0/s  0:40 left"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (36_610, "10:10:10")])
+def test_hours_show_where_there_are_some(seconds, text):
+    assert hours(seconds) == text

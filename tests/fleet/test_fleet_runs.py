@@ -1,0 +1,382 @@
+"""Many accounts in one run, async and sync: what it yields, in which order, and how it ends."""
+
+import asyncio
+import pickle
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pagerduty_alerting import (
+    AccountDeletion,
+    AccountServices,
+    APITimeoutError,
+    AsyncClient,
+    AuthenticationError,
+    Client,
+    ClientClosedError,
+    InternalServerError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from pagerduty_alerting.emulator import Emulator, Operation, Permission
+from tests.support.callers import Caller, MakeCaller
+from tests.support.threads import InThread
+
+UNKNOWN = "0" * 32
+
+
+@pytest.fixture
+def fleet(make_caller: MakeCaller, emulator: Emulator) -> Caller:
+    """A client for the emulator, of either flavour."""
+    return make_caller(base_url=emulator.url, api_token=emulator.api_token, account_id=emulator.account_id)
+
+
+class Results:
+    """The results of a run, taken one by one from either flavour."""
+
+    def __init__(self, caller: Caller, items: Any) -> None:
+        self._caller = caller
+        self._items = items
+
+    def take(self) -> Any:
+        return next(self._items) if self._caller.flavour == "sync" else self._caller._finish(anext(self._items))
+
+    def leave(self) -> None:
+        if self._caller.flavour == "sync":
+            self._items.close()
+        else:
+            self._caller._finish(self._items.aclose())
+
+
+def of(account: str) -> Callable[[Any], bool]:
+    return lambda request: account in request.path
+
+
+def names(result: AccountServices) -> list[str]:
+    assert result.services is not None
+    return [service.name for service in result.services]
+
+
+def test_every_account_has_its_own_services(fleet: Caller, accounts: list[str]) -> None:
+    results = fleet.collect("list_services_in", accounts)
+    found = {result.account_id: names(result) for result in results}
+    assert found == {account: [f"Service {number}"] if number else [] for number, account in enumerate(accounts)}
+    assert len(results) == len(accounts)
+    assert {result.error for result in results} == {None}
+
+
+def test_services_of_many_accounts_are_deleted(fleet: Caller, emulator: Emulator, accounts: list[str]) -> None:
+    results = fleet.collect("delete_services_in", accounts[:20])
+    assert {result.account_id for result in results} == set(accounts[:20])
+    assert all(isinstance(result, AccountDeletion) and result.envelope.success for result in results)
+    assert [account for account in accounts if emulator.services(account)] == accounts[20:]
+
+
+def test_an_account_whose_answer_is_late_comes_late(fleet: Caller, emulator: Emulator, accounts: list[str]) -> None:
+    gate = emulator.on(Operation.LIST).when(of(accounts[3])).hold()
+    results = Results(fleet, fleet.client.list_services_in(accounts))
+    early = [results.take().account_id for _ in range(len(accounts) - 1)]
+    gate.release()
+    assert results.take().account_id == accounts[3]
+    assert set(early) == set(accounts) - {accounts[3]}
+
+
+def test_a_first_account_that_is_late_holds_up_the_others_for_no_longer_than_a_second_each(
+    fleet: Caller, emulator: Emulator, accounts: list[str]
+) -> None:
+    gate = emulator.on(Operation.LIST).when(of(accounts[0])).hold()
+    results = Results(fleet, fleet.client.list_services_in(accounts))
+    assert results.take().account_id == accounts[1]
+    gate.release()
+    results.leave()
+
+
+def test_ordered_results_come_in_the_order_of_the_accounts(
+    fleet: Caller, emulator: Emulator, accounts: list[str]
+) -> None:
+    emulator.on(Operation.LIST).when(of(accounts[3])).latency(0.2)
+    results = fleet.collect("list_services_in", accounts, ordered=True)
+    assert [result.account_id for result in results] == accounts
+
+
+@pytest.mark.parametrize("operation", ["list_services_in", "delete_services_in"])
+def test_the_error_of_an_account_is_its_value(
+    fleet: Caller, emulator: Emulator, accounts: list[str], operation: str
+) -> None:
+    emulator.on().when(of(accounts[5])).respond(503)
+    results = fleet.collect(operation, [*accounts, UNKNOWN], ordered=True)
+    errors = {result.account_id: type(result.error) for result in results if result.error is not None}
+    assert errors == {accounts[5]: InternalServerError, UNKNOWN: NotFoundError}
+    assert len(results) == len(accounts) + 1
+
+
+def test_errors_that_are_kept_keep_no_answers(fleet: Caller) -> None:
+    results = fleet.collect("list_services_in", [UNKNOWN, "", None])
+    assert [result.error.__traceback__ for result in results] == [None] * 3
+
+
+def test_an_account_that_takes_too_long_is_a_value(fleet: Caller, emulator: Emulator, accounts: list[str]) -> None:
+    emulator.on().when(of(accounts[5])).hang()
+    results = fleet.collect("list_services_in", accounts, timeout=2)
+    assert [type(result.error) for result in results if result.error is not None] == [APITimeoutError]
+
+
+def test_a_token_without_the_permission_for_an_account_is_a_value(
+    make_caller: MakeCaller, emulator: Emulator, accounts: list[str]
+) -> None:
+    token = emulator.add_api_token(permissions=[Permission.NOTIFICATIONS_READ])
+    caller = make_caller(base_url=emulator.url, api_token=token)
+    results = caller.collect("delete_services_in", accounts[:3])
+    assert [type(result.error) for result in results] == [PermissionDeniedError] * 3
+
+
+def test_credentials_that_are_not_valid_end_the_run(
+    make_caller: MakeCaller, emulator: Emulator, accounts: list[str]
+) -> None:
+    caller = make_caller(base_url=emulator.url, api_token="of-nobody")
+    with pytest.raises(AuthenticationError):
+        caller.collect("list_services_in", accounts)
+    assert len(emulator.requests) < len(accounts)
+
+
+def test_credentials_that_are_revoked_end_the_run_in_its_midst(
+    fleet: Caller, emulator: Emulator, accounts: list[str]
+) -> None:
+    emulator.on().skip(10).respond(401)
+    results = Results(fleet, fleet.client.list_services_in(accounts, ordered=True))
+    assert [results.take().account_id for _ in range(10)] == accounts[:10]
+    with pytest.raises(AuthenticationError):
+        results.take()
+
+
+@pytest.mark.parametrize("operation", ["list_services_in", "delete_services_in"])
+def test_impossible_ids_are_values_and_nothing_is_sent_for_them(
+    fleet: Caller, emulator: Emulator, operation: str
+) -> None:
+    """None would be the client's own account anywhere else: here it must not cost that account its services."""
+    results = fleet.collect(operation, [None, 7, "", "..", "a\nb", "x" * 300], ordered=True)
+    assert [type(result.error) for result in results] == [TypeError, TypeError, *[ValueError] * 4]
+    emulator.requests.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("accounts", "options", "error"),
+    [
+        ("023e105f4ecef8ad9ca31a8372d0c353", {}, TypeError),
+        (b"023e105f4ecef8ad9ca31a8372d0c353", {}, TypeError),
+        (7, {}, TypeError),
+        ([], {"concurrency": 0}, ValueError),
+        ([], {"concurrency": 1.5}, TypeError),
+        ([], {"ordered": 1}, TypeError),
+        ([], {"timeout": 0}, ValueError),
+        ([], {"timeout": True}, TypeError),
+    ],
+)
+def test_impossible_arguments_are_refused(
+    fleet: Caller, accounts: Any, options: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        fleet.collect("list_services_in", accounts, **options)
+
+
+def test_nothing_is_sent_or_fetched_before_the_first_result_is_asked_for(fleet: Caller, emulator: Emulator) -> None:
+    fetched: list[str] = []
+
+    def source() -> Iterator[str]:
+        fetched.append("first")
+        yield emulator.account_id
+
+    results = Results(fleet, fleet.client.list_services_in(source()))
+    assert (fetched, len(emulator.requests)) == ([], 0)
+    assert results.take().account_id == emulator.account_id
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_an_endless_source_is_read_no_further_than_concurrency_ahead(
+    fleet: Caller, emulator: Emulator, concurrency: int
+) -> None:
+    fetched = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal fetched
+        while True:
+            fetched += 1
+            yield emulator.account_id
+
+    results = Results(fleet, fleet.client.list_services_in(endless(), concurrency=concurrency))
+    for taken in range(1, 20):
+        results.take()
+        assert fetched <= taken + concurrency
+    results.leave()
+
+
+def test_no_more_than_concurrency_requests_are_under_way(
+    fleet: Caller, emulator: Emulator, accounts: list[str]
+) -> None:
+    gate = emulator.on(Operation.LIST).skip(1).hold()  # the first goes alone
+    run = InThread(lambda: fleet.collect("list_services_in", accounts, concurrency=5))
+    gate.wait_arrived(5)
+    for arrived in range(6, len(accounts)):  # each that goes makes room for one more
+        gate.release(1)
+        gate.wait_arrived(arrived)
+        assert gate.held <= 5
+    gate.release()
+    assert len(run.result()) == len(accounts)
+
+
+def test_leaving_early_ends_the_requests_and_leaves_the_client_usable(
+    fleet: Caller, emulator: Emulator, accounts: list[str]
+) -> None:
+    emulator.on(Operation.LIST).when(of(accounts[1])).hang()
+    results = Results(fleet, fleet.client.list_services_in(accounts, concurrency=4))
+    taken = [results.take().account_id for _ in range(5)]
+    assert accounts[1] not in taken  # it is still under way
+    results.leave()
+    assert fleet.call("list_services") == []
+    assert len(emulator.requests) < 12
+
+
+def test_two_runs_of_one_client_do_not_mix(fleet: Caller, accounts: list[str]) -> None:
+    odd, even = accounts[1::2], accounts[::2]
+    first = Results(fleet, fleet.client.list_services_in(odd, ordered=True))
+    second = Results(fleet, fleet.client.list_services_in(even, ordered=True))
+    taken = [(first.take().account_id, second.take().account_id) for _ in odd]
+    assert taken == list(zip(odd, even, strict=True))
+    first.leave()
+    second.leave()
+
+
+def test_what_a_caller_does_with_a_result_costs_the_other_accounts_no_time(
+    make_caller: MakeCaller, emulator: Emulator, accounts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody drives the loop meanwhile, and answers wait in the sockets: they are not late."""
+    caller = make_caller(
+        base_url=emulator.url, api_token=emulator.api_token, respect_rate_limits=False, connect_timeout=5000
+    )
+    gate = emulator.on(Operation.LIST).skip(1).times(15).hold()
+    results = Results(caller, caller.client.list_services_in(accounts, timeout=20))
+    taken = [results.take()]
+    gate.release()
+    clock_jumps(caller, monkeypatch, 1000)
+    taken += [results.take() for _ in accounts[1:]]
+    assert [result.error for result in taken] == [None] * len(accounts)
+
+
+def clock_jumps(caller: Caller, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Lets the clock of the client's loop jump, as if the caller had slept."""
+    client = caller.client if caller.flavour == "async" else caller.client._async
+    loop = client._core.transport._loop
+    clock = loop.time
+    monkeypatch.setattr(loop, "time", lambda: clock() + seconds)
+
+
+def test_an_error_is_pickled_with_its_account(fleet: Caller, accounts: list[str]) -> None:
+    results = fleet.collect("list_services_in", [accounts[1], UNKNOWN], ordered=True)
+    good, bad = pickle.loads(pickle.dumps(results))
+    assert good == results[0]
+    assert bad.account_id == UNKNOWN
+    assert isinstance(bad.error, NotFoundError)
+    assert (str(bad.error), bad.error.codes) == (str(results[1].error), results[1].error.codes)
+
+
+# What only one of the flavours can do.
+
+
+def client_of(api: Emulator) -> AsyncClient:
+    return AsyncClient(base_url=api.url, api_token=api.api_token, account_id=api.account_id)
+
+
+async def test_breaking_out_of_the_loop_ends_the_requests(emulator: Emulator, accounts: list[str]) -> None:
+    gate = emulator.on(Operation.LIST).skip(1).hold()
+    async with client_of(emulator) as client:
+        async for _ in client.list_services_in(accounts, concurrency=4):
+            break
+        for _ in range(100):  # turns of the loop; nothing else tells that Python has closed a generator
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        gate.release()
+        assert await client.list_services() == []
+
+
+async def test_an_asynchronous_source_is_closed_when_the_run_is_left(emulator: Emulator, accounts: list[str]) -> None:
+    closed = asyncio.Event()
+
+    async def source() -> AsyncIterator[str]:
+        try:
+            for account in accounts:
+                yield account
+        finally:
+            closed.set()
+
+    async with client_of(emulator) as client:
+        results = client.list_services_in(source(), concurrency=2)
+        await anext(results)
+        await results.aclose()
+    assert closed.is_set()
+
+
+async def test_an_asynchronous_source_may_use_the_client_itself(emulator: Emulator, accounts: list[str]) -> None:
+    async with client_of(emulator) as client:
+
+        async def connected() -> AsyncIterator[str]:
+            async for result in client.list_services_in(accounts):
+                if result.services:
+                    yield result.account_id
+
+        deleted = [result.account_id async for result in client.delete_services_in(connected())]
+    assert sorted(deleted) == sorted(accounts[1:])
+
+
+async def test_closing_the_client_ends_a_run(emulator: Emulator, accounts: list[str]) -> None:
+    gate = emulator.on(Operation.LIST).skip(1).hold()
+    client = client_of(emulator)
+    results = client.list_services_in(accounts)
+    await anext(results)
+    waiting = asyncio.ensure_future(anext(results))
+    await gate.arrived(3)
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await waiting
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_cancelled_run_leaves_no_task(emulator: Emulator, accounts: list[str]) -> None:
+    gate = emulator.on(Operation.LIST).hold()
+    async with client_of(emulator) as client:
+
+        async def run() -> None:
+            async for _ in client.list_services_in(accounts):
+                pass
+
+        task = asyncio.create_task(run())
+        await gate.arrived()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def test_closing_the_synchronous_client_ends_a_run_of_another_thread(emulator: Emulator, accounts: list[str]) -> None:
+    gate = emulator.on(Operation.LIST).hold()
+    client = Client(base_url=emulator.url, api_token=emulator.api_token)
+    run = InThread(lambda: list(client.list_services_in(accounts)))
+    gate.wait_arrived()
+    client.close()
+    with pytest.raises(ClientClosedError):
+        run.result()
+
+
+def test_an_iterator_of_the_facade_is_closed_by_leaving_its_loop(emulator: Emulator, accounts: list[str]) -> None:
+    emulator.on(Operation.LIST).when(of(accounts[1])).hang()
+    with Client(base_url=emulator.url, api_token=emulator.api_token, account_id=emulator.account_id) as client:
+        for _ in client.list_services_in(accounts, concurrency=4):
+            break
+        assert client.list_services() == []
+
+
+@pytest.mark.parametrize("flavour", [AsyncClient, Client])
+def test_a_client_is_not_pickled_into_a_task(flavour: type, emulator: Emulator) -> None:
+    client = flavour(base_url=emulator.url, api_token=emulator.api_token)
+    with pytest.raises(TypeError, match="holds credentials and connections and cannot be pickled: make one where"):
+        pickle.dumps(client)
