@@ -100,16 +100,20 @@ class LoopRunner:
 
     def _result(self, call: _Call[T]) -> T:
         """Returns or raises what comes of a coroutine, with no frame in the traceback but this one and its caller's."""
+        failure: BaseException | None = None
         try:
             self._carry_out(call)
             if call.interrupt is not None:
                 raise call.interrupt.with_traceback(None)
             if call.task is None or (call.is_refused and call.task.cancelled()):
                 raise ClientClosedError("the client is closed, or was while the call was under way")
+            failure = None if call.task.cancelled() else call.task.exception()
+            if failure is not None:
+                raise _without_own_frame(failure)
             return call.task.result()
         finally:
             # Frames that an exception's traceback leads to hold the call, which must not hold the exception in turn.
-            call.task = call.interrupt = None
+            call.task = call.interrupt = failure = None
 
     def close(self) -> None:
         """Ends the calls of all threads with `ClientClosedError`, then closes the loop. Idempotent.
@@ -192,6 +196,8 @@ class LoopRunner:
                 except BaseException as error:
                     if not self._is_outcome(error):
                         _interrupt(call, error)
+                if call.task is not None and call.task.done():
+                    _end(call)
         except BaseException as error:
             call.interrupt = error
         try:
@@ -261,16 +267,17 @@ class LoopRunner:
         if call.interrupt is not None or (self._is_closed and not call.closes):
             call.begin().close()
             self._finish(call)
+        elif self._leader is call and not call.is_step:
+            # Stopped from within its last step, the loop ends with that turn; a callback would take another one.
+            call.task = loop.create_task(_stop_after(loop, call.begin()), context=call.context)
         else:
             call.task = loop.create_task(call.begin(), context=call.context)
             call.task.add_done_callback(functools.partial(self._finish, call))
 
-    def _finish(self, call: _Call[Any], task: asyncio.Task[Any] | None = None) -> None:
+    def _finish(self, call: _Call[Any], _task: object = None) -> None:
         """Lets the caller know. Runs where `_start` does."""
-        if task is not None and not task.cancelled():
-            task.exception()  # asyncio logs one that nobody asks for, as those who were interrupted do not
         if not call.is_over:
-            call.is_over = True
+            _end(call)
             if call.alarm is not None and self._leader is not call:
                 call.alarm.release()
             elif call.loop is not None:
@@ -336,6 +343,27 @@ def _interrupt(call: _Call[Any], error: BaseException) -> None:
     # A runner's last call is not cut short.
     if call.loop is not None and not call.is_over and not call.closes:
         call.loop.call_soon_threadsafe(_cancel, call)
+
+
+def _end(call: _Call[Any]) -> None:
+    call.is_over = True
+    if call.task is not None and not call.task.cancelled():
+        call.task.exception()  # asyncio logs one that nobody asks for, as those who were interrupted do not
+
+
+def _without_own_frame(error: BaseException) -> BaseException:
+    """Returns an exception, `_stop_after` taken out of its traceback."""
+    traceback = error.__traceback__
+    if traceback is not None and traceback.tb_frame.f_code is _stop_after.__code__:
+        traceback = traceback.tb_next
+    return error.with_traceback(traceback)
+
+
+async def _stop_after(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
+        return await coroutine
+    finally:
+        loop.stop()
 
 
 def _cancel(call: _Call[Any]) -> None:
