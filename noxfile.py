@@ -296,6 +296,8 @@ def bench(session: nox.Session) -> None:
     """The measurements that the README quotes, side by side with other clients."""
     session.install(".", *nox.project.dependency_groups(PYPROJECT, "bench"))
     session.run("python", "tests/bench/run.py", *session.posargs)
+    session.run("python", "tests/bench/sync_bench.py")
+    session.run("python", "tests/bench/fleet_bench.py")
     session.run("python", "tests/emulator/bench_emulator.py", "--check")
 
 
