@@ -97,7 +97,10 @@ async def raw_server(script: Script, *, tls: ssl.SSLContext | None = None) -> As
     """Serves on the running loop; the script runs once for each connection, which is closed at its end."""
     server = RawServer(scheme="http" if tls is None else "https")
 
+    writers: list[asyncio.StreamWriter] = []
+
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         task = asyncio.get_running_loop().create_task(_serve(server, script, reader, writer))
         server.tasks.add(task)
         task.add_done_callback(server.tasks.discard)
@@ -109,10 +112,17 @@ async def raw_server(script: Script, *, tls: ssl.SSLContext | None = None) -> As
         yield server
     finally:
         listening.close()
+        # A connection that is being accepted takes a few turns of the loop to get here.
+        for _ in range(4):
+            await asyncio.sleep(0)
         tasks = list(server.tasks)
         for task in tasks:
             task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:  # of tasks that were cancelled before they began, too
+            writer.transport.abort()
+        await asyncio.sleep(0)
+        for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
 
