@@ -4,7 +4,7 @@ It is strict where the API documents a type and tolerant where the API is known 
 """
 
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 import attrs
@@ -14,7 +14,7 @@ from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn
 from cattrs.preconf.orjson import make_converter
 
-from pagerduty_alerting._endpoints import Request
+from pagerduty_alerting._endpoints import Endpoint, Request
 from pagerduty_alerting._failures import status_error
 from pagerduty_alerting._http import RawResponse
 from pagerduty_alerting.errors import APIResponseValidationError, APIStatusError
@@ -66,21 +66,20 @@ def _read(request: Request[T], answer: RawResponse) -> Envelope[T] | APIStatusEr
         # Not chained: the exception of the parser holds the whole document.
         problem = f"the body is not JSON ({error.msg})" if answer.body else "the body is empty"
     else:
-        if isinstance(document, dict):
-            fields = cast("dict[str, object]", document)
-            return (
-                status_error(request, answer) if fields.get("success") is False else _structure(request, answer, fields)
-            )
+        if type(document) is dict:
+            return _structure(request, answer, cast("dict[str, object]", document))
         problem = f"the body is a JSON {_json_type(document)} instead of an object"
     return _refusal(request, answer, problem)
 
 
 def _structure(
     request: Request[T], answer: RawResponse, document: dict[str, object]
-) -> Envelope[T] | APIResponseValidationError:
+) -> Envelope[T] | APIStatusError | APIResponseValidationError:
+    if document.get("success") is False:
+        return status_error(request, answer)
     document.setdefault("result", None)
     try:
-        envelope: Envelope[T] = _envelope_hook(cast("Hashable", request.endpoint.result_type))(document, None)
+        envelope: Envelope[T] = _envelope_hook(request.endpoint)(document, None)
     except Exception:
         return _refusal(request, answer, *_explain(request.endpoint.result_type, document))
     return envelope
@@ -122,8 +121,8 @@ def _envelope_of(result_type: Any) -> Any:
 
 
 @functools.cache
-def _envelope_hook(result_type: Hashable) -> Hook:
-    return _make_converter(explain=False).get_structure_hook(_envelope_of(result_type))
+def _envelope_hook(endpoint: Endpoint[object]) -> Hook:
+    return _make_converter(explain=False).get_structure_hook(_envelope_of(endpoint.result_type))
 
 
 @functools.cache
@@ -173,7 +172,7 @@ def _make_list_hook(list_type: Any, converter: BaseConverter) -> Hook:
     structure_items = list_structure_factory(list[item_type], converter)  # type: ignore[valid-type]
 
     def hook(value: object, _: object) -> object:
-        if value is None:
+        if value is None or value == []:
             return collection()
         if type(value) is not list:
             raise TypeError(f"expected an array, not {_json_type(value)}")
@@ -201,8 +200,8 @@ def _make_class_hook(model: Any, converter: BaseConverter) -> Hook:
     structure_fields = make_dict_structure_fn(model, converter)
 
     def hook(value: Any, _: object) -> object:
-        if type(value) is not dict:
-            raise TypeError(f"expected an object, not {_json_type(value)}")
-        return structure_fields(cast("dict[str, object]", value), model)
+        if type(value) is dict:
+            return structure_fields(value, model)  # pyright: ignore[reportUnknownArgumentType]  # keys are text
+        raise TypeError(f"expected an object, not {_json_type(value)}")
 
     return hook

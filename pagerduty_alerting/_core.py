@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
 import random
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, Self, TypeVar
 
@@ -14,7 +15,7 @@ from attrs import define, field, frozen
 
 from pagerduty_alerting._arguments import check_seconds
 from pagerduty_alerting._deadlines import Deadlines, Limit
-from pagerduty_alerting._endpoints import Endpoint, Request, build_request
+from pagerduty_alerting._endpoints import WITHOUT_TOKEN, Endpoint, Request, build_request
 from pagerduty_alerting._http import RawResponse, SecretHeaders
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting._rate_limit import LONGEST_HOLD, parse_rate_limits, parse_retry_after
@@ -47,8 +48,8 @@ BACKING_OFF = "waiting to try again"
 
 
 @define(eq=False)
-class _Call(Progress, Generic[T]):
-    """One call: what it asks for, how long it may take, and how it went so far."""
+class Call(Progress, Generic[T]):
+    """One call: what it asks for, how long it may take, how it went so far, and in the end what came of it."""
 
     request: Request[T]
     seconds: float
@@ -58,10 +59,25 @@ class _Call(Progress, Generic[T]):
     attempts: int = 0
     may_have_acted: bool = False
     earlier: list[str] = field(factory=list[str])
+    answer: RawResponse = field(init=False)
+    rate_limits: RateLimits = field(init=False)
+    envelope: Envelope[T] = field(init=False)
 
     @property
     def deadline(self) -> float:
         return self.limit.when
+
+    def response(self) -> Response[T]:
+        """Returns what came of a call that has just succeeded."""
+        return Response(
+            envelope=self.envelope,
+            status=self.answer.status,
+            headers=self.answer.headers,
+            ray_id=self.answer.ray_id,
+            rate_limits=self.rate_limits,
+            attempts=self.attempts,
+            elapsed=asyncio.get_running_loop().time() - self.started,
+        )
 
 
 @frozen(eq=False)
@@ -74,9 +90,14 @@ class Core:
     deadlines: Deadlines
     limiter: AbstractAsyncContextManager[object] | None = None
     _headers: Mapping[str, str] = field(init=False, repr=False)
+    _requests: Mapping[Endpoint[Any], Request[Any]] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_headers", SecretHeaders(self.settings.headers()))
+        # Most calls are for the client's own account: their requests are made once.
+        own = self.settings.account_id
+        requests = {} if own is None else {endpoint: self._build(endpoint, own) for endpoint in WITHOUT_TOKEN}
+        object.__setattr__(self, "_requests", requests)
 
     def with_settings(self, changes: Mapping[str, Any]) -> Self:
         """Returns a core with the same connections; None leaves a setting as it is."""
@@ -97,34 +118,40 @@ class Core:
         token: IntegrationToken | None = None,
         *,
         is_patient: bool = False,
-    ) -> Response[T]:
-        """Carries one call out, with as many attempts as the policy allows before the deadline.
+    ) -> Call[T]:
+        """Carries one call out, with as many attempts as the policy allows before the deadline, and returns it.
 
         A patient call waits for the quota and the limiter as long as it takes: that does not count against its time.
         """
-        request = self._build(endpoint, account_id, token)
+        request = self._request(endpoint, account_id, token)
         seconds = self.settings.timeout if timeout is None else check_seconds("timeout", timeout)
         self.transport.check_usable()
         started = asyncio.get_running_loop().time()
-        call = _Call(CONNECTING, request, seconds, started, self.deadlines.limit(started + seconds), is_patient)
+        call = Call(CONNECTING, request, seconds, started, self.deadlines.limit(started + seconds), is_patient)
         try:
             with call.limit:
-                return await self._try_until_done(call)
+                await self._try_until_done(call)
+            return call
         except TimeoutError:
             pass  # raised below, so that the error does not hold on to what was cancelled
         if self.transport.is_closed:
             raise ClientClosedError("the client was closed while the call was under way")
         raise _final(_timed_out(call, call.seconds), call)
 
-    def _build(self, endpoint: Endpoint[T], account_id: str | None, token: IntegrationToken | None) -> Request[T]:
-        account = account_id if account_id is not None else self.settings.account_id
-        if account is None:
-            raise ConfigurationError("no account: pass account_id=…, or set CLOUDFLARE_ACCOUNT_ID")
-        return build_request(
-            endpoint, self.settings.base_url, account, token, secrets=self.settings.credentials.secrets()
-        )
+    def _request(self, endpoint: Endpoint[T], account_id: str | None, token: IntegrationToken | None) -> Request[T]:
+        if account_id is None:
+            if token is None and endpoint in self._requests:
+                return self._requests[endpoint]
+            account_id = self.settings.account_id
+            if account_id is None:
+                raise ConfigurationError("no account: pass account_id=…, or set CLOUDFLARE_ACCOUNT_ID")
+        return self._build(endpoint, account_id, token)
 
-    async def _try_until_done(self, call: _Call[T]) -> Response[T]:
+    def _build(self, endpoint: Endpoint[T], account_id: str, token: IntegrationToken | None = None) -> Request[T]:
+        secrets = self.settings.credentials.secrets()
+        return build_request(endpoint, self.settings.base_url, account_id, token, secrets=secrets)
+
+    async def _try_until_done(self, call: Call[T]) -> None:
         """Makes attempts until one succeeds or there is no point in another."""
         clock = asyncio.get_running_loop().time
         while True:
@@ -132,8 +159,8 @@ class Core:
                 await self._await_quota(call)
             call.attempts += 1
             try:
-                answer, rate_limits = await self._attempt(call)
-                envelope = _decode(call.request, answer)
+                await self._attempt(call)
+                call.envelope = _decoder()(call.request, call.answer)
             except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
                 is_for_quota = call.is_patient and isinstance(error, RateLimitError)
                 delay = next_delay(
@@ -151,20 +178,12 @@ class Core:
                     delay = min(delay, LONGEST_HOLD)
                 self._announce(error, call, delay, clock() - call.started)
             else:
-                return Response(
-                    envelope=envelope,
-                    status=answer.status,
-                    headers=answer.headers,
-                    ray_id=answer.ray_id,
-                    rate_limits=rate_limits,
-                    attempts=call.attempts,
-                    elapsed=clock() - call.started,
-                )
+                return
             call.phase = BACKING_OFF
             with self._uncounted(call) if is_for_quota else contextlib.nullcontext():
                 await asyncio.sleep(delay)
 
-    async def _await_quota(self, call: _Call[Any]) -> None:
+    async def _await_quota(self, call: Call[Any]) -> None:
         """Waits until the quota has room for one more request; fails at once when it will have none in time."""
         call.phase = HELD_BACK
         with self._uncounted(call):
@@ -181,45 +200,46 @@ class Core:
             )
             raise _final(error, call)
 
-    async def _attempt(self, call: _Call[Any]) -> tuple[RawResponse, RateLimits]:
+    async def _attempt(self, call: Call[Any]) -> None:
         """Sends the request once and reads the answer, with its part in the quota and in the log."""
         clock = asyncio.get_running_loop().time
         started = clock()
         answer = rate_limits = blocked_for = None
         try:
-            answer = await (self._send(call) if self.limiter is None else self._send_limited(call, self.limiter))
-            rate_limits = parse_rate_limits(answer.headers)
+            call.phase = CONNECTING
+            if self.limiter is None and self.settings.retry.attempt_timeout is None:
+                answer = await self._send(call)
+            else:
+                answer = await self._send_within_limits(call)
+            call.answer = answer
+            call.rate_limits = rate_limits = parse_rate_limits(answer.headers)
             if answer.status == _TOO_MANY_REQUESTS:
                 blocked_for = parse_retry_after(answer.headers.get("Retry-After"), time.time())
-            return answer, rate_limits
         finally:
             self.pacer.settle(rate_limits, blocked_for, was_sent=call.was_sent)
             if logger.isEnabledFor(logging.DEBUG):
                 _log_attempt(call, answer, (clock() - started) * 1000)
 
-    async def _send_limited(self, call: _Call[Any], limiter: AbstractAsyncContextManager[object]) -> RawResponse:
-        """Sends the request within the caller's limiter."""
-        call.phase = LIMITED
+    async def _send_within_limits(self, call: Call[Any]) -> RawResponse:
+        """Sends the request within the caller's limiter, and in the time that the policy gives an attempt."""
         async with contextlib.AsyncExitStack() as entered:
-            with self._uncounted(call):
-                await entered.enter_async_context(limiter)
-            return await self._send(call)
+            if self.limiter is not None:
+                call.phase = LIMITED
+                with self._uncounted(call):
+                    await entered.enter_async_context(self.limiter)
+                call.phase = CONNECTING
+            seconds = self.settings.retry.attempt_timeout
+            if seconds is None:
+                return await self._send(call)
+            try:
+                with self.deadlines.limit(asyncio.get_running_loop().time() + seconds):
+                    return await self._send(call)
+            except TimeoutError:
+                pass
+            raise _timed_out(call, seconds)
 
-    async def _send(self, call: _Call[Any]) -> RawResponse:
-        """Sends the request and reads the answer, in the time that the policy gives an attempt."""
-        call.phase = CONNECTING
-        limit = self.settings.retry.attempt_timeout
-        if limit is None:
-            return await self._exchange(call)
-        try:
-            with self.deadlines.limit(asyncio.get_running_loop().time() + limit):
-                return await self._exchange(call)
-        except TimeoutError:
-            pass
-        raise _timed_out(call, limit)
-
-    async def _exchange(self, call: _Call[Any]) -> RawResponse:
-        return await self.transport.send(
+    def _send(self, call: Call[Any]) -> Coroutine[Any, Any, RawResponse]:
+        return self.transport.send(
             call.request,
             self._headers,
             connect_timeout=self.settings.connect_timeout,
@@ -228,7 +248,7 @@ class Core:
         )
 
     @contextlib.contextmanager
-    def _uncounted(self, call: _Call[Any]) -> Generator[None]:
+    def _uncounted(self, call: Call[Any]) -> Generator[None]:
         """Stops the clock of a patient call; for any other call time goes on."""
         if not call.is_patient:
             yield
@@ -241,7 +261,7 @@ class Core:
         finally:
             self.deadlines.move(call.limit, clock() + left)
 
-    def _announce(self, error: Failure, call: _Call[Any], delay: float, elapsed: float) -> None:
+    def _announce(self, error: Failure, call: Call[Any], delay: float, elapsed: float) -> None:
         """Keeps a failed attempt in mind, and says that a retry is coming: to the log and to the caller's hook."""
         error.attempts = call.attempts
         call.may_have_acted |= may_have_acted(error)
@@ -256,21 +276,22 @@ class Core:
                 logger.exception("on_retry raised; the call goes on")
 
 
-def _decode(request: Request[T], answer: RawResponse) -> Envelope[T]:
+@functools.cache
+def _decoder() -> Callable[[Request[Any], RawResponse], Envelope[Any]]:
     # Loaded with the first answer: the converters are a tenth of what importing the client would cost.
     from pagerduty_alerting._codec import decode
 
-    return decode(request, answer)
+    return decode
 
 
-def _log_attempt(call: _Call[Any], answer: RawResponse | None, milliseconds: float) -> None:
+def _log_attempt(call: Call[Any], answer: RawResponse | None, milliseconds: float) -> None:
     if answer is None:
         logger.debug("%s: no answer in %.1f ms, it ended while %s", call.request, milliseconds, call.phase)
     else:
         logger.debug("%s: %d in %.1f ms, ray %s", call.request, answer.status, milliseconds, answer.ray_id)
 
 
-def _final(error: Failure, call: _Call[Any]) -> Failure:
+def _final(error: Failure, call: Call[Any]) -> Failure:
     """Returns the error that ends a call, with what the attempts before it have to say."""
     error.attempts = call.attempts
     if isinstance(error, APIConnectionError):
@@ -280,7 +301,7 @@ def _final(error: Failure, call: _Call[Any]) -> Failure:
     return error
 
 
-def _timed_out(call: _Call[Any], seconds: float) -> APITimeoutError:
+def _timed_out(call: Call[Any], seconds: float) -> APITimeoutError:
     """Returns the exception for a call, or one attempt of it, that the time ran out for."""
     request = call.request
     doubt = call.was_sent and not request.endpoint.replay_safe

@@ -1,7 +1,7 @@
 """The four endpoints as data, and the pure step from an endpoint and its arguments to a request."""
 
 import functools
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
@@ -80,6 +80,8 @@ CONNECT = Endpoint(
     permissions=_WRITE,
     answers_secret=True,
 )
+
+WITHOUT_TOKEN: tuple[Endpoint[Any], ...] = (LIST_SERVICES, DELETE_SERVICES, CREATE_INTEGRATION_TOKEN)
 
 
 @frozen

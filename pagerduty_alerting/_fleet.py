@@ -19,7 +19,7 @@ from pagerduty_alerting.errors import (
     AuthenticationError,
     ClientClosedError,
 )
-from pagerduty_alerting.models import Response
+from pagerduty_alerting.models import Envelope
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,7 +29,7 @@ def each_account(
     core: Core,
     endpoint: Endpoint[T],
     account_ids: Iterable[str] | AsyncIterable[str],
-    to_result: Callable[[str, Response[T] | Exception], R],
+    to_result: Callable[[str, Envelope[T] | Exception], R],
     *,
     concurrency: int,
     ordered: bool,
@@ -49,7 +49,7 @@ def each_account(
     turns = Turns(core.pacer, core.deadlines) if core.settings.respect_rate_limits else None
 
     async def call(account_id: str) -> R:
-        return to_result(account_id, await _response_or_error(core, endpoint, account_id, timeout, turns))
+        return to_result(account_id, await _envelope_or_error(core, endpoint, account_id, timeout, turns))
 
     return run_over(account_ids, call, core.deadlines, concurrency=concurrency, ordered=ordered)
 
@@ -61,10 +61,10 @@ def _check_iterable(account_ids: object) -> None:
         raise TypeError(f"account_ids must be an iterable of ids, not {type(account_ids).__name__}")
 
 
-async def _response_or_error(
+async def _envelope_or_error(
     core: Core, endpoint: Endpoint[T], account_id: str, timeout: float | None, turns: "Turns | None"
-) -> Response[T] | Exception:
-    """Returns what the call for one account returns, or what it raises, unless that concerns all accounts.
+) -> Envelope[T] | Exception:
+    """Returns what the call for one account brings, or what it raises, unless that concerns all accounts.
 
     Raises:
         AuthenticationError: The credentials are not valid, so no other account will do better.
@@ -79,7 +79,7 @@ async def _response_or_error(
     if turns is not None:
         await turns.wait()
     try:
-        return await core.call(endpoint, account_id, timeout, is_patient=True)
+        return (await core.call(endpoint, account_id, timeout, is_patient=True)).envelope
     except AuthenticationError:
         raise
     except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:

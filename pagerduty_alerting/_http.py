@@ -1,9 +1,9 @@
 """HTTP's headers and answers as plain values; no I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from attrs import field, frozen
-from multidict import CIMultiDict
+from multidict import CIMultiDict, MultiMapping
 
 
 class SecretHeaders(CIMultiDict[str]):
@@ -13,14 +13,44 @@ class SecretHeaders(CIMultiDict[str]):
         return f"<headers {', '.join(self)}>"
 
 
+class ReceivedHeaders(Mapping[str, str]):
+    """Headers of an answer, looked up without regard to case; one that came several times is joined by commas.
+
+    The repr hides their values: a redirect's target can hold an integration token.
+    """
+
+    __slots__ = ("_received",)
+
+    def __init__(self, received: MultiMapping[str]) -> None:
+        self._received = received
+
+    def __getitem__(self, name: str) -> str:
+        return ", ".join(self._received.getall(name))
+
+    def __iter__(self) -> Iterator[str]:
+        seen: set[str] = set()
+        for name in self._received:
+            if name.lower() not in seen:
+                seen.add(name.lower())
+                yield name
+
+    def __len__(self) -> int:
+        return len(set(map(str.lower, self._received)))
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
+
+    def __reduce__(self) -> tuple[type["ReceivedHeaders"], tuple[CIMultiDict[str]]]:
+        return type(self), (CIMultiDict(self._received.items()),)  # the view that aiohttp gives cannot be pickled
+
+
 @frozen
 class RawResponse:
     """One answer as it came.
 
     Attributes:
         status: HTTP status.
-        headers: Looked up without regard to case; one that came several times is one value, joined by commas. The
-            repr hides them: a redirect's target can hold an integration token.
+        headers: Looked up without regard to case. The repr hides them.
         body: The decompressed body, cut off at the client's limit.
         is_whole: False when the body was longer than that limit.
     """
@@ -35,11 +65,3 @@ class RawResponse:
         """Cloudflare's id of the request, where it came and can be one."""
         ray_id = self.headers.get("CF-Ray")
         return ray_id if ray_id and len(ray_id) <= 64 and ray_id.isprintable() else None
-
-
-def fold(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Returns headers in which each name stands once, the values of repeated ones joined as RFC 9110 says."""
-    folded = CIMultiDict[str](headers)
-    if len(set(map(str.lower, folded))) == len(folded):
-        return folded
-    return CIMultiDict((name, ", ".join(folded.getall(name))) for name in dict.fromkeys(map(str.lower, folded)))

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Hashable
 
 from pagerduty_alerting import _fork
-from pagerduty_alerting._rate_limit import Quotas, block, hold_back, observe, roll, spacing, spend
+from pagerduty_alerting._rate_limit import Quotas, block, has_room, hold_back, observe, roll, spacing, spend
 from pagerduty_alerting.models import RateLimits
 
 
@@ -26,7 +26,7 @@ class Pacer:
 
     def admit(self, now: float, *, regardless: bool = False) -> bool:
         """Counts one more request as under way if it can go at once, or `regardless` of the quota."""
-        if not regardless and (self._waiters or self._hold(now) > 0):
+        if not regardless and (self._waiters or not self._has_room(now)):
             return False
         self._under_way += 1
         return True
@@ -82,6 +82,9 @@ class Pacer:
         self._under_way = 0
         self._waiters = {}
         self._timer = None
+
+    def _has_room(self, now: float) -> bool:
+        return has_room(self._quotas, self._under_way) or self._hold(now) == 0
 
     def _hold(self, now: float) -> float:
         """Returns the seconds to hold the next request back: zero when it can go now."""

@@ -20,7 +20,7 @@ from yarl import URL
 from pagerduty_alerting import _fork
 from pagerduty_alerting._connection_errors import ConnectionBrokeError, NotHttpError, connection_error
 from pagerduty_alerting._endpoints import Request
-from pagerduty_alerting._http import RawResponse, SecretHeaders, fold
+from pagerduty_alerting._http import RawResponse, ReceivedHeaders, SecretHeaders
 from pagerduty_alerting._proxy import Proxy, find_proxy
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
 
@@ -109,7 +109,9 @@ class Transport:
             ClientClosedError: The client is closed, or was while the request was under way.
             ClientUsageError: The client is in use from another event loop.
         """
-        session = await self._open()
+        session = self._session
+        if session is None or self.is_closed or self._loop is not asyncio.get_running_loop():
+            session = await self._open()
         progress.phase = WAITING
         _progress.set(progress)
         try:
@@ -127,7 +129,7 @@ class Transport:
             try:
                 progress.phase = READING
                 body, is_whole = await _read(response.content, max_bytes)
-                return RawResponse(response.status, fold(response.headers), body, is_whole)
+                return RawResponse(response.status, ReceivedHeaders(response.headers), body, is_whole)
             finally:
                 response.release()
                 del response  # its repr, in tools that print local variables, holds the URL and with it a token
@@ -160,11 +162,9 @@ class Transport:
         self._sockets = weakref.WeakSet()
 
     async def _open(self) -> aiohttp.ClientSession:
-        """Returns the session for the running loop."""
+        """Returns a session for the running loop."""
         self.check_usable()
         loop = asyncio.get_running_loop()
-        if self._session is not None and self._loop is loop:
-            return self._session
         session = self._callers_session or self._make_session(find_proxy(self._base_url))
         # A session may bring middlewares of its own, and those given with a request take their place.
         own: Sequence[aiohttp.ClientMiddlewareType] = getattr(session, "_middlewares", ())
@@ -247,7 +247,8 @@ async def _read(content: aiohttp.StreamReader, max_bytes: int) -> tuple[bytes, b
     chunks: list[bytes] = []
     excess = -max_bytes
     try:
-        while excess <= 0 and (chunk := await content.readany()):
+        while excess <= 0 and not content.at_eof():
+            chunk = await content.readany()
             chunks.append(chunk)
             excess += len(chunk)
         if excess > 0:

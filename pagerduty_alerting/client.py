@@ -135,7 +135,7 @@ class AsyncClient:
             ConfigurationError: There is no account id.
             TypeError, ValueError: An argument is impossible; nothing was sent.
         """
-        return (await self._core.call(LIST_SERVICES, account_id, timeout)).result
+        return (await self._core.call(LIST_SERVICES, account_id, timeout)).envelope.result
 
     async def delete_services(self, *, account_id: str | None = None, timeout: float | None = None) -> Envelope[None]:
         """Deletes every PagerDuty service of the account (*Delete PagerDuty Services*).
@@ -182,7 +182,7 @@ class AsyncClient:
             ConfigurationError: There is no account id.
             TypeError, ValueError: An argument is impossible; nothing was sent.
         """
-        return (await self._core.call(CREATE_INTEGRATION_TOKEN, account_id, timeout)).result
+        return (await self._core.call(CREATE_INTEGRATION_TOKEN, account_id, timeout)).envelope.result
 
     async def connect(
         self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
@@ -208,7 +208,7 @@ class AsyncClient:
             TypeError, ValueError: An argument is impossible; nothing was sent.
         """
         token = as_token(token)
-        return (await self._core.call(CONNECT, account_id, timeout, token)).result
+        return (await self._core.call(CONNECT, account_id, timeout, token)).envelope.result
 
     def list_services_in(
         self,
@@ -362,33 +362,33 @@ class AsyncClientWithResponse:
         self, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[list[Service]]:
         """Does as `AsyncClient.list_services` (*List PagerDuty services*) and returns the whole response."""
-        return await self._core.call(LIST_SERVICES, account_id, timeout)
+        return (await self._core.call(LIST_SERVICES, account_id, timeout)).response()
 
     async def delete_services(self, *, account_id: str | None = None, timeout: float | None = None) -> Response[None]:
         """Does as `AsyncClient.delete_services` (*Delete PagerDuty Services*) and returns the whole response."""
-        return await self._core.call(DELETE_SERVICES, account_id, timeout)
+        return (await self._core.call(DELETE_SERVICES, account_id, timeout)).response()
 
     async def create_integration_token(
         self, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[IntegrationToken]:
         """Does as `AsyncClient.create_integration_token` (*Create PagerDuty integration token*), likewise."""
-        return await self._core.call(CREATE_INTEGRATION_TOKEN, account_id, timeout)
+        return (await self._core.call(CREATE_INTEGRATION_TOKEN, account_id, timeout)).response()
 
     async def connect(
         self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[ConnectedDestination]:
         """Does as `AsyncClient.connect` (*Connect PagerDuty*) and returns the whole response."""
         token = as_token(token)
-        return await self._core.call(CONNECT, account_id, timeout, token)
+        return (await self._core.call(CONNECT, account_id, timeout, token)).response()
 
 
-def _account_services(account_id: str, outcome: Response[list[Service]] | Exception) -> AccountServices:
+def _account_services(account_id: str, outcome: Envelope[list[Service]] | Exception) -> AccountServices:
     if isinstance(outcome, Exception):
         return AccountServices(account_id, error=outcome)
     return AccountServices(account_id, outcome.result)
 
 
-def _account_deletion(account_id: str, outcome: Response[None] | Exception) -> AccountDeletion:
+def _account_deletion(account_id: str, outcome: Envelope[None] | Exception) -> AccountDeletion:
     if isinstance(outcome, Exception):
         return AccountDeletion(account_id, error=outcome)
-    return AccountDeletion(account_id, outcome.envelope)
+    return AccountDeletion(account_id, outcome)

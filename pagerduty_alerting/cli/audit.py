@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pagerduty_alerting import AccountServices, APIStatusError, AsyncClient, PagerDutyAlertingError
-from pagerduty_alerting._http import fold
+from pagerduty_alerting._http import ReceivedHeaders
 from pagerduty_alerting._rate_limit import parse_rate_limits, parse_retry_after
 from pagerduty_alerting.cli._exit import DONE, REFUSED, Stopped, explanation, status_for
 from pagerduty_alerting.cli._forecast import Forecast
@@ -258,7 +258,7 @@ class Progress:
     async def _learn(
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, end: aiohttp.TraceRequestEndParams
     ) -> None:
-        headers, now = fold(end.response.headers), self._clock()
+        headers, now = ReceivedHeaders(end.response.headers), self._clock()
         self.forecast = self.forecast.after(parse_rate_limits(headers), now)
         if end.response.status == 429:
             seconds = parse_retry_after(headers.get("Retry-After"), time.time())

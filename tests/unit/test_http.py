@@ -1,21 +1,33 @@
 """Headers and answers as plain values: what is folded, what is hidden, what can be a ray id."""
 
-import pytest
-from multidict import CIMultiDict
+import pickle
 
-from pagerduty_alerting._http import RawResponse, SecretHeaders, fold
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from pagerduty_alerting._http import RawResponse, ReceivedHeaders, SecretHeaders
 
 
 def test_the_values_of_a_repeated_header_are_joined() -> None:
     headers = CIMultiDict([("Ratelimit", '"a";r=1'), ("X-Other", "x"), ("ratelimit", '"b";r=2')])
-    folded = fold(headers)
+    folded = ReceivedHeaders(headers)
     assert folded["RateLimit"] == '"a";r=1, "b";r=2'
     assert folded["x-other"] == "x"
     assert len(folded) == 2
 
 
 def test_headers_that_stand_once_keep_their_spelling() -> None:
-    assert list(fold(CIMultiDict({"CF-Ray": "a", "Server": "b"})).items()) == [("CF-Ray", "a"), ("Server", "b")]
+    assert list(ReceivedHeaders(CIMultiDict({"CF-Ray": "a", "Server": "b"})).items()) == [
+        ("CF-Ray", "a"),
+        ("Server", "b"),
+    ]
+
+
+def test_received_headers_show_no_values_and_can_be_pickled() -> None:
+    headers = ReceivedHeaders(CIMultiDictProxy(CIMultiDict([("A", "opensesame"), ("a", "2")])))
+
+    assert repr(headers) == "<headers A>"
+    assert pickle.loads(pickle.dumps(headers)) == headers == {"A": "opensesame, 2"}
 
 
 def test_the_repr_of_secret_headers_names_them_and_hides_their_values() -> None:
