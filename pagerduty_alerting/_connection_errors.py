@@ -21,7 +21,7 @@ from pagerduty_alerting.errors import (
 class ConnectionBrokeError(aiohttp.ClientError):
     """Stands in for an error of aiohttp's after which aiohttp would send the request again."""
 
-    def __init__(self, reason: aiohttp.ClientOSError | aiohttp.ServerDisconnectedError) -> None:
+    def __init__(self, reason: Exception) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -57,6 +57,8 @@ def connection_error(
             transient=transient,
         )
 
+    if isinstance(error, ConnectionBrokeError):
+        error = error.reason
     match error:
         case aiohttp.ConnectionTimeoutError():
             return (
@@ -89,9 +91,9 @@ def connection_error(
         case aiohttp.ClientConnectorError():
             reason = _reason(error.os_error)
             return not_sent(f"cannot connect to {error.host}:{error.port}: {reason}"), error.os_error
-        case ConnectionBrokeError(reason=aiohttp.ClientOSError() as reason):
-            return broke(f"the connection broke: {_reason(reason)}"), None
-        case ConnectionBrokeError():
+        case aiohttp.ClientOSError():
+            return broke(f"the connection broke: {_reason(error)}"), None
+        case aiohttp.ServerDisconnectedError():
             return broke("the server closed the connection without a complete answer"), None
         case aiohttp.ClientPayloadError() if "content-encoding" in str(error):
             return broke("the body of the answer cannot be decompressed"), None

@@ -6,7 +6,6 @@ import functools
 import logging
 import math
 import random
-import time
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, Self, TypeVar
@@ -18,7 +17,7 @@ from pagerduty_alerting._deadlines import Deadlines, Limit
 from pagerduty_alerting._endpoints import WITHOUT_TOKEN, Endpoint, Request, build_request
 from pagerduty_alerting._http import RawResponse, SecretHeaders
 from pagerduty_alerting._pacer import Pacer
-from pagerduty_alerting._rate_limit import LONGEST_HOLD, parse_rate_limits, parse_retry_after
+from pagerduty_alerting._rate_limit import LONGEST_HOLD, parse_rate_limits
 from pagerduty_alerting._retry import may_have_acted, next_delay
 from pagerduty_alerting._transport import CONNECTING, Progress, Transport
 from pagerduty_alerting.config import RetryEvent, Settings
@@ -31,7 +30,7 @@ from pagerduty_alerting.errors import (
     ConfigurationError,
     RateLimitError,
 )
-from pagerduty_alerting.models import Envelope, IntegrationToken, RateLimits, Response
+from pagerduty_alerting.models import Envelope, IntegrationToken, Response
 
 T = TypeVar("T")
 
@@ -58,9 +57,8 @@ class Call(Progress, Generic[T]):
     is_patient: bool = False
     attempts: int = 0
     may_have_acted: bool = False
-    earlier: list[str] = field(factory=list[str])
+    earlier: tuple[str, ...] = ()
     answer: RawResponse = field(init=False)
-    rate_limits: RateLimits = field(init=False)
     envelope: Envelope[T] = field(init=False)
 
     @property
@@ -74,7 +72,7 @@ class Call(Progress, Generic[T]):
             status=self.answer.status,
             headers=self.answer.headers,
             ray_id=self.answer.ray_id,
-            rate_limits=self.rate_limits,
+            rate_limits=parse_rate_limits(self.answer.headers),
             attempts=self.attempts,
             elapsed=asyncio.get_running_loop().time() - self.started,
         )
@@ -153,9 +151,9 @@ class Core:
 
     async def _try_until_done(self, call: Call[T]) -> None:
         """Makes attempts until one succeeds or there is no point in another."""
-        clock = asyncio.get_running_loop().time
+        clock, now = asyncio.get_running_loop().time, call.started
         while True:
-            if not self.pacer.admit(clock(), regardless=not self.settings.respect_rate_limits):
+            if not self.pacer.admit(now, regardless=not self.settings.respect_rate_limits):
                 await self._await_quota(call)
             call.attempts += 1
             try:
@@ -182,6 +180,7 @@ class Core:
             call.phase = BACKING_OFF
             with self._uncounted(call) if is_for_quota else contextlib.nullcontext():
                 await asyncio.sleep(delay)
+            now = clock()
 
     async def _await_quota(self, call: Call[Any]) -> None:
         """Waits until the quota has room for one more request; fails at once when it will have none in time."""
@@ -202,9 +201,9 @@ class Core:
 
     async def _attempt(self, call: Call[Any]) -> None:
         """Sends the request once and reads the answer, with its part in the quota and in the log."""
-        clock = asyncio.get_running_loop().time
-        started = clock()
-        answer = rate_limits = blocked_for = None
+        clock = asyncio.get_running_loop().time if logger.isEnabledFor(logging.DEBUG) else None
+        started = clock() if clock is not None else 0.0
+        answer = None
         try:
             call.phase = CONNECTING
             if self.limiter is None and self.settings.retry.attempt_timeout is None:
@@ -212,12 +211,9 @@ class Core:
             else:
                 answer = await self._send_within_limits(call)
             call.answer = answer
-            call.rate_limits = rate_limits = parse_rate_limits(answer.headers)
-            if answer.status == _TOO_MANY_REQUESTS:
-                blocked_for = parse_retry_after(answer.headers.get("Retry-After"), time.time())
         finally:
-            self.pacer.settle(rate_limits, blocked_for, was_sent=call.was_sent)
-            if logger.isEnabledFor(logging.DEBUG):
+            self.pacer.settle(answer, was_sent=call.was_sent)
+            if clock is not None:
                 _log_attempt(call, answer, (clock() - started) * 1000)
 
     async def _send_within_limits(self, call: Call[Any]) -> RawResponse:
@@ -265,7 +261,7 @@ class Core:
         """Keeps a failed attempt in mind, and says that a retry is coming: to the log and to the caller's hook."""
         error.attempts = call.attempts
         call.may_have_acted |= may_have_acted(error)
-        call.earlier.append(f"attempt {call.attempts} failed too, {elapsed:.3f} s into the call: {error}")
+        call.earlier += (f"attempt {call.attempts} failed too, {elapsed:.3f} s into the call: {error}",)
         operation = call.request.endpoint.operation
         logger.info("%s: attempt %d failed, the next follows in %.2f s: %s", operation, call.attempts, delay, error)
         on_retry = self.settings.retry.on_retry

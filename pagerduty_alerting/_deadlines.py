@@ -22,8 +22,8 @@ class Deadlines:
         """Returns a context that raises TimeoutError when its body is not over by `when`, on the loop's clock."""
         return Limit(self, when)
 
-    def add(self, limit: "Limit") -> None:
-        """Watches a deadline."""
+    def watch(self, limit: "Limit") -> "dict[Limit, None]":
+        """Watches a deadline until it is taken out of what is returned. The timer stays, for the next call to use."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # the first call, or the first after the client moved to another loop
             self._loop, self._limits, self._timer, self._fires_at = loop, {}, None, math.inf
@@ -31,6 +31,7 @@ class Deadlines:
         self._limits[limit] = None
         if limit.when < self._fires_at:
             self._arm(loop, limit.when)
+        return self._limits
 
     def move(self, limit: "Limit", when: float) -> None:
         """Changes a deadline that is watched; infinity stops the clock."""
@@ -56,10 +57,6 @@ class Deadlines:
             limits, self._limits = self._limits, {}
             for limit in limits:
                 limit.expire()
-
-    def discard(self, limit: "Limit") -> None:
-        """Watches a deadline no more. The timer stays: most likely it serves the next call, too."""
-        self._limits.pop(limit, None)
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._stands_since is not None and loop is self._loop:
@@ -88,7 +85,7 @@ class Deadlines:
 class Limit:
     """The deadline of one call: a context manager with the semantics of `asyncio.timeout_at`."""
 
-    __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "when")
+    __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "_watched", "when")
 
     def __init__(self, deadlines: Deadlines, when: float) -> None:
         self.when = when
@@ -104,16 +101,16 @@ class Limit:
             self._task.cancel()
 
     def __enter__(self) -> "Limit":
-        self._task = asyncio.current_task()
-        if self._task is not None:
-            self._cancelling = self._task.cancelling()
-        self._deadlines.add(self)
+        self._task = task = asyncio.current_task()
+        if task is not None:
+            self._cancelling = task.cancelling()
+        self._watched = self._deadlines.watch(self)
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._deadlines.discard(self)
+        self._watched.pop(self, None)
         task, self._task = self._task, None
         # A cancellation from outside that came at the same time stays one.
         if (

@@ -4,6 +4,7 @@ import functools
 from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
+from yarl import URL
 
 from pagerduty_alerting._arguments import check_identifier, check_text
 from pagerduty_alerting._redaction import MASK
@@ -96,7 +97,7 @@ class Request(Generic[T_co]):
     """
 
     endpoint: Endpoint[T_co]
-    url: str = field(repr=False)
+    url: URL = field(repr=False)
     path: str
     secrets: tuple[str, ...] = field(repr=False)
 
@@ -125,10 +126,11 @@ def build_request(
     """
     path = _destinations_path(check_text("account_id", account_id)) + endpoint.suffix
     if token is None:
-        return Request(endpoint, base_url + path, path, secrets)
+        return Request(endpoint, URL(base_url + path, encoded=True), path, secrets)
     segment = check_identifier("token", token.id)
     # The token counts as a secret in both spellings: as given, and as it stands in the URL.
-    return Request(endpoint, base_url + path + segment, path + MASK, (*secrets, token.id, segment))
+    url = URL(base_url + path + segment, encoded=True)
+    return Request(endpoint, url, path + MASK, (*secrets, token.id, segment))
 
 
 @functools.lru_cache(maxsize=256)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from attrs import field, frozen
+from attrs import define, field
 from multidict import CIMultiDict, MultiMapping
 
 
@@ -44,7 +44,7 @@ class ReceivedHeaders(Mapping[str, str]):
         return type(self), (CIMultiDict(self._received.items()),)  # the view that aiohttp gives cannot be pickled
 
 
-@frozen
+@define(eq=False)  # not frozen, which would make it three times as slow to make; nobody changes one
 class RawResponse:
     """One answer as it came.
 

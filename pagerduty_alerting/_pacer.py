@@ -1,12 +1,25 @@
 """Holds calls back while the API's quota is used up. For one event loop at a time; no I/O."""
 
 import asyncio
+import time
 import weakref
 from collections.abc import Hashable
 
 from pagerduty_alerting import _fork
-from pagerduty_alerting._rate_limit import Quotas, block, has_room, hold_back, observe, roll, spacing, spend
-from pagerduty_alerting.models import RateLimits
+from pagerduty_alerting._http import RawResponse
+from pagerduty_alerting._rate_limit import (
+    Quotas,
+    block,
+    has_room,
+    hold_back,
+    observe,
+    parse_retry_after,
+    roll,
+    spacing,
+    spend,
+)
+
+_TOO_MANY_REQUESTS = 429
 
 
 class Pacer:
@@ -54,21 +67,18 @@ class Pacer:
             self._waiters.pop(waiter, None)
             self._serve()
 
-    def settle(self, limits: RateLimits | None, blocked_for: float | None, *, was_sent: bool) -> None:
+    def settle(self, answer: RawResponse | None, *, was_sent: bool) -> None:
         """Counts a request as over, and learns from its answer.
 
         Args:
-            limits: What the answer said of quotas; None where there was no answer.
-            blocked_for: Seconds that the API asked to wait, in an answer that said "too many requests".
+            answer: What came of it; None where nothing came.
             was_sent: Whether the request can have reached the API.
         """
         self._under_way -= 1
-        if limits is not None and limits.limits:
-            self._quotas = observe(self._quotas, limits, asyncio.get_running_loop().time())
+        if answer is not None:
+            self._learn(answer, asyncio.get_running_loop().time())
         elif was_sent:
             self._quotas = spend(self._quotas)
-        if blocked_for is not None:
-            self._quotas = block(self._quotas, blocked_for, asyncio.get_running_loop().time())
         if self._waiters:
             self._serve()
 
@@ -82,6 +92,13 @@ class Pacer:
         self._under_way = 0
         self._waiters = {}
         self._timer = None
+
+    def _learn(self, answer: RawResponse, now: float) -> None:
+        self._quotas = observe(self._quotas, answer.headers, now)
+        if answer.status == _TOO_MANY_REQUESTS:
+            blocked_for = parse_retry_after(answer.headers.get("Retry-After"), time.time())
+            if blocked_for is not None:
+                self._quotas = block(self._quotas, blocked_for, now)
 
     def _has_room(self, now: float) -> bool:
         return has_room(self._quotas, self._under_way) or self._hold(now) == 0

@@ -3,10 +3,11 @@
 import datetime
 import email.utils
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 
-from attrs import evolve, frozen
+from attrs import define, evolve
 
 from pagerduty_alerting.models import RateLimit, RateLimitPolicy, RateLimits
 
@@ -36,7 +37,8 @@ _MAX_HEADER = 2048
 
 def parse_rate_limits(headers: Mapping[str, str]) -> RateLimits:
     """Returns what `Ratelimit` and `Ratelimit-Policy` say; what cannot be read is left out, never an error."""
-    return RateLimits(_limits(headers.get("Ratelimit", "")), _policies(headers.get("Ratelimit-Policy", "")))
+    limits = itertools.starmap(RateLimit, _limits(headers.get("Ratelimit", "")))
+    return RateLimits(tuple(limits), _policies(headers.get("Ratelimit-Policy", "")))
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
@@ -56,15 +58,12 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 
-def _limits(header: str) -> tuple[RateLimit, ...]:
+def _limits(header: str) -> list[tuple[str, int, float | None]]:
+    """Returns the name, what is left, and the seconds to the reset, of each quota."""
     if match := _ONE_LIMIT.fullmatch(header):
         name, remaining, seconds = match.groups()
-        return (RateLimit(name, int(remaining), float(seconds)),)
-    return tuple(
-        RateLimit(name, int(parameters["r"]), parameters.get("t"))
-        for name, parameters in _items(header)
-        if "r" in parameters
-    )
+        return [(name, int(remaining), float(seconds))]
+    return [(name, int(told["r"]), told.get("t")) for name, told in _items(header) if "r" in told]
 
 
 @functools.lru_cache(maxsize=32)  # the same with every answer
@@ -100,7 +99,7 @@ def _items(header: str) -> Iterator[tuple[str, dict[str, float]]]:
         position = comma.end()
 
 
-@frozen
+@define  # not frozen, which would make it three times as slow to make; nobody changes one
 class Quota:
     """What is known of one quota.
 
@@ -135,14 +134,15 @@ LONGEST_HOLD = 3600.0
 _MOST_QUOTAS = 8
 
 
-def observe(known: Quotas, limits: RateLimits, now: float) -> Quotas:
-    """Returns what is known after an answer."""
-    if not limits.limits:
-        return known
+def observe(known: Quotas, headers: Mapping[str, str], now: float) -> Quotas:
+    """Returns what is known after an answer with these headers; where they do not tell, it was counted all the same."""
+    limits = _limits(headers.get("Ratelimit", ""))
+    if not limits:
+        return spend(known)
     newest = dict(known)
-    for limit in limits.limits[:_MOST_QUOTAS]:
-        if limit.reset_after is not None:
-            newest[limit.name] = _merge(known.get(limit.name), limit, limits.policies, now)
+    for name, remaining, seconds in limits[:_MOST_QUOTAS]:
+        if seconds is not None:
+            newest[name] = _newest(known.get(name), name, remaining, seconds, headers, now)
     return newest if len(newest) <= _MOST_QUOTAS else dict(list(newest.items())[-_MOST_QUOTAS:])
 
 
@@ -152,7 +152,7 @@ def block(known: Quotas, retry_after: float, now: float) -> Quotas:
 
 
 def spend(known: Quotas) -> Quotas:
-    """Returns what is known after a request that may have been counted, and whose answer did not say."""
+    """Returns what is known after a request that may have been counted, where no answer says so."""
     return {name: evolve(quota, remaining=max(0, quota.remaining - 1)) for name, quota in known.items()}
 
 
@@ -195,15 +195,17 @@ def roll(known: Quotas, now: float) -> Quotas:
     return known
 
 
-def _merge(known: Quota | None, limit: RateLimit, policies: tuple[RateLimitPolicy, ...], now: float) -> Quota:
+def _newest(
+    known: Quota | None, name: str, remaining: int, seconds: float, headers: Mapping[str, str], now: float
+) -> Quota:
     """Answers overtake each other, so within a window the lowest count is the one to believe."""
-    reset_at = now + min(limit.reset_after or 0.0, LONGEST_HOLD) + _ROUNDING
+    reset_at = now + min(seconds, LONGEST_HOLD) + _ROUNDING
     if known is not None and now < known.reset_at and reset_at <= known.reset_at + _ROUNDING:
-        return Quota(min(known.remaining, limit.remaining), known.reset_at, known.per_window, known.window)
-    for policy in policies:
-        if policy.name == limit.name:
-            return Quota(limit.remaining, reset_at, policy.quota, policy.window)
-    return Quota(limit.remaining, reset_at)
+        return Quota(min(known.remaining, remaining), known.reset_at, known.per_window, known.window)
+    for policy in _policies(headers.get("Ratelimit-Policy", "")):
+        if policy.name == name:
+            return Quota(remaining, reset_at, policy.quota, policy.window)
+    return Quota(remaining, reset_at)
 
 
 def _roll(quota: Quota, now: float) -> Quota | None:

@@ -1,21 +1,21 @@
 """The only file that talks aiohttp: a request goes in, the raw answer or one of our errors comes out."""
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import os
 import socket
 import ssl
 import weakref
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
-from attrs import define
-from yarl import URL
+from attrs import define, field
 
 from pagerduty_alerting import _fork
 from pagerduty_alerting._connection_errors import ConnectionBrokeError, NotHttpError, connection_error
@@ -31,9 +31,10 @@ READING = "reading the answer"
 
 @define(eq=False)
 class Progress:
-    """What a call is doing, for the message of a timeout."""
+    """What a call is doing, for the message of a timeout, and which connection it has."""
 
     phase: str
+    connection: ResponseHandler | None = field(default=None, init=False)
 
     @property
     def was_sent(self) -> bool:
@@ -73,8 +74,8 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self._lifetime: AsyncGenerator[None, None] | None = None
-        self._middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (_send_once,)
-        self._tunnel_headers: SecretHeaders | None = None
+        self._session_headers: Mapping[str, str] | None = None  # those that our own session sends by itself
+        self._options: dict[str, Any] = {}  # what all requests of the session have in common
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.is_closed = False
         _fork.register(self)
@@ -111,27 +112,24 @@ class Transport:
         """
         session = self._session
         if session is None or self.is_closed or self._loop is not asyncio.get_running_loop():
-            session = await self._open()
-        progress.phase = WAITING
+            session = await self._open(headers)
+        progress.phase, progress.connection = WAITING, None
         _progress.set(progress)
         try:
             response = await session.request(
                 request.method,
-                URL(request.url, encoded=True),
-                headers=headers,
-                proxy_headers=self._tunnel_headers,
-                allow_redirects=False,
-                raise_for_status=False,
-                auto_decompress=True,
+                request.url,
+                headers=None if headers is self._session_headers else headers,
                 timeout=_timeouts(connect_timeout),
-                middlewares=self._middlewares,
+                **self._options,
             )
             try:
                 progress.phase = READING
                 body, is_whole = await _read(response.content, max_bytes)
                 return RawResponse(response.status, ReceivedHeaders(response.headers), body, is_whole)
             finally:
-                response.release()
+                if not response.closed:  # after its last byte it has closed itself
+                    response.release()
                 del response  # its repr, in tools that print local variables, holds the URL and with it a token
         except PagerDutyAlertingError:
             raise
@@ -161,30 +159,36 @@ class Transport:
         self._loop = self._session = self._lifetime = None
         self._sockets = weakref.WeakSet()
 
-    async def _open(self) -> aiohttp.ClientSession:
-        """Returns a session for the running loop."""
+    async def _open(self, headers: Mapping[str, str]) -> aiohttp.ClientSession:
+        """Returns a session for the running loop, which may send these headers by itself: that saves merging them."""
         self.check_usable()
         loop = asyncio.get_running_loop()
-        session = self._callers_session or self._make_session(find_proxy(self._base_url))
-        # A session may bring middlewares of its own, and those given with a request take their place.
-        own: Sequence[aiohttp.ClientMiddlewareType] = getattr(session, "_middlewares", ())
-        self._middlewares = (*own, _send_once)
+        self._options = {"allow_redirects": False, "raise_for_status": False, "auto_decompress": True}
+        session = self._callers_session or self._make_session(headers, find_proxy(self._base_url))
+        if session is self._callers_session or session.trace_configs:
+            # A session may bring middlewares of its own, and those given with a request take their place.
+            own: Sequence[aiohttp.ClientMiddlewareType] = getattr(session, "_middlewares", ())
+            self._options["middlewares"] = (*own, _send_once)
         self._loop, self._session = loop, session
         if session is not self._callers_session:
             self._lifetime = _close_with_loop(session)
             await anext(self._lifetime)
         return session
 
-    def _make_session(self, proxy: Proxy | None) -> aiohttp.ClientSession:
-        authorization = SecretHeaders(proxy.headers() if proxy is not None else ())
-        # Through a tunnel a proxy sees nothing but the request for the tunnel; without one it reads every request.
-        has_tunnel = proxy is not None and self._base_url.startswith("https:")
-        self._tunnel_headers = authorization if has_tunnel else None
+    def _make_session(self, headers: Mapping[str, str], proxy: Proxy | None) -> aiohttp.ClientSession:
+        if proxy is None:
+            self._session_headers = headers
+        else:
+            # Not the headers of the request: aiohttp tells a proxy what the session sends by itself.
+            self._session_headers = SecretHeaders(proxy.headers())
+            if self._base_url.startswith("https:"):
+                # Through a tunnel the proxy sees nothing but the request for the tunnel.
+                self._options["proxy_headers"], self._session_headers = self._session_headers, None
         return aiohttp.ClientSession(
             connector=_Connector(ssl=self._ssl_context or True, socket_factory=self._make_socket),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs,
-            headers=None if has_tunnel else authorization,
+            headers=self._session_headers,
             proxy=None if proxy is None else proxy.url,
         )
 
@@ -196,15 +200,19 @@ class Transport:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Notes when an attempt is connecting, so that a timeout can say so, and limits the time for it."""
+    """Gives each attempt one connection, limits the time for it, and notes it, so that a timeout can say so."""
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
         progress = _progress.get()
+        if progress.connection is not None:
+            # It broke, and aiohttp, which by itself sends a GET or a DELETE once more, asks for another.
+            reason = progress.connection.exception()
+            raise ConnectionBrokeError(reason if isinstance(reason, Exception) else aiohttp.ServerDisconnectedError())
         progress.phase = CONNECTING
         connection = await super().connect(req, traces, timeout)
-        progress.phase = WAITING
+        progress.phase, progress.connection = WAITING, connection.protocol
         return connection
 
     async def _create_connection(
@@ -212,20 +220,32 @@ class _Connector(aiohttp.TCPConnector):
     ) -> ResponseHandler:
         # aiohttp's own limit is for each address of the host, and neither for looking them up nor for a proxy's answer.
         async with asyncio.timeout(timeout.sock_connect):
-            return await super()._create_connection(req, traces, timeout)
+            with _broken_for_good():
+                return await super()._create_connection(req, traces, timeout)
 
 
 async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """An aiohttp middleware that hides broken connections from aiohttp, which would send a GET a second time.
+    """An aiohttp middleware for sessions of the caller's, and those with tracing hooks.
 
-    It also takes the URL, which may end in a token, out of the one error that aiohttp's tracing hooks would see it in.
+    It does what the connector does for the others: it hides broken connections from aiohttp, which would send a GET a
+    second time. And it takes the URL, which may end in a token, out of the one error that the hooks would see it in.
     """
+    with _broken_for_good():
+        try:
+            return await send(request)
+        except aiohttp.ClientHttpProxyError:
+            raise
+        except aiohttp.ClientResponseError as error:
+            raise NotHttpError(error) from None
+
+
+@contextlib.contextmanager
+def _broken_for_good() -> Generator[None]:
+    """Puts an error after which aiohttp does not send the request again in place of those after which it would."""
     try:
-        return await send(request)
-    except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError):
+        yield
+    except aiohttp.ClientConnectorError:
         raise
-    except aiohttp.ClientResponseError as error:
-        raise NotHttpError(error) from None
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise ConnectionBrokeError(error) from None
 

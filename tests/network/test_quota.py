@@ -15,6 +15,7 @@ from pagerduty_alerting import (
     RateLimits,
     RetryPolicy,
 )
+from pagerduty_alerting._http import RawResponse
 from pagerduty_alerting._pacer import Pacer
 from tests.support.raw_calls import client_of, settings
 from tests.support.raw_server import LISTED, Conversation, answering, http, raw_server
@@ -328,14 +329,14 @@ async def test_a_response_tells_the_quotas() -> None:
 
 # The pacer by itself, where a moment between two turns of the loop matters.
 
-ONE_LEFT = RateLimits((RateLimit("default", 1, 60.0),))
-NONE_LEFT = RateLimits((RateLimit("default", 0, 60.0),))
+ONE_LEFT = RawResponse(200, {"Ratelimit": '"default";r=1;t=60'}, b"")
+NONE_LEFT = RawResponse(200, {"Ratelimit": '"default";r=0;t=60'}, b"")
 
 
-def learned(limits: RateLimits) -> Pacer:
+def learned(answer: RawResponse) -> Pacer:
     pacer = Pacer()
     assert pacer.admit(now())
-    pacer.settle(limits, None, was_sent=True)
+    pacer.settle(answer, was_sent=True)
     return pacer
 
 
@@ -344,7 +345,7 @@ async def test_a_call_that_is_cancelled_in_the_moment_of_its_admission_gives_its
     assert pacer.admit(now())
     waiting = asyncio.ensure_future(pacer.wait_for_admission(now() + 300))
     await asyncio.sleep(0)
-    pacer.settle(ONE_LEFT, None, was_sent=True)
+    pacer.settle(ONE_LEFT, was_sent=True)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

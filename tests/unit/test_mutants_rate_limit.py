@@ -2,7 +2,6 @@
 
 import pytest
 
-from pagerduty_alerting import RateLimit, RateLimitPolicy, RateLimits
 from pagerduty_alerting._rate_limit import (
     Quota,
     hold_back,
@@ -14,9 +13,9 @@ from pagerduty_alerting._rate_limit import (
 )
 
 
-def said(name: str, remaining: int, reset_after: float, policy: RateLimitPolicy | None = None) -> RateLimits:
+def said(name: str, remaining: int, reset_after: int) -> dict[str, str]:
     """What an answer says of one quota."""
-    return RateLimits((RateLimit(name, remaining, reset_after),), () if policy is None else (policy,))
+    return {"Ratelimit": f'"{name}";r={remaining};t={reset_after}'}
 
 
 def test_of_several_retry_afters_the_longest_counts() -> None:
