@@ -19,9 +19,9 @@ from pagerduty_alerting.errors import (
 
 
 class ConnectionBrokeError(aiohttp.ClientError):
-    """Stands in for an error of aiohttp's after which aiohttp would send the request again."""
+    """Stands in for an error of aiohttp's after which aiohttp would send the request again; None where it is lost."""
 
-    def __init__(self, reason: Exception) -> None:
+    def __init__(self, reason: Exception | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -58,6 +58,8 @@ def connection_error(
         )
 
     if isinstance(error, ConnectionBrokeError):
+        if error.reason is None:
+            return broke("the connection broke before there was a complete answer"), None
         error = error.reason
     match error:
         case aiohttp.ConnectionTimeoutError():

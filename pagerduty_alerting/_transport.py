@@ -208,8 +208,7 @@ class _Connector(aiohttp.TCPConnector):
         progress = _progress.get()
         if progress.connection is not None:
             # It broke, and aiohttp, which by itself sends a GET or a DELETE once more, asks for another.
-            reason = progress.connection.exception()
-            raise ConnectionBrokeError(reason if isinstance(reason, Exception) else aiohttp.ServerDisconnectedError())
+            raise ConnectionBrokeError
         progress.phase = CONNECTING
         connection = await super().connect(req, traces, timeout)
         progress.phase, progress.connection = WAITING, connection.protocol

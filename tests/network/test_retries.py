@@ -1,12 +1,15 @@
 """When a call is sent again, when it must not be, and how each retry can be seen; in virtual time."""
 
 import asyncio
+import contextlib
 import email.utils
 import logging
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
+import aiohttp
 import pytest
 
 from pagerduty_alerting import (
@@ -97,9 +100,21 @@ async def test_create_and_connect_are_sent_once_when_the_connection_breaks(scrip
     assert caught.value.may_have_acted is True
 
 
+@contextlib.asynccontextmanager
+async def session_of(whose: str) -> AsyncIterator[dict[str, Any]]:
+    """The settings for a session that is the client's own, has tracing hooks, or is the caller's."""
+    if whose == "the caller's":
+        async with aiohttp.ClientSession() as session:
+            yield {"session": session}
+    else:
+        yield {"trace_configs": [aiohttp.TraceConfig()] if whose == "traced" else []}
+
+
+@pytest.mark.parametrize("whose", ["own", "traced", "the caller's"])
+@pytest.mark.parametrize("dies", [lambda peer: None, Conversation.reset], ids=["closed", "reset"])
 @pytest.mark.parametrize("operation", CALLS)
 async def test_a_kept_alive_connection_that_dies_with_the_request_is_not_used_for_a_silent_replay(
-    operation: str,
+    operation: str, dies: Callable[[Conversation], None], whose: str
 ) -> None:
     """aiohttp by itself would send the GETs and the DELETE a second time, on a new connection."""
 
@@ -107,10 +122,11 @@ async def test_a_kept_alive_connection_that_dies_with_the_request_is_not_used_fo
         await peer.request()
         peer.send(SUCCESS[operation])
         await peer.request()  # the second call, on the same connection: acted on, then cut off
+        dies(peer)
 
-    async with client_of(script) as (client, server):
+    async with session_of(whose) as session, client_of(script, **session) as (client, server):
         await call(client, operation)
-        with pytest.raises(APIConnectionError) as caught:
+        with pytest.raises(APIConnectionError, match="connection (broke|without)") as caught:
             await call(client, operation)
     assert len(server.requests) == 2
     assert caught.value.attempts == 1
