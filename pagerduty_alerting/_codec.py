@@ -67,7 +67,7 @@ def _read(request: Request[T], answer: RawResponse) -> Envelope[T] | APIStatusEr
         problem = f"the body is not JSON ({error.msg})" if answer.body else "the body is empty"
     else:
         if type(document) is dict:
-            return _structure(request, answer, cast("dict[str, object]", document))
+            return _structure(request, answer, document)  # pyright: ignore[reportUnknownArgumentType]  # JSON's keys
         problem = f"the body is a JSON {_json_type(document)} instead of an object"
     return _refusal(request, answer, problem)
 

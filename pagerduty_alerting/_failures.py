@@ -48,7 +48,7 @@ def status_error(request: Request[object], answer: RawResponse) -> APIStatusErro
     """Returns the exception for an answer with an error status, or with `success: false`."""
     document = _load(answer.body)
     errors = _infos(document.get("errors"), request)
-    retry_after = parse_retry_after(answer.headers.get("Retry-After"), time.time())
+    retry_after = parse_retry_after(answer.header("Retry-After"), time.time())
     ray = f", ray {answer.ray_id}" if answer.ray_id else ""
     sentences = (
         f"{request.endpoint.operation} failed with {_status_line(answer)}: {_what(request, answer, document, errors)}.",
@@ -116,7 +116,7 @@ def _what(
         ]
         return "; ".join(shown)
     if 300 <= answer.status <= 399:
-        return f"a redirect to {_host(answer.headers.get('Location', ''))}, which is not followed"
+        return f"a redirect to {_host(answer.header('Location') or '')}, which is not followed"
     if not answer.body:
         return "the body is empty"
     if document:

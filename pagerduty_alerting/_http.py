@@ -50,18 +50,28 @@ class RawResponse:
 
     Attributes:
         status: HTTP status.
-        headers: Looked up without regard to case. The repr hides them.
+        received: The headers as they came. The repr hides them: a redirect's target can hold an integration token.
         body: The decompressed body, cut off at the client's limit.
         is_whole: False when the body was longer than that limit.
     """
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
+    received: MultiMapping[str] = field(repr=False)
     body: bytes = field(repr=False)
     is_whole: bool = True
 
     @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers by their names, each once."""
+        return ReceivedHeaders(self.received)
+
+    def header(self, name: str) -> str | None:
+        """Returns one of the headers, or None where it did not come."""
+        values = self.received.getall(name, None)
+        return None if values is None else ", ".join(values)
+
+    @property
     def ray_id(self) -> str | None:
         """Cloudflare's id of the request, where it came and can be one."""
-        ray_id = self.headers.get("CF-Ray")
+        ray_id = self.header("CF-Ray")
         return ray_id if ray_id and len(ray_id) <= 64 and ray_id.isprintable() else None

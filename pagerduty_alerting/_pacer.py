@@ -76,7 +76,12 @@ class Pacer:
         """
         self._under_way -= 1
         if answer is not None:
-            self._learn(answer, asyncio.get_running_loop().time())
+            now = asyncio.get_running_loop().time()
+            self._quotas = observe(self._quotas, answer, now)
+            if answer.status == _TOO_MANY_REQUESTS:
+                blocked_for = parse_retry_after(answer.header("Retry-After"), time.time())
+                if blocked_for is not None:
+                    self._quotas = block(self._quotas, blocked_for, now)
         elif was_sent:
             self._quotas = spend(self._quotas)
         if self._waiters:
@@ -92,13 +97,6 @@ class Pacer:
         self._under_way = 0
         self._waiters = {}
         self._timer = None
-
-    def _learn(self, answer: RawResponse, now: float) -> None:
-        self._quotas = observe(self._quotas, answer.headers, now)
-        if answer.status == _TOO_MANY_REQUESTS:
-            blocked_for = parse_retry_after(answer.headers.get("Retry-After"), time.time())
-            if blocked_for is not None:
-                self._quotas = block(self._quotas, blocked_for, now)
 
     def _has_room(self, now: float) -> bool:
         return has_room(self._quotas, self._under_way) or self._hold(now) == 0

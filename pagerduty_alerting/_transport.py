@@ -20,7 +20,7 @@ from attrs import define, field
 from pagerduty_alerting import _fork
 from pagerduty_alerting._connection_errors import ConnectionBrokeError, NotHttpError, connection_error
 from pagerduty_alerting._endpoints import Request
-from pagerduty_alerting._http import RawResponse, ReceivedHeaders, SecretHeaders
+from pagerduty_alerting._http import RawResponse, SecretHeaders
 from pagerduty_alerting._proxy import Proxy, find_proxy
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
 
@@ -126,7 +126,7 @@ class Transport:
             try:
                 progress.phase = READING
                 body, is_whole = await _read(response.content, max_bytes)
-                return RawResponse(response.status, ReceivedHeaders(response.headers), body, is_whole)
+                return RawResponse(response.status, response.headers, body, is_whole)
             finally:
                 if not response.closed:  # after its last byte it has closed itself
                     response.release()

@@ -19,6 +19,7 @@ from pagerduty_alerting._http import RawResponse
 from pagerduty_alerting._pacer import Pacer
 from tests.support.raw_calls import client_of, settings
 from tests.support.raw_server import LISTED, Conversation, answering, http, raw_server
+from tests.support.requests_and_answers import answer
 
 VIRTUAL_TIME = True
 
@@ -329,14 +330,14 @@ async def test_a_response_tells_the_quotas() -> None:
 
 # The pacer by itself, where a moment between two turns of the loop matters.
 
-ONE_LEFT = RawResponse(200, {"Ratelimit": '"default";r=1;t=60'}, b"")
-NONE_LEFT = RawResponse(200, {"Ratelimit": '"default";r=0;t=60'}, b"")
+ONE_LEFT = answer(200, headers={"Ratelimit": '"default";r=1;t=60'})
+NONE_LEFT = answer(200, headers={"Ratelimit": '"default";r=0;t=60'})
 
 
-def learned(answer: RawResponse) -> Pacer:
+def learned(first: RawResponse) -> Pacer:
     pacer = Pacer()
     assert pacer.admit(now())
-    pacer.settle(answer, was_sent=True)
+    pacer.settle(first, was_sent=True)
     return pacer
 
 

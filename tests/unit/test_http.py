@@ -16,6 +16,13 @@ def test_the_values_of_a_repeated_header_are_joined() -> None:
     assert len(folded) == 2
 
 
+def test_a_header_of_an_answer_is_found_without_regard_to_case_and_joined() -> None:
+    answer = RawResponse(200, CIMultiDict([("Ratelimit", "a"), ("ratelimit", "b")]), b"")
+
+    assert answer.header("RateLimit") == answer.headers["RATELIMIT"] == "a, b"
+    assert answer.header("CF-Ray") is None
+
+
 def test_headers_that_stand_once_keep_their_spelling() -> None:
     assert list(ReceivedHeaders(CIMultiDict({"CF-Ray": "a", "Server": "b"})).items()) == [
         ("CF-Ray", "a"),

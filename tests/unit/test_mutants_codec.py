@@ -7,7 +7,7 @@ import pytest
 from pagerduty_alerting import APIResponseValidationError
 from pagerduty_alerting._codec import decode
 from pagerduty_alerting._endpoints import LIST_SERVICES, build_request
-from pagerduty_alerting._http import RawResponse
+from tests.support.requests_and_answers import answer
 
 
 def problems_of(result: object) -> tuple[str, ...]:
@@ -15,7 +15,7 @@ def problems_of(result: object) -> tuple[str, ...]:
     request = build_request(LIST_SERVICES, "https://api.example.com", "acc")
     body = json.dumps({"success": True, "errors": [], "messages": [], "result": result}).encode()
     try:
-        outcome = decode(request, RawResponse(200, {}, body))
+        outcome = decode(request, answer(200, body))
     except APIResponseValidationError as error:
         return error.problems
     return outcome.problems if isinstance(outcome, APIResponseValidationError) else ()

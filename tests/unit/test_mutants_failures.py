@@ -4,7 +4,7 @@ import pytest
 
 from pagerduty_alerting._endpoints import LIST_SERVICES, build_request
 from pagerduty_alerting._failures import status_error
-from pagerduty_alerting._http import RawResponse
+from tests.support.requests_and_answers import answer
 
 
 @pytest.mark.parametrize(("length", "named"), [(253, True), (254, False)])
@@ -12,6 +12,6 @@ def test_the_host_of_a_redirect_is_named_up_to_the_longest_that_dns_allows(lengt
     host = ("a" * 62 + ".") * 4 + "b" * (length - 252)
     request = build_request(LIST_SERVICES, "https://api.example.com", "acc")
 
-    error = status_error(request, RawResponse(302, {"Location": f"https://{host}/x"}, b""))
+    error = status_error(request, answer(302, headers={"Location": f"https://{host}/x"}))
 
     assert (host in str(error)) is named

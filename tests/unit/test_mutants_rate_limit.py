@@ -2,6 +2,7 @@
 
 import pytest
 
+from pagerduty_alerting._http import RawResponse
 from pagerduty_alerting._rate_limit import (
     Quota,
     hold_back,
@@ -11,11 +12,12 @@ from pagerduty_alerting._rate_limit import (
     roll,
     spacing,
 )
+from tests.support.requests_and_answers import answer
 
 
-def said(name: str, remaining: int, reset_after: int) -> dict[str, str]:
-    """What an answer says of one quota."""
-    return {"Ratelimit": f'"{name}";r={remaining};t={reset_after}'}
+def said(name: str, remaining: int, reset_after: int) -> RawResponse:
+    """An answer that tells of one quota."""
+    return answer(200, headers={"Ratelimit": f'"{name}";r={remaining};t={reset_after}'})
 
 
 def test_of_several_retry_afters_the_longest_counts() -> None:
