@@ -56,6 +56,8 @@ def coverage_data(session: nox.Session) -> Path:
 def tests(session: nox.Session) -> None:
     """The test suite, with coverage on the Python that runs nox; or what follows `--`, given to pytest, without."""
     install(session, "tests")
+    # The tests start some hundreds of processes, each of which would compile the package for itself.
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
     if session.posargs:
         session.run("pytest", *session.posargs)
         return

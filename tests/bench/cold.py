@@ -1,6 +1,7 @@
 """What a client costs before its second call: import time, memory after the first call, installed size."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -76,7 +77,7 @@ else:
 
 
 def import_times(rounds: int) -> dict[str, list[float]]:
-    """Returns the seconds of each import in fresh interpreters, which take turns."""
+    """Returns the seconds of each import in fresh interpreters, which take turns, from bytecode as it is installed."""
     statements = [statement for statement, package in IMPORTS.items() if _is_installed(package)]
     seconds: dict[str, list[float]] = {statement: [] for statement in statements}
     for number in range(rounds + 1):
@@ -154,6 +155,12 @@ def _is_installed(package: str) -> bool:
 def _run(program: str, *arguments: str) -> float:
     """Runs a program in a fresh interpreter and returns the number that it prints."""
     run = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        # Or else this package alone, which lies in a checkout, would be compiled each time.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(json.loads(run.stdout))
