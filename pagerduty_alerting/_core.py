@@ -152,13 +152,14 @@ class Core:
     async def _try_until_done(self, call: Call[T]) -> None:
         """Makes attempts until one succeeds or there is no point in another."""
         clock, now = asyncio.get_running_loop().time, call.started
+        decode = _decoder()
         while True:
             if not self.pacer.admit(now, regardless=not self.settings.respect_rate_limits):
                 await self._await_quota(call)
             call.attempts += 1
             try:
                 await self._attempt(call)
-                call.envelope = _decoder()(call.request, call.answer)
+                call.envelope = decode(call.request, call.answer)
             except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
                 is_for_quota = call.is_patient and isinstance(error, RateLimitError)
                 delay = next_delay(
@@ -274,7 +275,7 @@ class Core:
 
 @functools.cache
 def _decoder() -> Callable[[Request[Any], RawResponse], Envelope[Any]]:
-    # Loaded with the first answer: the converters are a tenth of what importing the client would cost.
+    # Loaded with the first call: the converters are a tenth of what importing the client would cost.
     from pagerduty_alerting._codec import decode
 
     return decode
