@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 
 from attrs import define, field, frozen
 
+from tests.support.asleep import wait_until_asleep
+
 PATIENCE = 30.0
 
 # `-W error`: what a process leaves open, or does in a way that will not last, shows on stderr.
@@ -103,7 +105,8 @@ class OnTerminal:
         os.write(self._master, text.encode())
 
     def press_ctrl_c(self) -> None:
-        """Presses Ctrl-C."""
+        """Presses Ctrl-C while the command waits for something."""
+        wait_until_asleep(self.process.pid)
         self.type("\x03")
 
     def status(self) -> int:

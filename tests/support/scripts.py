@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.support.asleep import wait_until_asleep
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # A test runner in the background of a shell ignores Ctrl-C, and its children inherit that.
@@ -56,7 +58,8 @@ class Script:
         self._process.stdin.flush()
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
-        """Sends a signal, by default what Ctrl-C sends."""
+        """Sends a signal, by default what Ctrl-C sends, while the program waits for something."""
+        wait_until_asleep(self._process.pid)
         self._process.send_signal(number)
 
     def end(self) -> End:
