@@ -5,6 +5,7 @@ import contextlib
 import contextvars
 import functools
 import os
+import selectors
 import socket
 import ssl
 import weakref
@@ -31,10 +32,20 @@ READING = "reading the answer"
 
 @define(eq=False)
 class Progress:
-    """What a call is doing, for the message of a timeout, and which connection it has."""
+    """What a call is doing, for the message of a timeout, and which connection it has.
+
+    Attributes:
+        phase: What it is doing.
+        connection: The connection of the attempt, once there is one.
+        is_new: Whether that was made for the attempt.
+        wants_live_connection: Whether an idle connection has to be looked at before it is used, because the request may
+            not be sent a second time.
+    """
 
     phase: str
     connection: ResponseHandler | None = field(default=None, init=False)
+    is_new: bool = field(default=False, init=False)
+    wants_live_connection: bool = field(default=False, init=False)
 
     @property
     def was_sent(self) -> bool:
@@ -114,6 +125,7 @@ class Transport:
         if session is None or self.is_closed or self._loop is not asyncio.get_running_loop():
             session = await self._open(headers)
         progress.phase, progress.connection = WAITING, None
+        progress.wants_live_connection = not request.endpoint.replay_safe
         _progress.set(progress)
         try:
             response = await session.request(
@@ -209,8 +221,11 @@ class _Connector(aiohttp.TCPConnector):
         if progress.connection is not None:
             # It broke, and aiohttp, which by itself sends a GET or a DELETE once more, asks for another.
             raise ConnectionBrokeError
-        progress.phase = CONNECTING
+        progress.phase, progress.is_new = CONNECTING, False
         connection = await super().connect(req, traces, timeout)
+        while progress.wants_live_connection and not progress.is_new and _has_news(connection):
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
         progress.phase, progress.connection = WAITING, connection.protocol
         return connection
 
@@ -218,9 +233,19 @@ class _Connector(aiohttp.TCPConnector):
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
         # aiohttp's own limit is for each address of the host, and neither for looking them up nor for a proxy's answer.
+        _progress.get().is_new = True
         async with asyncio.timeout(timeout.sock_connect):
             with _broken_for_good():
                 return await super()._create_connection(req, traces, timeout)
+
+
+def _has_news(connection: Connection) -> bool:
+    """Whether anything came on an idle connection that the loop has not noticed yet: most likely its end."""
+    if connection.transport is None:
+        return True
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.transport.get_extra_info("socket"), selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

@@ -67,6 +67,31 @@ async def test_an_asynchronous_call_after_idle_turns_of_the_loop_is_sent_once_on
         assert server.accepted == 2
 
 
+@pytest.mark.parametrize("operation", ["create", "connect"])
+@pytest.mark.parametrize("way", TLS)
+async def test_what_must_be_sent_once_takes_no_dead_connection_even_where_the_loop_did_not_turn(
+    way: str, operation: str, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    call, request = OPERATIONS[operation]
+    with idle_server(server_tls) as server:
+        async with AsyncClient(**options(server), ssl_context=client_tls) as client:
+            await client.list_services()
+            server.close_idle(way)
+            await call(client)
+        assert server.requests == [("GET", "pagerduty"), request]
+        assert server.accepted == 2
+
+
+async def test_what_must_be_sent_once_uses_a_connection_that_is_alive(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    with idle_server(server_tls) as server:
+        async with AsyncClient(**options(server), ssl_context=client_tls) as client:
+            for _ in range(3):
+                await client.create_integration_token()
+        assert server.accepted == 1
+
+
 def test_a_follower_that_comes_before_the_leaders_first_turn_takes_no_dead_connection(
     server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
