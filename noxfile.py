@@ -6,6 +6,7 @@ Needs nothing but nox and pip; uses uv where it is found.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -31,6 +32,7 @@ nox.options.sessions = ["tests", "lint", "types", "architecture"]
 ROOT = Path(__file__).parent
 PACKAGE = "pagerduty_alerting"
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+MUTATION_SCORE = 0.95  # the rest are changes that make no difference, such as to texts that are compared in parts
 PYTHONS = nox.project.python_versions(PYPROJECT)
 
 
@@ -318,6 +320,24 @@ def soak(session: nox.Session) -> None:
     """200,000 calls with faults, async and from threads: no answer lost, nothing left behind, no growth of memory."""
     install(session)
     session.run("python", "tests/soak/soak.py", *session.posargs)
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Changes the pure modules in some thousand ways, each of which a unit test is to notice; takes half an hour.
+
+    Names after `--` choose mutants. What survived is listed by `mutmut results` and shown by `mutmut show`.
+    """
+    install(session, "tests", "mutation")
+    shutil.rmtree("mutants", ignore_errors=True)
+    session.run("mutmut", "run", *session.posargs)
+    session.run("mutmut", "export-cicd-stats")
+    found = json.loads(Path("mutants/mutmut-cicd-stats.json").read_text())
+    told = found["killed"] + found["timeout"]
+    score = told / max(1, told + found["survived"])
+    session.log(f"{told} mutants noticed, {found['survived']} not: {score:.1%}; {found['no_tests']} without a test")
+    if score < MUTATION_SCORE:
+        session.error(f"fewer than {MUTATION_SCORE:.0%} of the mutants were noticed")
 
 
 @nox.session

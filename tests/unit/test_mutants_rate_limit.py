@@ -5,12 +5,15 @@ import pytest
 from pagerduty_alerting._http import RawResponse
 from pagerduty_alerting._rate_limit import (
     Quota,
+    block,
+    has_room,
     hold_back,
     observe,
     parse_rate_limits,
     parse_retry_after,
     roll,
     spacing,
+    spend,
 )
 from tests.support.requests_and_answers import answer
 
@@ -51,6 +54,53 @@ def test_an_answer_of_a_later_window_replaces_what_was_known() -> None:
     known = {"default": Quota(5, 131.0, 50, 60.0)}
 
     assert observe(known, said("default", 9, 30), 101.5) == {"default": Quota(9, 132.5)}
+
+
+def test_the_policy_of_its_name_tells_how_long_a_window_is_and_how_much_it_allows() -> None:
+    headers = {"Ratelimit": '"b";r=9;t=30', "Ratelimit-Policy": '"a";q=1;w=1, "b";q=50;w=60, "c";q=2;w=2'}
+
+    assert observe({}, answer(200, headers=headers), 100.0) == {"b": Quota(9, 131.0, 50, 60.0)}
+
+
+def test_without_a_policy_of_its_name_the_length_of_a_window_is_unknown() -> None:
+    headers = {"Ratelimit": '"b";r=9;t=30', "Ratelimit-Policy": '"a";q=1;w=1'}
+
+    assert observe({}, answer(200, headers=headers), 100.0) == {"b": Quota(9, 131.0)}
+
+
+def test_an_answer_that_does_not_tell_was_counted_by_every_quota() -> None:
+    known = {"a": Quota(5, 131.0, 50, 60.0), "b": Quota(1, 140.0), "c": Quota(0, 150.0)}
+    left = {"a": Quota(4, 131.0, 50, 60.0), "b": Quota(0, 140.0), "c": Quota(0, 150.0)}
+
+    assert observe(known, answer(200), 100.0) == spend(known) == left
+
+
+def test_of_what_a_header_tells_the_first_eight_quotas_count() -> None:
+    told = ", ".join(f'"{number}";r={number};t=30' for number in range(9))
+
+    assert list(observe({}, answer(200, headers={"Ratelimit": told}), 0.0)) == list("01234567")
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [(30.0, 30.0), (3600.0, 3600.0), (86400.0, 3600.0)])
+def test_a_block_holds_everything_back_for_as_long_as_it_says_and_an_hour_at_most(
+    retry_after: float, seconds: float
+) -> None:
+    known = block({"a": Quota(5, 105.0)}, retry_after, 100.0)
+
+    assert known["a"] == Quota(5, 105.0)
+    assert hold_back(known, 0, 100.0) == seconds
+    assert roll(known, 100.0 + seconds) == {}
+
+
+@pytest.mark.parametrize(("under_way", "has"), [(0, True), (1, True), (2, False), (3, False)])
+def test_there_is_room_while_every_quota_has_more_left_than_is_under_way(under_way: int, has: bool) -> None:
+    assert has_room({"a": Quota(9, 105.0), "b": Quota(2, 105.0)}, under_way) is has
+    assert has_room({"b": Quota(2, 105.0), "a": Quota(9, 105.0)}, under_way) is has
+    assert has_room({}, under_way)
+
+
+def test_a_hold_may_be_shorter_than_a_second() -> None:
+    assert hold_back({"a": Quota(0, 100.25)}, 0, 100.0) == 0.25
 
 
 def test_with_its_end_a_window_is_over() -> None:
