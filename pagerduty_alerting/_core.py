@@ -63,6 +63,7 @@ class Call(Progress, Generic[T]):
 
     @property
     def deadline(self) -> float:
+        """When its time is over, on the clock of the event loop."""
         return self.limit.when
 
     def response(self) -> Response[T]:
