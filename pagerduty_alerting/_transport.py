@@ -126,7 +126,7 @@ class Transport:
             session = await self._open(headers)
         progress.phase, progress.connection = WAITING, None
         progress.wants_live_connection = not request.endpoint.replay_safe
-        _progress.set(progress)
+        outer = _progress.set(progress)
         try:
             response = await session.request(
                 request.method,
@@ -149,6 +149,8 @@ class Transport:
             if self.is_closed:
                 raise ClientClosedError("the client was closed while the call was under way") from None
             failure, cause = connection_error(error, request, connect_timeout, was_sent=progress.was_sent)
+        finally:
+            _progress.reset(outer)  # a tracing hook may have made this call within another
         try:
             raise failure from cause
         finally:
@@ -239,11 +241,15 @@ class _Connector(aiohttp.TCPConnector):
                 return await super()._create_connection(req, traces, timeout)
 
 
+# Of those that there are, the one that needs no file descriptor of its own and takes any.
+_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
 def _has_news(connection: Connection) -> bool:
     """Whether anything came on an idle connection that the loop has not noticed yet: most likely its end."""
     if connection.transport is None:
         return True
-    with selectors.DefaultSelector() as selector:
+    with _Selector() as selector:
         selector.register(connection.transport.get_extra_info("socket"), selectors.EVENT_READ)
         return bool(selector.select(0))
 

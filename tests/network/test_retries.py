@@ -133,6 +133,30 @@ async def test_a_kept_alive_connection_that_dies_with_the_request_is_not_used_fo
 
 
 @pytest.mark.parametrize("operation", CALLS)
+async def test_a_tracing_hook_may_make_calls_of_its_own(operation: str) -> None:
+    """Each call knows its own connection, also where one is made within another."""
+    calls = 0
+
+    async def call_within(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls < 4:
+            await call(client, "list_services")
+
+    hooks = aiohttp.TraceConfig()
+    hooks.on_request_start.append(call_within)
+
+    async def script(peer: Conversation) -> None:
+        while request := await peer.request():
+            peer.send(SUCCESS["list_services"] if "/connect" not in request else SUCCESS[operation])
+
+    async with client_of(script, trace_configs=[hooks]) as (client, server):
+        await call(client, operation)
+        await call(client, operation)
+    assert len(server.requests) == calls == 5
+
+
+@pytest.mark.parametrize("operation", CALLS)
 async def test_a_kept_alive_connection_that_the_server_closed_while_idle_is_not_used(operation: str) -> None:
     async def script(peer: Conversation) -> None:
         await peer.request()
