@@ -324,7 +324,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Changes the pure modules in some thousand ways, each of which a unit test is to notice; takes half an hour.
+    """Changes the pure modules in some thousand ways, each of which a unit test is to notice; takes a few minutes.
 
     Names after `--` choose mutants. What survived is listed by `mutmut results` and shown by `mutmut show`.
     """

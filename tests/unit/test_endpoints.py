@@ -14,6 +14,7 @@ from pagerduty_alerting._endpoints import (
     DELETE_SERVICES,
     LIST_SERVICES,
     Endpoint,
+    as_token,
     build_request,
 )
 from tests.support.operations import ACCOUNT_ID, OPERATIONS, TOKEN_ID, Documented
@@ -118,6 +119,13 @@ def test_neither_the_repr_nor_the_text_of_a_request_shows_a_secret(endpoint: End
     request = build_request(endpoint, BASE, ACCOUNT_ID, token, secrets=("credential-sesame",))
     assert "sesame" not in f"{request} {request!r} {request.path}"
     assert str(request) == f"{endpoint.method} {request.path}"
+
+
+def test_a_token_may_be_given_as_it_is_or_as_its_text() -> None:
+    token = IntegrationToken(TOKEN_ID)
+
+    assert as_token(token) is token
+    assert as_token(TOKEN_ID) == token
 
 
 def test_the_path_to_show_masks_the_token() -> None:
