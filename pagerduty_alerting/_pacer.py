@@ -39,7 +39,7 @@ class Pacer:
 
     def admit(self, now: float, *, regardless: bool = False) -> bool:
         """Counts one more request as under way if it can go at once, or `regardless` of the quota."""
-        if not regardless and (self._waiters or not self._has_room(now)):
+        if not regardless and (self._waiters or not (has_room(self._quotas, self._under_way) or self._hold(now) == 0)):
             return False
         self._under_way += 1
         return True
@@ -97,9 +97,6 @@ class Pacer:
         self._under_way = 0
         self._waiters = {}
         self._timer = None
-
-    def _has_room(self, now: float) -> bool:
-        return has_room(self._quotas, self._under_way) or self._hold(now) == 0
 
     def _hold(self, now: float) -> float:
         """Returns the seconds to hold the next request back: zero when it can go now."""

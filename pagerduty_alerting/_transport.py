@@ -294,8 +294,8 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
 
 async def _read(content: aiohttp.StreamReader, max_bytes: int) -> tuple[bytes, bool]:
     """Returns the body, and whether that is all of it: reading stops at `max_bytes`, counted after decompression."""
-    chunks: list[bytes] = []
-    excess = -max_bytes
+    chunks = [await content.readany()]
+    excess = len(chunks[0]) - max_bytes
     try:
         while excess <= 0 and not content.at_eof():
             chunk = await content.readany()
