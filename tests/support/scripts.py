@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PREAMBLE = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-def say(*words): print(*words, flush=True)
+def say(*words):
+    # In one piece, because other threads have their say, too.
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")
+    sys.stdout.flush()
 """
 
 
