@@ -108,7 +108,7 @@ def check_base_url(name: str, value: object, *, allow_insecure_http: bool) -> st
         raise ValueError(f"{name} is not a URL with a valid host and port")
     if "?" in text or "#" in text:
         raise ValueError(f"{name} must have neither a query nor a fragment")
-    if parts.scheme == "http" and not (allow_insecure_http or _is_loopback(host)):
+    if parts.scheme == "http" and not (allow_insecure_http or is_loopback(host)):
         raise ValueError(
             f"{name} is http:// to {host}, which would send the credentials in the clear:"
             " use https://, or set allow_insecure_http=True"
@@ -116,7 +116,8 @@ def check_base_url(name: str, value: object, *, allow_insecure_http: bool) -> st
     return (parts.scheme + text[len(parts.scheme) :]).rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Returns whether a host is this machine, by its name or address."""
     if host == "localhost":
         return True
     try:

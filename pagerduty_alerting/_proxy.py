@@ -6,6 +6,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from attrs import field, frozen
 
+from pagerduty_alerting._arguments import is_loopback
 from pagerduty_alerting.errors import ConfigurationError
 
 
@@ -32,7 +33,7 @@ class Proxy:
 
 
 def find_proxy(base_url: str) -> Proxy | None:
-    """Returns the proxy for a base URL, or None.
+    """Returns the proxy for a base URL, or None. An API on this machine, the emulator, is reached without one.
 
     It is looked up here, not by aiohttp's `trust_env`, which would also take credentials from `~/.netrc`.
 
@@ -41,7 +42,7 @@ def find_proxy(base_url: str) -> Proxy | None:
     """
     target = urlsplit(base_url)
     value = getproxies().get(target.scheme)
-    if not value or proxy_bypass(target.netloc):
+    if not value or is_loopback(target.hostname or "") or proxy_bypass(target.netloc):
         return None
     variable = f"the proxy for {target.scheme}:// in the environment ({target.scheme.upper()}_PROXY)"
     try:

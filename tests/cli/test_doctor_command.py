@@ -128,7 +128,7 @@ def test_an_empty_quota_is_wrong_before_the_next_request_is_blocked():
 
 def test_a_proxy_is_told_and_the_call_goes_through_it(api, closed_port):
     proxy = f"http://user:secret@127.0.0.1:{closed_port}"
-    ran = run("doctor", settings={**api.environ, "http_proxy": proxy})
+    ran = run("doctor", settings={**api.environ, "CLOUDFLARE_BASE_URL": "https://api.example/v4", "https_proxy": proxy})
     assert ran.status == 3
     assert f"✓ Proxy: http://127.0.0.1:{closed_port} (from the environment)" in ran.out
     assert "✗ API: " in ran.out
@@ -136,7 +136,8 @@ def test_a_proxy_is_told_and_the_call_goes_through_it(api, closed_port):
 
 
 def test_a_proxy_of_an_unusable_kind_is_told(api):
-    ran = run("doctor", settings={**api.environ, "http_proxy": "socks5://127.0.0.1:1080"})
+    proxy = "socks5://127.0.0.1:1080"
+    ran = run("doctor", settings={**api.environ, "CLOUDFLARE_BASE_URL": "https://api.example/v4", "https_proxy": proxy})
     assert ran.status == 2
     assert "✗ Proxy: " in ran.out
 

@@ -1,10 +1,13 @@
-"""An HTTP proxy as a script of the raw server: it opens tunnels and passes plain requests on."""
+"""An HTTP proxy as a script of the raw server: it opens tunnels and passes plain requests on.
+
+It finds `api.example` on this machine, because clients do not ask a proxy for what they find there themselves.
+"""
 
 import asyncio
 import contextlib
 from urllib.parse import urlsplit
 
-from tests.support.raw_server import Conversation
+from tests.support.raw_server import Conversation, RawServer
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -13,6 +16,11 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     writer.close()
+
+
+def seen_by_proxy(server: RawServer) -> str:
+    """The URL under which the proxy finds a server of ours."""
+    return server.url.replace("127.0.0.1", "api.example")
 
 
 async def forward_proxy(peer: Conversation) -> None:
@@ -24,7 +32,7 @@ async def forward_proxy(peer: Conversation) -> None:
     else:
         parts = urlsplit(target)
         host, port = parts.hostname or "", str(parts.port)
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await asyncio.open_connection("127.0.0.1" if host == "api.example" else host, int(port))
     if method == "CONNECT":
         peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
     else:

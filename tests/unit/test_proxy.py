@@ -25,6 +25,11 @@ API = "https://api.cloudflare.com/client/v4"
         ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "*"}, API, None),
         ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "localhost,.cloudflare.com"}, API, None),
         ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "localhost"}, API, "http://proxy"),
+        ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "example.com, api.cloudflare.com"}, API, None),
+        ({"HTTP_PROXY": "http://proxy"}, "http://127.0.0.1:8787/client/v4", None),
+        ({"HTTP_PROXY": "http://proxy"}, "http://localhost/client/v4", None),
+        ({"HTTPS_PROXY": "http://proxy"}, "https://[::1]:8787/client/v4", None),
+        ({"HTTP_PROXY": "http://proxy"}, "http://10.0.0.1/client/v4", "http://proxy"),
     ],
     ids=str,
 )
