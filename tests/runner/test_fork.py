@@ -1,5 +1,6 @@
 """Clients that live through a fork: the child makes a loop and connections of its own, the parent goes on."""
 
+import importlib.util
 import sys
 
 import pytest
@@ -66,6 +67,20 @@ def test_the_parent_goes_on_over_the_connection_that_it_had(emulator: Emulator) 
     say(len(made))
     """
     check(emulator, lines, "1\n")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
+def test_on_uvloop_both_sides_go_on_as_well(emulator: Emulator) -> None:
+    lines = """
+    import uvloop
+    client._runner._make_loop = uvloop.new_event_loop
+    client.list_services()
+    say(*in_child(own_connection))
+    in_child(lambda: (client.list_services(), client.close()))
+    client.list_services()
+    say(len(made))
+    """
+    check(emulator, lines, "True 0\n1\n", *QUIET)  # uvloop has a thread of its own
 
 
 def test_a_client_that_was_never_used_works_on_both_sides(emulator: Emulator) -> None:
