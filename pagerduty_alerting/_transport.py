@@ -53,7 +53,14 @@ class Progress:
         return self.phase in {WAITING, READING}
 
 
-_progress: contextvars.ContextVar[Progress] = contextvars.ContextVar("pagerduty_alerting_progress")
+_progress: contextvars.ContextVar[Progress | None] = contextvars.ContextVar("pagerduty_alerting_progress", default=None)
+
+
+def _current() -> Progress:
+    progress = _progress.get()
+    if progress is None:
+        raise RuntimeError("the client's own connector serves the client alone")
+    return progress
 
 
 class Transport:
@@ -126,7 +133,8 @@ class Transport:
             session = await self._open(headers)
         progress.phase, progress.connection = WAITING, None
         progress.wants_live_connection = not request.endpoint.replay_safe
-        outer = _progress.set(progress)
+        outer = _progress.get()
+        _progress.set(progress)
         try:
             response = await session.request(
                 request.method,
@@ -150,7 +158,9 @@ class Transport:
                 raise ClientClosedError("the client was closed while the call was under way") from None
             failure, cause = connection_error(error, request, connect_timeout, was_sent=progress.was_sent)
         finally:
-            _progress.reset(outer)  # a tracing hook may have made this call within another
+            # A tracing hook may have made this call within another. Set, not reset: a coroutine that is forgotten may
+            # be closed in another context, where a reset is an error.
+            _progress.set(outer)
         try:
             raise failure from cause
         finally:
@@ -219,7 +229,7 @@ class _Connector(aiohttp.TCPConnector):
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
-        progress = _progress.get()
+        progress = _current()
         if progress.connection is not None:
             # It broke, and aiohttp, which by itself sends a GET or a DELETE once more, asks for another.
             raise ConnectionBrokeError
@@ -235,7 +245,7 @@ class _Connector(aiohttp.TCPConnector):
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
         # aiohttp's own limit is for each address of the host, and neither for looking them up nor for a proxy's answer.
-        _progress.get().is_new = True
+        _current().is_new = True
         async with asyncio.timeout(timeout.sock_connect):
             with _broken_for_good():
                 return await super()._create_connection(req, traces, timeout)

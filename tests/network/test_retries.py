@@ -156,6 +156,22 @@ async def test_a_tracing_hook_may_make_calls_of_its_own(operation: str) -> None:
     assert len(server.requests) == calls == 5
 
 
+async def test_a_call_that_is_forgotten_may_be_closed_in_another_context() -> None:
+    """As the garbage collector does with the coroutine of a task that nobody awaits."""
+
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        await asyncio.Event().wait()
+
+    async with client_of(script) as (client, server):
+        forgotten = client.list_services()
+        task = asyncio.create_task(forgotten)
+        await server.arrived.wait()
+        forgotten.close()
+        with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+            await task
+
+
 @pytest.mark.parametrize("operation", CALLS)
 async def test_a_kept_alive_connection_that_the_server_closed_while_idle_is_not_used(operation: str) -> None:
     async def script(peer: Conversation) -> None:
