@@ -50,6 +50,16 @@ def test_within_a_window_the_lowest_count_is_believed_and_the_reset_stays(now: f
     assert observe(known, said("default", 9, 30), now) == known
 
 
+def test_within_a_window_a_lower_count_is_the_newer_one() -> None:
+    known = {"default": Quota(5, 131.0, 50, 60.0)}
+
+    assert observe(known, said("default", 4, 30), 100.0) == {"default": Quota(4, 131.0, 50, 60.0)}
+
+
+def test_a_header_can_hold_back_for_an_hour_at_most() -> None:
+    assert observe({}, said("default", 0, 86_400), 100.0) == {"default": Quota(0, 3701.0)}
+
+
 def test_an_answer_of_a_later_window_replaces_what_was_known() -> None:
     known = {"default": Quota(5, 131.0, 50, 60.0)}
 
