@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, 
 from typing import Any, TypeVar
 
 from pagerduty_alerting._arguments import check_count, check_flag, check_identifier, check_seconds
-from pagerduty_alerting._core import Core
-from pagerduty_alerting._deadlines import Deadlines
-from pagerduty_alerting._endpoints import Endpoint
+from pagerduty_alerting._call import Core
+from pagerduty_alerting._loop.deadlines import Deadlines
 from pagerduty_alerting._pacer import Pacer
+from pagerduty_alerting._protocol.endpoints import Endpoint
 from pagerduty_alerting.errors import (
     APIConnectionError,
     APIResponseValidationError,

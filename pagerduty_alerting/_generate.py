@@ -21,7 +21,7 @@ HEADER = '''\
 
 # What the facade needs besides the names that its signatures use.
 OWN_IMPORTS = {
-    "pagerduty_alerting._runner": {"LoopRunner"},
+    "pagerduty_alerting._loop.runner": {"LoopRunner"},
     "pagerduty_alerting.client": {"AsyncClient", "AsyncClientWithResponse"},
 }
 

@@ -5,9 +5,9 @@ import time
 import weakref
 from collections.abc import Hashable
 
-from pagerduty_alerting import _fork
-from pagerduty_alerting._http import RawResponse
-from pagerduty_alerting._rate_limit import (
+from pagerduty_alerting._loop import fork
+from pagerduty_alerting._protocol.answer import RawResponse
+from pagerduty_alerting._protocol.rate_limit import (
     Quotas,
     block,
     has_room,
@@ -35,7 +35,7 @@ class Pacer:
         # Each with its deadline, in the order in which they came; a dict because one may leave from the middle.
         self._waiters: dict[asyncio.Future[float], float] = {}
         self._timer: asyncio.TimerHandle | None = None
-        _fork.register(self)
+        fork.register(self)
 
     def admit(self, now: float, *, regardless: bool = False) -> bool:
         """Counts one more request as under way if it can go at once, or `regardless` of the quota."""

@@ -1,4 +1,4 @@
-"""The asynchronous client: the four operations. What happens in a call is in `_core.py`."""
+"""The asynchronous client: the four operations. What happens in a call is in `_call.py`."""
 
 import os
 import ssl
@@ -9,18 +9,18 @@ from typing import NoReturn, Self
 
 import aiohttp
 
-from pagerduty_alerting._core import Core
-from pagerduty_alerting._deadlines import Deadlines
-from pagerduty_alerting._endpoints import (
+from pagerduty_alerting._call import Core
+from pagerduty_alerting._fleet import each_account
+from pagerduty_alerting._http.transport import Transport
+from pagerduty_alerting._loop.deadlines import Deadlines
+from pagerduty_alerting._pacer import pacer_for
+from pagerduty_alerting._protocol.endpoints import (
     CONNECT,
     CREATE_INTEGRATION_TOKEN,
     DELETE_SERVICES,
     LIST_SERVICES,
     as_token,
 )
-from pagerduty_alerting._fleet import each_account
-from pagerduty_alerting._pacer import pacer_for
-from pagerduty_alerting._transport import Transport
 from pagerduty_alerting.config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_USER_AGENT,

@@ -8,8 +8,8 @@ from typing import NoReturn, Self
 
 import aiohttp
 
-from pagerduty_alerting._endpoints import as_token
-from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting._loop.runner import LoopRunner
+from pagerduty_alerting._protocol.endpoints import as_token
 from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
 from pagerduty_alerting.config import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_USER_AGENT, RetryPolicy
 from pagerduty_alerting.models import (

@@ -19,8 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pagerduty_alerting import AccountServices, APIStatusError, AsyncClient, PagerDutyAlertingError
-from pagerduty_alerting._http import ReceivedHeaders
-from pagerduty_alerting._rate_limit import parse_rate_limits, parse_retry_after
+from pagerduty_alerting._protocol.answer import ReceivedHeaders
+from pagerduty_alerting._protocol.rate_limit import parse_rate_limits, parse_retry_after
 from pagerduty_alerting.cli._exit import DONE, REFUSED, Stopped, explanation, status_for
 from pagerduty_alerting.cli._forecast import Forecast
 from pagerduty_alerting.cli._options import Options

@@ -20,7 +20,7 @@ from pagerduty_alerting import (
     RetryPolicy,
     Service,
 )
-from pagerduty_alerting._proxy import find_proxy
+from pagerduty_alerting._http.proxy import find_proxy
 from pagerduty_alerting.cli._exit import DONE, NETWORK, REFUSED, USAGE, explanation, status_for
 from pagerduty_alerting.cli._options import Options
 from pagerduty_alerting.cli._settings import (

@@ -15,8 +15,8 @@ from pagerduty_alerting import (
     RateLimits,
     RetryPolicy,
 )
-from pagerduty_alerting._http import RawResponse
 from pagerduty_alerting._pacer import Pacer
+from pagerduty_alerting._protocol.answer import RawResponse
 from tests.support.raw_calls import client_of, settings
 from tests.support.raw_server import LISTED, Conversation, answering, http, raw_server
 from tests.support.requests_and_answers import answer

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pagerduty_alerting import RateLimit, RateLimitPolicy, RateLimits
-from pagerduty_alerting._rate_limit import parse_rate_limits, parse_retry_after
+from pagerduty_alerting._protocol.rate_limit import parse_rate_limits, parse_retry_after
 
 
 @pytest.mark.parametrize(

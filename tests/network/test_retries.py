@@ -442,7 +442,7 @@ async def test_nothing_is_formatted_for_a_log_that_nobody_reads(monkeypatch: pyt
     monkeypatch.setattr(logger, "level", logging.WARNING)
     logger.manager._clear_cache()
     monkeypatch.setattr(logging.LogRecord, "getMessage", lambda _: pytest.fail("a record was formatted"))
-    monkeypatch.setattr("pagerduty_alerting._endpoints.Request.__str__", lambda _: pytest.fail("formatted"))
+    monkeypatch.setattr("pagerduty_alerting._protocol.endpoints.Request.__str__", lambda _: pytest.fail("formatted"))
     try:
         async with client_of(answering(http(200, LISTED))) as (client, _):
             await client.list_services()

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from pagerduty_alerting import APIConnectionError, APITimeoutError, AsyncClient, ConfigurationError, RetryPolicy
-from pagerduty_alerting._proxy import Proxy, find_proxy
+from pagerduty_alerting._http.proxy import Proxy, find_proxy
 from tests.support.forward_proxy import forward_proxy, seen_by_proxy
 from tests.support.operations import API_TOKEN
 from tests.support.raw_calls import CALLS, call, client_of, settings

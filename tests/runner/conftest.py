@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from pagerduty_alerting import Client
-from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting._loop.runner import LoopRunner
 from pagerduty_alerting.emulator import Emulator
 
 

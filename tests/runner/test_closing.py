@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from pagerduty_alerting import Client, ClientClosedError
-from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting._loop.runner import LoopRunner
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.scripts import script
 from tests.support.threads import AtGate, InThread

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from pagerduty_alerting import AsyncClient, Client
-from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting._loop.runner import LoopRunner
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.threads import AtGate, InThread
 

@@ -209,7 +209,7 @@ def test_a_handler_that_a_hook_sets_during_a_call_stays_set(emulator: Emulator) 
 
 def test_ctrl_c_while_closing_lets_the_closing_finish(emulator: Emulator) -> None:
     lines = """
-    from pagerduty_alerting._runner import LoopRunner
+    from pagerduty_alerting._loop.runner import LoopRunner
     import asyncio
     async def slowly():
         say("closing")

@@ -242,7 +242,7 @@ def test_nothing_of_the_parents_is_finalized_in_the_child(emulator: Emulator) ->
 def test_the_loop_of_the_parent_is_not_finalized_in_the_child_where_it_had_no_connections(emulator: Emulator) -> None:
     lines = """
     import asyncio, gc, weakref
-    from pagerduty_alerting._runner import LoopRunner
+    from pagerduty_alerting._loop.runner import LoopRunner
     async def nothing(): pass
     runner = LoopRunner(nothing)
     runner.run(asyncio.sleep(0))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pagerduty_alerting import AsyncClient, Client
-from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting._loop.runner import LoopRunner
 from tests.support.idle_server import ACCOUNT_ID, TOKEN_ID, IdleServer, idle_server
 from tests.support.threads import InThread
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from pagerduty_alerting import ClientClosedError
-from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting._loop.runner import LoopRunner
 from tests.support.threads import AtGate, InThread
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pagerduty_alerting import Client
-from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting._loop.runner import LoopRunner
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.scripts import script
 from tests.support.threads import AtGate, InThread

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from pagerduty_alerting import Client, ClientUsageError, RetryPolicy
-from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting._loop.runner import LoopRunner
 from pagerduty_alerting.emulator import Emulator, Operation
 
 

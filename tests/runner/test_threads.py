@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pagerduty_alerting import APITimeoutError, Client
-from pagerduty_alerting._runner import LoopRunner
+from pagerduty_alerting._loop.runner import LoopRunner
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.idle_server import ACCOUNT_ID, idle_server
 from tests.support.threads import PATIENCE, AtGate, InThread

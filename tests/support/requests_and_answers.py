@@ -6,7 +6,8 @@ import orjson
 from multidict import CIMultiDict
 
 from pagerduty_alerting import IntegrationToken
-from pagerduty_alerting._endpoints import (
+from pagerduty_alerting._protocol.answer import RawResponse
+from pagerduty_alerting._protocol.endpoints import (
     CONNECT,
     CREATE_INTEGRATION_TOKEN,
     DELETE_SERVICES,
@@ -15,7 +16,6 @@ from pagerduty_alerting._endpoints import (
     Request,
     build_request,
 )
-from pagerduty_alerting._http import RawResponse
 from tests.support.operations import ACCOUNT_ID, API_TOKEN, TOKEN_ID
 
 ENDPOINTS: tuple[Endpoint[Any], ...] = (LIST_SERVICES, DELETE_SERVICES, CREATE_INTEGRATION_TOKEN, CONNECT)

@@ -13,8 +13,14 @@ from pagerduty_alerting import (
     ResultInfo,
     Service,
 )
-from pagerduty_alerting._codec import decode
-from pagerduty_alerting._endpoints import CONNECT, CREATE_INTEGRATION_TOKEN, DELETE_SERVICES, LIST_SERVICES, Endpoint
+from pagerduty_alerting._protocol.codec import decode
+from pagerduty_alerting._protocol.endpoints import (
+    CONNECT,
+    CREATE_INTEGRATION_TOKEN,
+    DELETE_SERVICES,
+    LIST_SERVICES,
+    Endpoint,
+)
 from tests.support.operations import TOKEN_ID
 from tests.support.requests_and_answers import ENDPOINTS, answer, request_for
 

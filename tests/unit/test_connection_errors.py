@@ -11,8 +11,8 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
 from pagerduty_alerting import APIConnectionError, APITimeoutError, ClientClosedError, ConfigurationError
-from pagerduty_alerting._connection_errors import ConnectionBrokeError, connection_error
-from pagerduty_alerting._endpoints import CONNECT, LIST_SERVICES, Endpoint
+from pagerduty_alerting._http.errors import ConnectionBrokeError, connection_error
+from pagerduty_alerting._protocol.endpoints import CONNECT, LIST_SERVICES, Endpoint
 from tests.support.operations import API_TOKEN, TOKEN_ID
 from tests.support.requests_and_answers import request_for
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pagerduty_alerting._deadlines import Deadlines
+from pagerduty_alerting._loop.deadlines import Deadlines
 
 
 def now() -> float:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pagerduty_alerting import IntegrationToken
-from pagerduty_alerting._endpoints import (
+from pagerduty_alerting._protocol.endpoints import (
     CONNECT,
     CREATE_INTEGRATION_TOKEN,
     DELETE_SERVICES,

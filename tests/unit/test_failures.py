@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pagerduty_alerting import APIStatusError, RateLimitError, ResponseInfo
-from pagerduty_alerting._endpoints import CONNECT, CREATE_INTEGRATION_TOKEN, DELETE_SERVICES, LIST_SERVICES, Endpoint
-from pagerduty_alerting._failures import status_error
+from pagerduty_alerting._protocol.endpoints import (
+    CONNECT,
+    CREATE_INTEGRATION_TOKEN,
+    DELETE_SERVICES,
+    LIST_SERVICES,
+    Endpoint,
+)
+from pagerduty_alerting._protocol.failures import status_error
 from tests.support.operations import API_TOKEN, TOKEN_ID
 from tests.support.requests_and_answers import ENDPOINTS, answer, request_for
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from pagerduty_alerting._deadlines import Deadlines
 from pagerduty_alerting._fleet import run_over
+from pagerduty_alerting._loop.deadlines import Deadlines
 
 
 class Calls:

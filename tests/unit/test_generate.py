@@ -32,7 +32,7 @@ from typing import Generic, Literal
 
 import aiohttp
 
-from pagerduty_alerting._core import Core
+from pagerduty_alerting._call import Core
 from pagerduty_alerting.models import Envelope, Response, Service
 
 
@@ -291,7 +291,7 @@ def test_only_what_the_facade_uses_is_imported(synthetic: str) -> None:
         "import ssl",
         "from collections.abc import Iterator, Sequence",
         "from typing import Literal",
-        "from pagerduty_alerting._runner import LoopRunner",
+        "from pagerduty_alerting._loop.runner import LoopRunner",
         "from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse",
         "from pagerduty_alerting.models import Envelope, Response, Service",
     ]

@@ -5,7 +5,7 @@ import pickle
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from pagerduty_alerting._http import RawResponse, ReceivedHeaders, SecretHeaders
+from pagerduty_alerting._protocol.answer import RawResponse, ReceivedHeaders, SecretHeaders
 
 
 def test_the_values_of_a_repeated_header_are_joined() -> None:

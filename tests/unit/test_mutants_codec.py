@@ -5,8 +5,8 @@ import json
 import pytest
 
 from pagerduty_alerting import APIResponseValidationError
-from pagerduty_alerting._codec import decode
-from pagerduty_alerting._endpoints import LIST_SERVICES, build_request
+from pagerduty_alerting._protocol.codec import decode
+from pagerduty_alerting._protocol.endpoints import LIST_SERVICES, build_request
 from tests.support.requests_and_answers import answer
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pagerduty_alerting._endpoints import LIST_SERVICES, build_request
-from pagerduty_alerting._failures import status_error
+from pagerduty_alerting._protocol.endpoints import LIST_SERVICES, build_request
+from pagerduty_alerting._protocol.failures import status_error
 from tests.support.requests_and_answers import answer
 
 

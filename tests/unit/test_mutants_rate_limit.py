@@ -2,8 +2,8 @@
 
 import pytest
 
-from pagerduty_alerting._http import RawResponse
-from pagerduty_alerting._rate_limit import (
+from pagerduty_alerting._protocol.answer import RawResponse
+from pagerduty_alerting._protocol.rate_limit import (
     Quota,
     block,
     has_room,

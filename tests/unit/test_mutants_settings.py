@@ -4,7 +4,7 @@ import pytest
 
 from pagerduty_alerting import ConfigurationError, RetryPolicy
 from pagerduty_alerting._arguments import check_base_url
-from pagerduty_alerting._retry import next_delay
+from pagerduty_alerting._protocol.retry import next_delay
 from pagerduty_alerting.config import ApiKey, ApiToken, Settings, resolve_base_url, resolve_credentials
 from pagerduty_alerting.errors import InternalServerError
 

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from pagerduty_alerting import ConfigurationError
-from pagerduty_alerting._proxy import Proxy, find_proxy
+from pagerduty_alerting._http.proxy import Proxy, find_proxy
 
 API = "https://api.cloudflare.com/client/v4"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pagerduty_alerting._redaction import one_line, redact, snippet
+from pagerduty_alerting._protocol.redaction import one_line, redact, snippet
 
 UUIDS = [
     "a313ba7d3e464c0ea40808fafbc3816a",

@@ -15,7 +15,7 @@ from pagerduty_alerting import (
     PagerDutyAlertingError,
     RetryPolicy,
 )
-from pagerduty_alerting._retry import next_delay
+from pagerduty_alerting._protocol.retry import next_delay
 
 REQUEST = {"method": "GET", "path": "/accounts/1"}
 NEVER_REACHED = APIConnectionError("text", **REQUEST, may_have_acted=False)

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from pagerduty_alerting._endpoints import Request
-from pagerduty_alerting._http import RawResponse
-from pagerduty_alerting._rate_limit import parse_retry_after
-from pagerduty_alerting._redaction import one_line, redact, snippet
+from pagerduty_alerting._protocol.answer import RawResponse
+from pagerduty_alerting._protocol.endpoints import Request
+from pagerduty_alerting._protocol.rate_limit import parse_retry_after
+from pagerduty_alerting._protocol.redaction import one_line, redact, snippet
 from pagerduty_alerting.errors import (
     APIStatusError,
     AuthenticationError,

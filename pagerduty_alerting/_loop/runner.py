@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define
 
-from pagerduty_alerting import _fork
+from pagerduty_alerting._loop import fork
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class LoopRunner:
         self._calls: dict[_Call[Any], None] = {}  # all that were let in and have not left, the oldest first
         self._starting: list[_Call[Any]] = []  # those of them that `_start_calls`, which is scheduled, will start
         self._is_closed = False
-        _fork.register(self)
+        fork.register(self)
         _runners.add(self)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -139,7 +139,7 @@ class LoopRunner:
     def after_fork_in_child(self) -> None:
         """Leaves the loop and its calls to the parent; the child makes a loop of its own when it needs one."""
         if self._loop is not None:
-            _fork.never_finalize(self._loop, self._calls, self._starting)
+            fork.never_finalize(self._loop, self._calls, self._starting)
         self._lock = threading.Lock()
         self._loop = self._leader = None
         self._calls = {}
@@ -300,7 +300,7 @@ class LoopRunner:
             loop = self._make_loop()
         except OSError as error:
             raise PagerDutyAlertingError(f"no event loop can be made: {error.strerror}") from error
-        loop.set_default_executor(_fork.ThreadPerJob(1))
+        loop.set_default_executor(fork.ThreadPerJob(1))
         return loop
 
     async def _shut_down(self) -> None:

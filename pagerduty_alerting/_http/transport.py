@@ -18,11 +18,11 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from attrs import define, field
 
-from pagerduty_alerting import _fork
-from pagerduty_alerting._connection_errors import ConnectionBrokeError, NotHttpError, connection_error
-from pagerduty_alerting._endpoints import Request
-from pagerduty_alerting._http import RawResponse, SecretHeaders
-from pagerduty_alerting._proxy import Proxy, find_proxy
+from pagerduty_alerting._http.errors import ConnectionBrokeError, NotHttpError, connection_error
+from pagerduty_alerting._http.proxy import Proxy, find_proxy
+from pagerduty_alerting._loop import fork
+from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
+from pagerduty_alerting._protocol.endpoints import Request
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
 
 CONNECTING = "connecting"
@@ -96,7 +96,7 @@ class Transport:
         self._options: dict[str, Any] = {}  # what all requests of the session have in common
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.is_closed = False
-        _fork.register(self)
+        fork.register(self)
 
     def check_usable(self) -> None:
         """Checks that a call can be made from the running event loop.
@@ -179,7 +179,7 @@ class Transport:
             for connection in list(self._sockets):
                 if connection.fileno() >= 0:
                     os.close(connection.detach())  # closes this process's descriptor and nothing else
-            _fork.never_finalize(self._session, self._lifetime, self._loop)
+            fork.never_finalize(self._session, self._lifetime, self._loop)
         self._loop = self._session = self._lifetime = None
         self._sockets = weakref.WeakSet()
 

@@ -7,8 +7,8 @@ import traceback
 
 import aiohttp
 
-from pagerduty_alerting._endpoints import Request
-from pagerduty_alerting._redaction import one_line, redact
+from pagerduty_alerting._protocol.endpoints import Request
+from pagerduty_alerting._protocol.redaction import one_line, redact
 from pagerduty_alerting.errors import (
     APIConnectionError,
     APITimeoutError,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import define, evolve
 
-from pagerduty_alerting._http import RawResponse
+from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting.models import RateLimit, RateLimitPolicy, RateLimits
 
 # The form that Cloudflare sends, one item of two parameters: read without the general parser.

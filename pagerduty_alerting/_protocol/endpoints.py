@@ -7,7 +7,7 @@ from attrs import field, frozen
 from yarl import URL
 
 from pagerduty_alerting._arguments import check_identifier, check_text
-from pagerduty_alerting._redaction import MASK
+from pagerduty_alerting._protocol.redaction import MASK
 from pagerduty_alerting.models import ConnectedDestination, IntegrationToken, Service
 
 T = TypeVar("T")

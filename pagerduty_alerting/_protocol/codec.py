@@ -14,9 +14,9 @@ from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn
 from cattrs.preconf.orjson import make_converter
 
-from pagerduty_alerting._endpoints import Endpoint, Request
-from pagerduty_alerting._failures import status_error
-from pagerduty_alerting._http import RawResponse
+from pagerduty_alerting._protocol.answer import RawResponse
+from pagerduty_alerting._protocol.endpoints import Endpoint, Request
+from pagerduty_alerting._protocol.failures import status_error
 from pagerduty_alerting.errors import APIResponseValidationError, APIStatusError
 from pagerduty_alerting.models import Envelope
 

@@ -13,13 +13,13 @@ from typing import Any, Generic, Self, TypeVar
 from attrs import define, field, frozen
 
 from pagerduty_alerting._arguments import check_seconds
-from pagerduty_alerting._deadlines import Deadlines, Limit
-from pagerduty_alerting._endpoints import WITHOUT_TOKEN, Endpoint, Request, build_request
-from pagerduty_alerting._http import RawResponse, SecretHeaders
+from pagerduty_alerting._http.transport import CONNECTING, Progress, Transport
+from pagerduty_alerting._loop.deadlines import Deadlines, Limit
 from pagerduty_alerting._pacer import Pacer
-from pagerduty_alerting._rate_limit import LONGEST_HOLD, parse_rate_limits
-from pagerduty_alerting._retry import may_have_acted, next_delay
-from pagerduty_alerting._transport import CONNECTING, Progress, Transport
+from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
+from pagerduty_alerting._protocol.endpoints import WITHOUT_TOKEN, Endpoint, Request, build_request
+from pagerduty_alerting._protocol.rate_limit import LONGEST_HOLD, parse_rate_limits
+from pagerduty_alerting._protocol.retry import may_have_acted, next_delay
 from pagerduty_alerting.config import RetryEvent, Settings
 from pagerduty_alerting.errors import (
     APIConnectionError,
@@ -277,7 +277,7 @@ class Core:
 @functools.cache
 def _decoder() -> Callable[[Request[Any], RawResponse], Envelope[Any]]:
     # Loaded with the first call: the converters are a tenth of what importing the client would cost.
-    from pagerduty_alerting._codec import decode
+    from pagerduty_alerting._protocol.codec import decode
 
     return decode
 

@@ -1,0 +1,1 @@
+"""HTTP with aiohttp: the only package that sends a request."""
