@@ -223,7 +223,7 @@ def emulator_cloudflare(session: nox.Session) -> None:
     """Cloudflare's own Python SDK, and curl, against the emulator."""
     install(session, "tests")
     session.install("cloudflare")
-    session.run("pytest", "tests/emulator/interop_cloudflare.py", "tests/emulator/interop_curl.py")
+    session.run("pytest", "tests/interop/interop_cloudflare.py", "tests/interop/interop_curl.py")
 
 
 @nox.session
@@ -234,7 +234,7 @@ def emulator_node(session: nox.Session) -> None:
     install(session, "tests")
     packages = Path(session.create_tmp()).resolve()
     session.run("npm", "install", "--silent", "--prefix", str(packages), "cloudflare", external=True)
-    session.run("pytest", "tests/emulator/interop_node.py", env={"EMULATOR_NODE_PACKAGES": str(packages)})
+    session.run("pytest", "tests/interop/interop_node.py", env={"EMULATOR_NODE_PACKAGES": str(packages)})
 
 
 @nox.session
@@ -244,7 +244,7 @@ def emulator_browser(session: nox.Session) -> None:
         session.skip("there is no Chromium driver on this machine (Debian: chromium-driver)")
     install(session, "tests")
     session.install("selenium")
-    session.run("pytest", "tests/emulator/interop_browser.py")
+    session.run("pytest", "tests/interop/interop_browser.py")
 
 
 def check_reproducible(session: nox.Session, *archives: Path) -> None:
@@ -302,7 +302,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "tests/bench/run.py", *session.posargs)
     session.run("python", "tests/bench/sync_bench.py")
     session.run("python", "tests/bench/fleet_bench.py")
-    session.run("python", "tests/emulator/bench_emulator.py", "--check")
+    session.run("python", "tests/bench/emulator_bench.py", "--check")
 
 
 @nox.session

@@ -6,23 +6,23 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pagerduty_alerting.emulator._answers import Dialect, ErrorCode
-    from pagerduty_alerting.emulator._contract import Operation, Permission
-    from pagerduty_alerting.emulator._emulator import Emulator
-    from pagerduty_alerting.emulator._fault_builder import FaultBuilder
-    from pagerduty_alerting.emulator._gates import Gate
-    from pagerduty_alerting.emulator._ids import IdStyle
-    from pagerduty_alerting.emulator._initial_state import (
+    from pagerduty_alerting.emulator._request_log import RequestLog
+    from pagerduty_alerting.emulator.emulator import Emulator
+    from pagerduty_alerting.emulator.faults.builder import FaultBuilder
+    from pagerduty_alerting.emulator.faults.gates import Gate
+    from pagerduty_alerting.emulator.faults.selection import Order
+    from pagerduty_alerting.emulator.requests import RecordedRequest
+    from pagerduty_alerting.emulator.rules._ids import IdStyle
+    from pagerduty_alerting.emulator.rules.answers import Dialect, ErrorCode
+    from pagerduty_alerting.emulator.rules.contract import Operation, Permission
+    from pagerduty_alerting.emulator.rules.initial_state import (
         InitialAccount,
         InitialApiKey,
         InitialApiToken,
         InitialState,
     )
-    from pagerduty_alerting.emulator._orders import Order
-    from pagerduty_alerting.emulator._rate_limits import RateLimits
-    from pagerduty_alerting.emulator._request_log import RequestLog
-    from pagerduty_alerting.emulator._requests import RecordedRequest
-    from pagerduty_alerting.emulator._state import (
+    from pagerduty_alerting.emulator.rules.rate_limits import RateLimits
+    from pagerduty_alerting.emulator.rules.state import (
         Account,
         EmulatorUsageError,
         IntegrationToken,
@@ -55,18 +55,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "_answers": ("Dialect", "ErrorCode"),
-    "_contract": ("Operation", "Permission"),
-    "_emulator": ("Emulator",),
-    "_fault_builder": ("FaultBuilder",),
-    "_gates": ("Gate",),
-    "_ids": ("IdStyle",),
-    "_initial_state": ("InitialAccount", "InitialApiKey", "InitialApiToken", "InitialState"),
-    "_orders": ("Order",),
-    "_rate_limits": ("RateLimits",),
+    "rules.answers": ("Dialect", "ErrorCode"),
+    "rules.contract": ("Operation", "Permission"),
+    "emulator": ("Emulator",),
+    "faults.builder": ("FaultBuilder",),
+    "faults.gates": ("Gate",),
+    "rules._ids": ("IdStyle",),
+    "rules.initial_state": ("InitialAccount", "InitialApiKey", "InitialApiToken", "InitialState"),
+    "faults.selection": ("Order",),
+    "rules.rate_limits": ("RateLimits",),
     "_request_log": ("RequestLog",),
-    "_requests": ("RecordedRequest",),
-    "_state": ("Account", "EmulatorUsageError", "IntegrationToken", "Service", "TokenState"),
+    "requests": ("RecordedRequest",),
+    "rules.state": ("Account", "EmulatorUsageError", "IntegrationToken", "Service", "TokenState"),
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import attrs
 
-from pagerduty_alerting.emulator._state import EmulatorUsageError
+from pagerduty_alerting.emulator.rules.state import EmulatorUsageError
 
 
 @attrs.define

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterable
 from typing import Protocol
 
-from pagerduty_alerting.emulator import _state
 from pagerduty_alerting.emulator._clock import Clock
-from pagerduty_alerting.emulator._contract import Permission
-from pagerduty_alerting.emulator._state import (
+from pagerduty_alerting.emulator.rules import state as _state
+from pagerduty_alerting.emulator.rules.contract import Permission
+from pagerduty_alerting.emulator.rules.state import (
     Account,
     Credential,
     IntegrationToken,

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import overload
 
-from pagerduty_alerting.emulator._contract import Operation
-from pagerduty_alerting.emulator._operations import Call
-from pagerduty_alerting.emulator._requests import Arrival, Outcome, RecordedRequest, record
+from pagerduty_alerting.emulator.requests import Arrival, Outcome, RecordedRequest, record
+from pagerduty_alerting.emulator.rules.contract import Operation
+from pagerduty_alerting.emulator.rules.operations import Call
 
 
 class RequestLog(Sequence[RecordedRequest]):

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import Future
 
-from pagerduty_alerting.emulator._server import Server
+from pagerduty_alerting.emulator.server import Server
 
 
 class ServerThread:

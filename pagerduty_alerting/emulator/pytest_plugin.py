@@ -12,7 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pagerduty_alerting import AsyncClient, Client
-    from pagerduty_alerting.emulator._emulator import Emulator
+    from pagerduty_alerting.emulator.emulator import Emulator
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def pagerduty_server() -> Generator[Emulator]:
     Override it to set options, such as ``Emulator(rate_limits=RateLimits.unlimited())``. Tests take `pagerduty_api`,
     which is the same and fresh for each of them.
     """
-    from pagerduty_alerting.emulator._emulator import Emulator
+    from pagerduty_alerting.emulator.emulator import Emulator
 
     with Emulator() as api:
         yield api

@@ -9,9 +9,9 @@ import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-from pagerduty_alerting.emulator._emulator import Emulator
-from pagerduty_alerting.emulator._initial_state import InitialState
-from pagerduty_alerting.emulator._requests import RecordedRequest
+from pagerduty_alerting.emulator.emulator import Emulator
+from pagerduty_alerting.emulator.requests import RecordedRequest
+from pagerduty_alerting.emulator.rules.initial_state import InitialState
 
 DEFAULT_PORT = 8787
 

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pagerduty_alerting.emulator import FaultBuilder, InitialState, Operation
-from pagerduty_alerting.emulator._control_input import read_json
-from pagerduty_alerting.emulator._control_orders import FAULTS, FaultRequest
-from pagerduty_alerting.emulator._page import PageContent, PageToken, render_page
-from pagerduty_alerting.emulator._state import Account, EmulatorUsageError, IntegrationToken, Service, TokenState
+from pagerduty_alerting.emulator.control.orders import FAULTS, FaultRequest
+from pagerduty_alerting.emulator.control.page import PageContent, PageToken, render_page
+from pagerduty_alerting.emulator.json_input import read_json
+from pagerduty_alerting.emulator.rules.state import Account, EmulatorUsageError, IntegrationToken, Service, TokenState
 
 LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
 

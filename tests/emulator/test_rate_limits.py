@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pagerduty_alerting.emulator import Emulator, Operation, RateLimits
-from pagerduty_alerting.emulator._rate_limits import count_burst, count_request
+from pagerduty_alerting.emulator.rules.rate_limits import count_burst, count_request
 
 REAL = RateLimits()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import attrs
 
-from pagerduty_alerting.emulator._answers import Answer, Refusal, failure
-from pagerduty_alerting.emulator._credentials import authenticate
-from pagerduty_alerting.emulator._operations import Call, Rules, carry_out, find_account, misrouted
-from pagerduty_alerting.emulator._rate_limits import (
+from pagerduty_alerting.emulator.rules.answers import Answer, Refusal, failure
+from pagerduty_alerting.emulator.rules.credentials import authenticate
+from pagerduty_alerting.emulator.rules.operations import Call, Rules, carry_out, find_account, misrouted
+from pagerduty_alerting.emulator.rules.rate_limits import (
     RateLimits,
     Verdict,
     Window,
@@ -17,7 +17,7 @@ from pagerduty_alerting.emulator._rate_limits import (
     quota_headers,
     rate_limited,
 )
-from pagerduty_alerting.emulator._state import Account, Credential, State
+from pagerduty_alerting.emulator.rules.state import Account, Credential, State
 
 Headers = tuple[tuple[str, str], ...]
 

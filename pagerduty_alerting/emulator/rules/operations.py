@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from pagerduty_alerting.emulator._answers import (
+from pagerduty_alerting.emulator.rules._ids import canonical_uuid
+from pagerduty_alerting.emulator.rules.answers import (
     Answer,
     Dialect,
     ErrorCode,
@@ -21,9 +22,8 @@ from pagerduty_alerting.emulator._answers import (
     result_info,
     success,
 )
-from pagerduty_alerting.emulator._contract import Operation, Route, permits
-from pagerduty_alerting.emulator._ids import canonical_uuid
-from pagerduty_alerting.emulator._state import (
+from pagerduty_alerting.emulator.rules.contract import Operation, Route, permits
+from pagerduty_alerting.emulator.rules.state import (
     Account,
     Credential,
     State,

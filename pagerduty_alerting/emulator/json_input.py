@@ -12,7 +12,7 @@ import orjson
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn
 
-from pagerduty_alerting.emulator._state import EmulatorUsageError
+from pagerduty_alerting.emulator.rules.state import EmulatorUsageError
 
 T = TypeVar("T")
 Structure: TypeAlias = Callable[[object, type], object]

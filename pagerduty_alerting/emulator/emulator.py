@@ -11,24 +11,24 @@ from typing import Self
 
 from aiohttp import web
 
-from pagerduty_alerting.emulator._answers import Dialect
 from pagerduty_alerting.emulator._clock import Clock
-from pagerduty_alerting.emulator._contract import BASE_PATH, Operation
-from pagerduty_alerting.emulator._control import ControlDesk
-from pagerduty_alerting.emulator._dispatch import Dispatcher, Listener
-from pagerduty_alerting.emulator._edge import Edge
-from pagerduty_alerting.emulator._fault_builder import FaultBuilder
-from pagerduty_alerting.emulator._gates import Gate
-from pagerduty_alerting.emulator._ids import IdSource, IdStyle
-from pagerduty_alerting.emulator._initial_state import InitialState, populate
-from pagerduty_alerting.emulator._operations import Rules
-from pagerduty_alerting.emulator._orders import Order, Selection
 from pagerduty_alerting.emulator._population import Population
-from pagerduty_alerting.emulator._rate_limits import RateLimits
 from pagerduty_alerting.emulator._request_log import RequestLog
-from pagerduty_alerting.emulator._server import Server
-from pagerduty_alerting.emulator._state import EmulatorUsageError, State, checked_names
 from pagerduty_alerting.emulator._thread import ServerThread
+from pagerduty_alerting.emulator.control.api import ControlDesk
+from pagerduty_alerting.emulator.dispatch import Dispatcher, Listener
+from pagerduty_alerting.emulator.faults.builder import FaultBuilder
+from pagerduty_alerting.emulator.faults.gates import Gate
+from pagerduty_alerting.emulator.faults.selection import Order, Selection
+from pagerduty_alerting.emulator.rules._edge import Edge
+from pagerduty_alerting.emulator.rules._ids import IdSource, IdStyle
+from pagerduty_alerting.emulator.rules.answers import Dialect
+from pagerduty_alerting.emulator.rules.contract import BASE_PATH, Operation
+from pagerduty_alerting.emulator.rules.initial_state import InitialState, populate
+from pagerduty_alerting.emulator.rules.operations import Rules
+from pagerduty_alerting.emulator.rules.rate_limits import RateLimits
+from pagerduty_alerting.emulator.rules.state import EmulatorUsageError, State, checked_names
+from pagerduty_alerting.emulator.server import Server
 
 
 class Emulator(Population):

@@ -6,10 +6,10 @@ from typing import TypeAlias
 
 import attrs
 
-from pagerduty_alerting.emulator._contract import Operation
-from pagerduty_alerting.emulator._control_input import read_value
-from pagerduty_alerting.emulator._fault_builder import FaultBuilder
-from pagerduty_alerting.emulator._state import EmulatorUsageError
+from pagerduty_alerting.emulator.faults.builder import FaultBuilder
+from pagerduty_alerting.emulator.json_input import read_value
+from pagerduty_alerting.emulator.rules.contract import Operation
+from pagerduty_alerting.emulator.rules.state import EmulatorUsageError
 
 
 @attrs.frozen

@@ -14,8 +14,7 @@ from typing import NoReturn
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from pagerduty_alerting.emulator._answers import Answer
-from pagerduty_alerting.emulator._faults import (
+from pagerduty_alerting.emulator.faults.kinds import (
     Drip,
     Fault,
     GzipBomb,
@@ -28,6 +27,7 @@ from pagerduty_alerting.emulator._faults import (
     Truncate,
     WrongLength,
 )
+from pagerduty_alerting.emulator.rules.answers import Answer
 
 _HEAD = b'{"result":[{"id":"00000000000000000000000000000000","name":"'
 _TAIL = b'"}],"success":true,"errors":[],"messages":[]}'

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import attrs
 import orjson
 
-from pagerduty_alerting.emulator._answers import Json
-from pagerduty_alerting.emulator._contract import Operation
-from pagerduty_alerting.emulator._credentials import bearer_token
-from pagerduty_alerting.emulator._operations import Call
+from pagerduty_alerting.emulator.rules.answers import Json
+from pagerduty_alerting.emulator.rules.contract import Operation
+from pagerduty_alerting.emulator.rules.credentials import bearer_token
+from pagerduty_alerting.emulator.rules.operations import Call
 
 MASK = "***"
 

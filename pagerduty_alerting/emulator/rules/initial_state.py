@@ -6,10 +6,10 @@ from pathlib import Path
 
 import attrs
 
-from pagerduty_alerting.emulator import _state
-from pagerduty_alerting.emulator._contract import Permission
-from pagerduty_alerting.emulator._control_input import read_json
-from pagerduty_alerting.emulator._state import Credential, EmulatorUsageError, State
+from pagerduty_alerting.emulator.json_input import read_json
+from pagerduty_alerting.emulator.rules import state as _state
+from pagerduty_alerting.emulator.rules.contract import Permission
+from pagerduty_alerting.emulator.rules.state import Credential, EmulatorUsageError, State
 
 _WRITE = (Permission.NOTIFICATIONS_WRITE,)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from pagerduty_alerting.emulator._answers import ErrorCode, Refusal, authentication_error
-from pagerduty_alerting.emulator._state import Credential, State
+from pagerduty_alerting.emulator.rules.answers import ErrorCode, Refusal, authentication_error
+from pagerduty_alerting.emulator.rules.state import Credential, State
 
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")

@@ -8,10 +8,10 @@ from typing import Self, TypeAlias
 
 import attrs
 
-from pagerduty_alerting.emulator._contract import Operation
-from pagerduty_alerting.emulator._faults import OF_THE_ANSWER, Fault, describe
-from pagerduty_alerting.emulator._gates import Gate
-from pagerduty_alerting.emulator._requests import RecordedRequest
+from pagerduty_alerting.emulator.faults.gates import Gate
+from pagerduty_alerting.emulator.faults.kinds import OF_THE_ANSWER, Fault, describe
+from pagerduty_alerting.emulator.requests import RecordedRequest
+from pagerduty_alerting.emulator.rules.contract import Operation
 
 Predicate: TypeAlias = Callable[[RecordedRequest], bool]
 Dice: TypeAlias = Callable[[float], bool]

@@ -8,9 +8,9 @@ from html import escape
 
 import attrs
 
-from pagerduty_alerting.emulator._page_style import STYLE
-from pagerduty_alerting.emulator._requests import RecordedRequest
-from pagerduty_alerting.emulator._state import Account, IntegrationToken, TokenState
+from pagerduty_alerting.emulator.control._page_style import STYLE
+from pagerduty_alerting.emulator.requests import RecordedRequest
+from pagerduty_alerting.emulator.rules.state import Account, IntegrationToken, TokenState
 
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 _POLICY = "; ".join(

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import attrs
 
-from pagerduty_alerting.emulator._answers import ErrorCode, Json, to_json
-from pagerduty_alerting.emulator._faults import (
+from pagerduty_alerting.emulator.faults.gates import Gate
+from pagerduty_alerting.emulator.faults.kinds import (
     Drip,
     GzipBomb,
     Hang,
@@ -21,9 +21,9 @@ from pagerduty_alerting.emulator._faults import (
     Truncate,
     WrongLength,
 )
-from pagerduty_alerting.emulator._gates import Gate
-from pagerduty_alerting.emulator._orders import Effect, Latency, Order, Predicate, Selection
-from pagerduty_alerting.emulator._state import EmulatorUsageError
+from pagerduty_alerting.emulator.faults.selection import Effect, Latency, Order, Predicate, Selection
+from pagerduty_alerting.emulator.rules.answers import ErrorCode, Json, to_json
+from pagerduty_alerting.emulator.rules.state import EmulatorUsageError
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import math
 
 import attrs
 
-from pagerduty_alerting.emulator._answers import Refusal
+from pagerduty_alerting.emulator.rules.answers import Refusal
 
 
 def _at_least_one_if_any(_: object, attribute: attrs.Attribute[int], value: int | None) -> None:

@@ -10,7 +10,20 @@ from urllib.parse import parse_qs
 import attrs
 from aiohttp import web
 
-from pagerduty_alerting.emulator._answers import (
+from pagerduty_alerting.emulator.control.orders import (
+    Advance,
+    Authorization,
+    FaultRequest,
+    NewService,
+    Release,
+    TokenChoice,
+    place_fault,
+)
+from pagerduty_alerting.emulator.control.page import PAGE_HEADERS, PageContent, PageToken, render_page
+from pagerduty_alerting.emulator.faults.playback import to_response
+from pagerduty_alerting.emulator.json_input import read_json
+from pagerduty_alerting.emulator.requests import RecordedRequest
+from pagerduty_alerting.emulator.rules.answers import (
     Answer,
     Dialect,
     Json,
@@ -20,24 +33,11 @@ from pagerduty_alerting.emulator._answers import (
     no_route,
     success,
 )
-from pagerduty_alerting.emulator._control_input import read_json
-from pagerduty_alerting.emulator._control_orders import (
-    Advance,
-    Authorization,
-    FaultRequest,
-    NewService,
-    Release,
-    TokenChoice,
-    place_fault,
-)
-from pagerduty_alerting.emulator._initial_state import InitialAccount
-from pagerduty_alerting.emulator._page import PAGE_HEADERS, PageContent, PageToken, render_page
-from pagerduty_alerting.emulator._requests import RecordedRequest
-from pagerduty_alerting.emulator._state import EmulatorUsageError
-from pagerduty_alerting.emulator._wire import to_response
+from pagerduty_alerting.emulator.rules.initial_state import InitialAccount
+from pagerduty_alerting.emulator.rules.state import EmulatorUsageError
 
 if TYPE_CHECKING:
-    from pagerduty_alerting.emulator._emulator import Emulator
+    from pagerduty_alerting.emulator.emulator import Emulator
 
 Action: TypeAlias = Callable[["Emulator", bytes], Answer]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from pagerduty_alerting.emulator._contract import Permission
-from pagerduty_alerting.emulator._ids import IdSource, canonical_uuid, is_account_id
+from pagerduty_alerting.emulator.rules._ids import IdSource, canonical_uuid, is_account_id
+from pagerduty_alerting.emulator.rules.contract import Permission
 
 
 class EmulatorUsageError(ValueError):

@@ -9,17 +9,17 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from pagerduty_alerting.emulator._answers import Answer, Dialect, Refusal, failure, internal_error
 from pagerduty_alerting.emulator._clock import Clock
-from pagerduty_alerting.emulator._contract import find_route
-from pagerduty_alerting.emulator._edge import Admission, Edge
-from pagerduty_alerting.emulator._gates import Gate
-from pagerduty_alerting.emulator._operations import Call
-from pagerduty_alerting.emulator._orders import Latency, Order, Plan, make_plan
 from pagerduty_alerting.emulator._request_log import RequestLog
-from pagerduty_alerting.emulator._requests import Arrival, RecordedRequest, record
-from pagerduty_alerting.emulator._server import LOGGER
-from pagerduty_alerting.emulator._wire import AlreadySent, play, to_response
+from pagerduty_alerting.emulator.faults.gates import Gate
+from pagerduty_alerting.emulator.faults.playback import AlreadySent, play, to_response
+from pagerduty_alerting.emulator.faults.selection import Latency, Order, Plan, make_plan
+from pagerduty_alerting.emulator.requests import Arrival, RecordedRequest, record
+from pagerduty_alerting.emulator.rules._edge import Admission, Edge
+from pagerduty_alerting.emulator.rules.answers import Answer, Dialect, Refusal, failure, internal_error
+from pagerduty_alerting.emulator.rules.contract import find_route
+from pagerduty_alerting.emulator.rules.operations import Call
+from pagerduty_alerting.emulator.server import LOGGER
 
 Listener: TypeAlias = Callable[[RecordedRequest], None]
 Control: TypeAlias = Callable[[web.BaseRequest, str, bytes], Awaitable[web.StreamResponse]]

@@ -1,0 +1,1 @@
+"""Faults to order: what they are, for which requests, and how they are played on a connection."""
