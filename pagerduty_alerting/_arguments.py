@@ -6,6 +6,8 @@ No message here repeats a value that may be a secret.
 import ipaddress
 import math
 import re
+from collections.abc import Iterable
+from typing import cast
 from urllib.parse import quote, urlsplit
 
 MAX_IDENTIFIER_LENGTH = 256
@@ -63,6 +65,20 @@ def check_count(name: str, value: object) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1, not {value!r}")
     return value
+
+
+def check_statuses(name: str, value: object) -> frozenset[int]:
+    """Returns HTTP statuses from 400 to 599, given as any collection of them."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a collection of HTTP statuses, not {type(value).__name__}")
+    statuses: set[int] = set()
+    for status in cast("Iterable[object]", value):
+        if isinstance(status, bool) or not isinstance(status, int):
+            raise TypeError(f"{name} must be HTTP statuses of type int, not {type(status).__name__}")
+        if not 400 <= status <= 599:
+            raise ValueError(f"{name} must be HTTP statuses from 400 to 599, not {status}")
+        statuses.add(status)
+    return frozenset(statuses)
 
 
 def check_flag(name: str, value: object) -> bool:

@@ -2,7 +2,7 @@
 
 import functools
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import attrs
@@ -16,6 +16,8 @@ __all__ = ["ApiKey", "ApiToken", "Credentials", "RetryEvent", "RetryPolicy", "Se
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 DEFAULT_MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+# Cloudflare's own 520 to 527 and 530 are temporary, too.
+DEFAULT_RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504, *range(520, 528), 530})
 DEFAULT_USER_AGENT = f"pagerduty-alerting/{pagerduty_alerting.__version__} Python/{platform.python_version()}"
 
 
@@ -96,19 +98,25 @@ class RetryEvent:
     delay: float
 
 
+def _to_statuses(value: Iterable[int]) -> frozenset[int]:
+    return arguments.check_statuses("statuses", value)
+
+
 @frozen(kw_only=True)
 class RetryPolicy:
-    """When a call is tried again: after connection failures, timeouts of an attempt, and 408, 429, 500, 502, 503, 504.
+    """When a call is tried again: after connection failures, timeouts of an attempt, and the error `statuses`.
 
     The wait before attempt n + 1 is random between zero and `initial_delay` * 2 ** (n - 1), at most `max_delay` ("full
     jitter"), or what `Retry-After` asks for where that is longer. A wait that would pass the call's deadline is not
     begun: the call fails at once. *Create* and *connect* are sent again only where the API cannot have acted on the
-    first request: it was never reached, or answered 429.
+    first request: it was never reached, or answered 429. `statuses` does not change that.
 
     Attributes:
         max_attempts: Attempts in all, 1 for no retries.
         initial_delay: Longest wait before the second attempt, in seconds.
         max_delay: Longest wait before any attempt, in seconds, unless the API asks for a longer one.
+        statuses: HTTP statuses (400 to 599) after which a call is tried again; by default 408, 429, 500, 502, 503, 504,
+            and Cloudflare's 520 to 527 and 530. Any collection of them is kept as a frozenset.
         attempt_timeout: Longest time for a single attempt, in seconds; None leaves each all of the call's time.
         replay_unsafe: Send *create* and *connect* again after any transient failure, too. A create may then leave a
             second token behind, a connect may be carried out twice.
@@ -118,6 +126,7 @@ class RetryPolicy:
     max_attempts: int = field(default=3, validator=_with(arguments.check_count))
     initial_delay: float = field(default=0.5, validator=_with(arguments.check_delay))
     max_delay: float = field(default=8.0, validator=_with(arguments.check_delay))
+    statuses: frozenset[int] = field(default=DEFAULT_RETRIED_STATUSES, converter=_to_statuses)
     attempt_timeout: float | None = field(default=None, validator=_with_optional(arguments.check_seconds))
     replay_unsafe: bool = field(default=False, validator=_with(arguments.check_flag))
     on_retry: Callable[[RetryEvent], object] | None = field(

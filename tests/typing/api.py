@@ -238,6 +238,8 @@ def policies() -> None:
         max_attempts=3, initial_delay=1, max_delay=2.5, attempt_timeout=None, replay_unsafe=False, on_retry=hook
     )
     RetryPolicy(attempt_timeout=3, on_retry=None)
+    RetryPolicy(statuses=(500, 503))
+    assert_type(RetryPolicy(statuses=range(500, 600)).statuses, frozenset[int])
     RetryPolicy(on_retry=lambda event: print(event.error))
 
 
@@ -280,6 +282,7 @@ def wrong_settings(session: aiohttp.ClientSession) -> None:
     Client().with_options(api_token="t")  # type: ignore[call-arg]
     Client().with_options(base_url="https://host")  # type: ignore[call-arg]
     RetryPolicy(3)  # type: ignore[call-arg]
+    RetryPolicy(statuses=503)  # type: ignore[arg-type]
     RetryPolicy(max_attempts="3")  # type: ignore[arg-type]
     RetryPolicy(on_retry=print_two)  # type: ignore[arg-type]
 

@@ -166,6 +166,13 @@ def test_cloudflares_own_base_url_is_the_documented_one() -> None:
         ("max_delay", -0.1, ValueError),
         ("max_delay", float("nan"), ValueError),
         ("max_delay", None, TypeError),
+        ("statuses", 503, TypeError),
+        ("statuses", "text", TypeError),
+        ("statuses", {"503"}, TypeError),
+        ("statuses", [True], TypeError),
+        ("statuses", [503.0], TypeError),
+        ("statuses", [399], ValueError),
+        ("statuses", [600], ValueError),
         ("attempt_timeout", 0, ValueError),
         ("attempt_timeout", "1", TypeError),
         ("replay_unsafe", 1, TypeError),
@@ -187,6 +194,24 @@ def test_a_retry_policy_takes_all_that_it_documents() -> None:
 def test_a_retry_policy_by_default_makes_three_attempts() -> None:
     policy = RetryPolicy()
     assert (policy.max_attempts, policy.attempt_timeout, policy.replay_unsafe) == (3, None, False)
+
+
+def test_a_retry_policy_by_default_retries_the_temporary_statuses_and_cloudflares_own() -> None:
+    cloudflares = {*range(520, 528), 530}
+    assert RetryPolicy().statuses == {408, 429, 500, 502, 503, 504} | cloudflares
+
+
+@pytest.mark.parametrize(
+    "statuses", [[400, 599], (599, 400), {400, 599}, iter([400, 599])], ids=["list", "tuple", "set", "iterator"]
+)
+def test_any_collection_of_statuses_is_kept_as_a_frozenset(statuses: Any) -> None:
+    policy = RetryPolicy(statuses=statuses)
+    assert policy.statuses == frozenset({400, 599})
+    assert hash(policy) == hash(RetryPolicy(statuses=(400, 599)))
+
+
+def test_no_status_at_all_is_a_possible_choice() -> None:
+    assert RetryPolicy(statuses=()).statuses == frozenset()
 
 
 def test_a_retry_policy_is_a_value_given_by_keyword() -> None:
