@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from pagerduty_alerting import RateLimit, RateLimitPolicy, RateLimits
 from pagerduty_alerting.cli._forecast import Forecast
 from pagerduty_alerting.cli.audit import Findings, Progress, hours
 from pagerduty_alerting.emulator import Emulator, Operation
-from tests.support.command_line import COMMAND, PATIENCE, environment, on_terminal, run
+from tests.support.command_line import on_terminal, run, started
 
 UNKNOWN = "0" * 32
 
@@ -86,15 +85,13 @@ def test_progress_tells_that_the_quota_holds_it_back(api, accounts, listed):
 
 def test_json_lines_come_one_by_one(api, accounts, listed):
     gate = api.on(Operation.LIST).skip(1).hold()
-    command = [*COMMAND, "audit", "--accounts", str(listed), "--json", "--concurrency", "1"]
-    with subprocess.Popen(command, env=environment(api.environ), stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline()
+    with started("audit", "--accounts", str(listed), "--json", "--concurrency", "1", settings=api.environ) as command:
+        first = command.stdout.readline()
         assert json.loads(first)["account_id"] == accounts[0]
         gate.release()
-        rest, _ = process.communicate(timeout=PATIENCE)
+        rest = command.stdout.read()
+        assert command.wait() == 0
     assert list(results(first + rest)) == accounts
-    assert process.returncode == 0
 
 
 def test_json_tells_services_and_errors(api, accounts):
@@ -210,19 +207,13 @@ def test_a_file_to_resume_that_is_not_there_is_said(api, listed):
 
 
 def test_a_pipe_that_is_closed_ends_it_quietly(api, accounts, listed):
-    command = [*COMMAND, "audit", "--accounts", str(listed), "--json", "--concurrency", "1"]
     gate = api.on(Operation.LIST).skip(1).hold()
-    process = subprocess.Popen(
-        command, env=environment(api.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.readline()
-        process.stdout.close()
+    with started("audit", "--accounts", str(listed), "--json", "--concurrency", "1", settings=api.environ) as command:
+        command.stdout.readline()
+        command.stdout.close()
         gate.release()
-        assert process.stderr.read() == ""
-    assert process.returncode == 141
+        assert command.stderr.read() == ""
+        assert command.wait() == 141
 
 
 # The forecast.

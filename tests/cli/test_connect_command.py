@@ -52,7 +52,7 @@ def test_only_the_services_go_to_stdout(api):
         api.authorize(unused_token(api), services=["Database"])
         gate.release()
         assert terminal.status() == 0
-        out = terminal.process.stdout.read().decode()
+        out = terminal.stdout.read()
     (service,) = api.services()
     assert out == f"{service.id}\tDatabase\n"
 

@@ -2,60 +2,48 @@
 
 import json
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.support.command_line import COMMAND, PATIENCE, environment, run
+from tests.support.command_line import Started, run, started
 
 
 @contextmanager
-def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """Serves on a free port; yields the process and the variables that it printed."""
-    process = subprocess.Popen(
-        [*COMMAND, "emulator", "--port=0", *options],
-        env=environment({}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            settings = {}
-            for line in process.stdout:
-                if line.startswith("export "):
-                    name, _, value = line.removeprefix("export ").strip().partition("=")
-                    settings[name] = value
-                if "CLOUDFLARE_BASE_URL" in settings:
-                    break
-            yield process, settings
-        finally:
-            process.kill()
+def served(*options: str) -> Iterator[tuple[Started, dict[str, str]]]:
+    """Serves on a free port; yields the command and the variables that it printed."""
+    with started("emulator", "--port=0", *options, settings={}) as command:
+        settings = {}
+        while "CLOUDFLARE_BASE_URL" not in settings:
+            line = command.stdout.readline()
+            assert line, command.stderr.read()
+            if line.startswith("export "):
+                name, _, value = line.removeprefix("export ").strip().partition("=")
+                settings[name] = value
+        yield command, settings
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_it_serves_until_it_is_told_to_stop_and_exits_cleanly(stop):
-    with served() as (process, settings):
+    with served() as (command, settings):
         ran = run("services", "list", "--json", settings=settings)
         assert (ran.status, ran.out) == (0, "[]\n")
-        request = process.stdout.readline()
+        request = command.stdout.readline()
         assert " GET /client/v4/accounts/" in request
         assert " 200 " in request
-        process.send_signal(stop)
-        assert process.wait(PATIENCE) == 0
-        assert process.stderr.read() == ""
+        command.process.send_signal(stop)
+        assert command.wait() == 0
+        assert command.stderr.read() == ""
 
 
 def test_it_goes_on_serving_when_nobody_reads_its_output_any_more():
-    with served() as (process, settings):
-        process.stdout.close()
+    with served() as (command, settings):
+        command.stdout.close()
         assert [run("services", "list", settings=settings).status for _ in range(2)] == [0, 0]
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
-        assert process.stderr.read() == ""
+        command.process.send_signal(signal.SIGTERM)
+        assert command.wait() == 0
+        assert command.stderr.read() == ""
 
 
 def test_it_starts_with_what_a_seed_file_says(tmp_path):

@@ -10,7 +10,7 @@ from pagerduty_alerting import APIConnectionError
 from pagerduty_alerting.cli._exit import exit_status_of, explanation
 from pagerduty_alerting.cli._terminal import Terminal
 from pagerduty_alerting.emulator import Operation
-from tests.support.command_line import COMMAND, PATIENCE, environment, on_terminal, run
+from tests.support.command_line import COMMAND, PATIENCE, environment, on_terminal, run, started
 
 ALL_KINDS = [("services", "list"), ("services", "list", "--json"), ("demo",), ("doctor",)]
 
@@ -101,8 +101,18 @@ def test_a_closed_pipe_ends_the_command_quietly(api, command):
     reader, writer = os.pipe()
     os.close(reader)
     try:
+        with started(*command, settings=api.environ, stdout=writer) as closed:
+            assert (closed.wait(), closed.stderr.read()) == (141, "")
+    finally:
+        os.close(writer)
+
+
+def test_a_pipe_that_is_closed_is_no_complaint_of_the_interpreter_as_it_ends(api):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
         done = subprocess.run(
-            [*COMMAND, *command],
+            [*COMMAND, "services", "list", "--json"],
             env=environment(api.environ),
             stdin=subprocess.DEVNULL,
             stdout=writer,

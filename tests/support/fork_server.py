@@ -1,0 +1,276 @@
+"""Starts the command line by forking a process that has imported it: some milliseconds, where a start takes 400.
+
+Run as a program, this file is the server: it imports the command line once, and forks a child for each request, with
+the arguments, environment, directory and descriptors of the request. The child is in a session of its own.
+`ForkServer` is the side of the tests.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import gc
+import importlib
+import io
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from attrs import define
+
+_COMMANDS = ("_app", "audit", "connect", "demo", "doctor", "emulator", "services_delete", "services_list")
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+# The side of the tests.
+
+
+@define
+class Forked:
+    """A command that was forked; what it has in common with `subprocess.Popen` has the same name.
+
+    Attributes:
+        pid: Its process id, valid until `close`.
+        returncode: Its exit status, or minus the number of the signal that ended it; None before `wait`.
+    """
+
+    pid: int
+    _connection: socket.socket
+    returncode: int | None = None
+
+    def wait(self, timeout: float) -> int:
+        """Waits for the end and returns the exit status."""
+        if self.returncode is None:
+            self._connection.settimeout(timeout)
+            self.returncode = int(_read_line(self._connection))
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal. The process may have ended, but its id is not given away before `close`."""
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Ends the command."""
+        self.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Gives the process id back; the server ends the command if it still runs."""
+        self._connection.close()
+
+
+class ForkServer:
+    """The server as a child of the tests; it is started by the first command, and ends with the tests."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "error", "-m", "tests.support.fork_server", str(theirs.fileno())],
+                cwd=_ROOT,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self._control = ours
+        atexit.register(self.stop)
+
+    def start(
+        self,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        descriptors: tuple[int, int, int],
+        *,
+        has_terminal: bool = False,
+    ) -> Forked:
+        """Starts a command.
+
+        Args:
+            arguments: What follows the command's name.
+            environ: The whole environment.
+            descriptors: Standard input, output and error.
+            has_terminal: Whether standard input is to be the controlling terminal.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # One byte carries the descriptors, so that requests of several threads cannot mix.
+            socket.send_fds(self._control, [b"1"], [*descriptors, theirs.fileno()])
+        request = {
+            "arguments": arguments,
+            "environ": dict(environ),
+            "directory": str(Path.cwd()),
+            "has_terminal": has_terminal,
+        }
+        ours.sendall(json.dumps(request).encode() + b"\n")
+        return Forked(int(_read_line(ours)), ours)
+
+    def stop(self) -> None:
+        """Ends the server, and waits for that: what it measured for coverage is written then."""
+        self._control.close()
+        self._process.wait()
+
+
+def _read_line(connection: socket.socket) -> str:
+    """Returns the next line, byte by byte, because nothing behind it may be read yet."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = connection.recv(1)
+        if not byte:
+            raise EOFError("the fork server has ended")
+        line += byte
+    return line.decode()
+
+
+# The side of the server.
+
+
+@define
+class _Child:
+    """A command from the server's side.
+
+    Attributes:
+        pid: Its process id.
+        connection: To the test that asked for it, which closes it when it needs the process no more.
+        lifeline: A pipe that ends when the child does; None once it has.
+    """
+
+    pid: int
+    connection: socket.socket
+    lifeline: int | None
+
+    def end(self) -> None:
+        """Reports the exit status. A zombie stays, so that the test can send signals to the process id."""
+        end = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        assert end is not None
+        status = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.sendall(f"{status}\n".encode())
+
+    def forget(self) -> None:
+        """Ends the child if it still runs, and gives its process id back."""
+        self.connection.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def _serve(control: socket.socket) -> None:
+    """Forks a child for each request, until the tests close their end of `control`."""
+    selector = selectors.DefaultSelector()
+    selector.register(control, selectors.EVENT_READ)
+    while True:
+        # One event at a time: what is done for it may put an end to the others.
+        key, _ = selector.select()[0]
+        child: _Child | None = key.data
+        if child is None:
+            _, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+            if not descriptors:
+                return
+            child = _accept(selector, descriptors)
+            selector.register(child.connection, selectors.EVENT_READ, child)
+            if child.lifeline is not None:
+                selector.register(child.lifeline, selectors.EVENT_READ, child)
+            continue
+        if child.lifeline is not None:
+            selector.unregister(child.lifeline)
+            os.close(child.lifeline)
+        if key.fd == child.lifeline:
+            child.end()
+        else:
+            selector.unregister(child.connection)
+            child.forget()
+        child.lifeline = None
+
+
+def _accept(selector: selectors.BaseSelector, descriptors: list[int]) -> _Child:
+    """Reads a request and returns the child that was forked for it."""
+    connection = socket.socket(fileno=descriptors.pop())
+    request = json.loads(_read_line(connection))
+    # Nobody writes to it: its end is that of the last process that has the writing side, which is the child.
+    lifeline, held_by_child = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        inherited = [key.fd for key in selector.get_map().values()] + [connection.fileno(), lifeline]
+        os._exit(_run(request, descriptors, inherited))
+    for descriptor in (held_by_child, *descriptors):
+        os.close(descriptor)
+    connection.sendall(f"{pid}\n".encode())
+    return _Child(pid, connection, lifeline)
+
+
+def _run(request: dict[str, object], descriptors: list[int], inherited: list[int]) -> int:
+    """Runs the command in the child as if it had been started, and returns its exit status."""
+    match request:
+        case {
+            "arguments": list(arguments),
+            "environ": dict(environ),
+            "directory": str(directory),
+            "has_terminal": bool(has_terminal),
+        }:
+            pass
+        case _:
+            raise ValueError(request)
+    os.setsid()
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+    for descriptor in (*descriptors, *inherited):
+        os.close(descriptor)
+    if has_terminal:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv = ["pagerduty-alerting", *arguments]
+    # As Python opens them in the locale C.UTF-8, which is that of all commands that are forked.
+    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    return _finish(_status_of_main())
+
+
+def _status_of_main() -> int:
+    from pagerduty_alerting.cli import main
+
+    try:
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _finish(status: int) -> int:
+    """Does what the interpreter does at its end: what was left open is complained of, and what was written is sent."""
+    gc.collect()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        traceback.print_exc()
+        status = 120
+    sys.stderr.flush()
+    return status
+
+
+def _main(descriptor: int) -> None:
+    for module in _COMMANDS:
+        importlib.import_module(f"pagerduty_alerting.cli.{module}")
+    # Typer imports some things, pydantic for one, when it first needs them.
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        importlib.import_module("pagerduty_alerting.cli._app").app(["services", "list", "--help"])
+
+    gc.collect()
+    gc.freeze()  # a child collects its own garbage alone, and copies no page for that
+    with socket.socket(fileno=descriptor) as control:
+        _serve(control)
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]))
