@@ -1,18 +1,32 @@
-"""A local copy of Cloudflare's API for PagerDuty destinations: its public names; it must not import them unasked."""
+"""A local copy of Cloudflare's API for PagerDuty destinations, over real HTTP.
 
-from __future__ import annotations
+    emulator       `Emulator`: what users hold; starts, stops, resets, and does what people do
+    dispatch       a request's way: counted, recorded, past its faults, answered
+    requests       the log of requests, with masks and assertions
+    server         the listening socket and its connections; a thread for synchronous code
+    errors         `EmulatorUsageError`
+    json_input     JSON into attrs classes, with messages for a person
+    standalone     the emulator as a process of its own
+    pytest_plugin  fixtures; loaded by every pytest run, so it imports nothing unasked
+    rules/         PURE, how Cloudflare answers: contract (operations, paths), answers (envelopes), credentials,
+                   rate_limits, state (what is remembered), initial_state, operations (all of it together)
+    faults/        faults to order: kinds (data), selection (which requests), builder (`api.on(…)`), gates, playback
+    control/       below `/_emulator/`: api, orders (what it accepts), page
+
+A new fault is a class in `faults/kinds.py`, a case in `faults/playback.py` and a method in `faults/builder.py`; the
+control API takes its name and arguments from the method.
+"""
 
 import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pagerduty_alerting.emulator._request_log import RequestLog
     from pagerduty_alerting.emulator.emulator import Emulator
+    from pagerduty_alerting.emulator.errors import EmulatorUsageError
     from pagerduty_alerting.emulator.faults.builder import FaultBuilder
     from pagerduty_alerting.emulator.faults.gates import Gate
     from pagerduty_alerting.emulator.faults.selection import Order
-    from pagerduty_alerting.emulator.requests import RecordedRequest
-    from pagerduty_alerting.emulator.rules._ids import IdStyle
+    from pagerduty_alerting.emulator.requests import RecordedRequest, RequestLog
     from pagerduty_alerting.emulator.rules.answers import Dialect, ErrorCode
     from pagerduty_alerting.emulator.rules.contract import Operation, Permission
     from pagerduty_alerting.emulator.rules.initial_state import (
@@ -22,13 +36,7 @@ if TYPE_CHECKING:
         InitialState,
     )
     from pagerduty_alerting.emulator.rules.rate_limits import RateLimits
-    from pagerduty_alerting.emulator.rules.state import (
-        Account,
-        EmulatorUsageError,
-        IntegrationToken,
-        Service,
-        TokenState,
-    )
+    from pagerduty_alerting.emulator.rules.state import Account, IdStyle, IntegrationToken, Service, TokenState
 
 __all__ = [
     "Account",
@@ -54,25 +62,24 @@ __all__ = [
     "TokenState",
 ]
 
-_HOMES = {
-    "rules.answers": ("Dialect", "ErrorCode"),
-    "rules.contract": ("Operation", "Permission"),
+_MODULES = {
     "emulator": ("Emulator",),
+    "errors": ("EmulatorUsageError",),
     "faults.builder": ("FaultBuilder",),
     "faults.gates": ("Gate",),
-    "rules._ids": ("IdStyle",),
-    "rules.initial_state": ("InitialAccount", "InitialApiKey", "InitialApiToken", "InitialState"),
     "faults.selection": ("Order",),
+    "requests": ("RecordedRequest", "RequestLog"),
+    "rules.answers": ("Dialect", "ErrorCode"),
+    "rules.contract": ("Operation", "Permission"),
+    "rules.initial_state": ("InitialAccount", "InitialApiKey", "InitialApiToken", "InitialState"),
     "rules.rate_limits": ("RateLimits",),
-    "_request_log": ("RequestLog",),
-    "requests": ("RecordedRequest",),
-    "rules.state": ("Account", "EmulatorUsageError", "IntegrationToken", "Service", "TokenState"),
+    "rules.state": ("Account", "IdStyle", "IntegrationToken", "Service", "TokenState"),
 }
 
 
 def __getattr__(name: str) -> object:
-    # Imported when first asked for: pytest loads the plugin beside this file in every test run there is.
-    for module, names in _HOMES.items():
+    # Imported when first asked for: pytest loads the plugin beside this file in every run.
+    for module, names in _MODULES.items():
         if name in names:
             value: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)
             globals()[name] = value

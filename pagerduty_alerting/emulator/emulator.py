@@ -1,49 +1,63 @@
-"""The emulator as its users hold it: a server and the state behind it; it must leave answering to others."""
-
-from __future__ import annotations
+"""The emulator as its users hold it: a server, the state behind it, and what people do to that state."""
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from aiohttp import web
 
-from pagerduty_alerting.emulator._clock import Clock
-from pagerduty_alerting.emulator._population import Population
-from pagerduty_alerting.emulator._request_log import RequestLog
-from pagerduty_alerting.emulator._thread import ServerThread
-from pagerduty_alerting.emulator.control.api import ControlDesk
+from pagerduty_alerting.emulator.control.api import ControlAPI
 from pagerduty_alerting.emulator.dispatch import Dispatcher, Listener
+from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.faults.builder import FaultBuilder
 from pagerduty_alerting.emulator.faults.gates import Gate
 from pagerduty_alerting.emulator.faults.selection import Order, Selection
-from pagerduty_alerting.emulator.rules._edge import Edge
-from pagerduty_alerting.emulator.rules._ids import IdSource, IdStyle
+from pagerduty_alerting.emulator.requests import RequestLog
+from pagerduty_alerting.emulator.rules import state as rules
 from pagerduty_alerting.emulator.rules.answers import Dialect
-from pagerduty_alerting.emulator.rules.contract import BASE_PATH, Operation
-from pagerduty_alerting.emulator.rules.initial_state import InitialState, populate
-from pagerduty_alerting.emulator.rules.operations import Rules
+from pagerduty_alerting.emulator.rules.contract import BASE_PATH, Operation, Permission
+from pagerduty_alerting.emulator.rules.initial_state import InitialState, make_credential, populate
 from pagerduty_alerting.emulator.rules.rate_limits import RateLimits
-from pagerduty_alerting.emulator.rules.state import EmulatorUsageError, State, checked_names
-from pagerduty_alerting.emulator.server import Server
+from pagerduty_alerting.emulator.rules.state import (
+    Account,
+    IdSource,
+    IdStyle,
+    IntegrationToken,
+    Service,
+    State,
+    TokenState,
+)
+from pagerduty_alerting.emulator.server import Server, ServerThread
+
+_WRITE = (Permission.NOTIFICATIONS_WRITE,)
 
 
-class Emulator(Population):
+class HasId(Protocol):
+    """Anything with an `id`, such as the integration token that a client returned."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        ...
+
+
+class Emulator:
     """A local copy of Cloudflare's API for PagerDuty notification destinations, over real HTTP.
 
-    ``async with Emulator() as api`` serves on the running event loop, ``with Emulator() as api`` from a
-    thread of its own. Every method may be called from any thread. Nothing of it is left behind on exit.
+    `async with Emulator() as api` serves on the running event loop, `with Emulator() as api` from a thread of its
+    own. Every method may be called from any thread. Nothing of it is left behind on exit.
 
     Args:
         host: The address to listen on.
         port: The port; 0 lets the system choose.
         id_style: How new token and service ids are spelled.
         rate_limits: The limits in force; Cloudflare's real ones by default. For load take
-            ``RateLimits.unlimited()``.
-        clock: A callable that gives seconds and never goes back; `advance` turns what it gives.
+            `RateLimits.unlimited()`.
+        clock: A callable that gives seconds and never goes back; `advance` adds to what it gives.
         seed: Where random ids start, for the same ones in every run; None for others each time.
         initial_state: The accounts and credentials that there are from the start and after each reset. Its
             first account and first API token become the default ones.
@@ -85,28 +99,24 @@ class Emulator(Population):
     ) -> None:
         self._host = host
         self._id_style = IdStyle(id_style)
-        self._rate_limits = rate_limits or RateLimits()
-        self._rules = Rules(dialect or Dialect(), token_lifetime)
         self._seed = seed
+        self._rate_limits = rate_limits or RateLimits()
+        self._dialect = dialect or Dialect()
+        self._token_lifetime = token_lifetime
         self._initial = initial_state or InitialState()
+        self._clock = clock
+        self._advanced = 0.0
         self._lock = threading.RLock()
-        self._clock = Clock(clock)
-        identity = IdSource(self._id_style, seed)
-        self.account_id = self._initial.default_account_id or identity.hex_id()
-        self.api_token = self._initial.default_api_token or identity.api_token()
-        self.catalogue = checked_names(catalogue)
+        ids = IdSource(self._id_style, seed)
+        self.account_id = self._initial.default_account_id or ids.hex_id()
+        self.api_token = self._initial.default_api_token or ids.api_token()
+        self.catalogue = rules.checked_names(catalogue)
         self._gates: list[Gate] = []
-        self._state = self._fresh_state()
-        self._server = Server(self._handle, host, port, keep_alive)
-        self._dispatcher = Dispatcher(
-            self._fresh_edge(),
-            self._clock,
-            self._lock,
-            RequestLog(self._lock, keep_requests),
-            ControlDesk(self),
-            self._server.refuse,
-        )
         self._thread: ServerThread | None = None
+        self._server = Server(self._handle, host, port, keep_alive)
+        log = RequestLog(self._lock, keep_requests)
+        control = ControlAPI(self)
+        self._dispatcher = Dispatcher(self._fresh_state(), self._now, self._lock, log, control, self._server.refuse)
         if latency:
             self.on().latency(latency)
         if fail_rate:
@@ -115,7 +125,7 @@ class Emulator(Population):
 
     @property
     def url(self) -> str:
-        """The base URL for a client, such as ``http://127.0.0.1:8787/client/v4``.
+        """The base URL for a client, such as `http://127.0.0.1:8787/client/v4`.
 
         Raises:
             EmulatorUsageError: The emulator is not serving.
@@ -148,22 +158,140 @@ class Emulator(Population):
         """The requests to the API that the emulator saw, oldest first."""
         return self._dispatcher.log
 
+    # What people do: Cloudflare's administrators and PagerDuty's users.
+
+    def add_account(self, account_id: str | None = None, *, services: Iterable[str] = (), entitled: bool = True) -> str:
+        """Adds an account and returns its id.
+
+        Args:
+            account_id: Its id, 32 lower-case hexadecimal digits; None for a new one.
+            services: Names of PagerDuty services that are linked with it from the start.
+            entitled: Whether its plan includes PagerDuty; without, all operations answer 403, code 17200.
+
+        Raises:
+            EmulatorUsageError: The id is malformed or taken.
+        """
+        with self._lock:
+            return rules.add_account(self._state, account_id, services, entitled=entitled).id
+
+    def add_api_token(
+        self, *, permissions: Iterable[Permission] = _WRITE, accounts: Iterable[str] | None = None
+    ) -> str:
+        """Adds an API token and returns it, for `Authorization: Bearer`.
+
+        Args:
+            permissions: What it may do.
+            accounts: The ids of the accounts that it may be used on; None for all.
+        """
+        with self._lock:
+            secret = self._state.ids.api_token()
+            self._state.credentials[secret] = make_credential(secret, permissions, accounts)
+            return secret
+
+    def add_api_key(
+        self, email: str, *, permissions: Iterable[Permission] = _WRITE, accounts: Iterable[str] | None = None
+    ) -> str:
+        """Adds a user with an API key and returns the key, for `X-Auth-Key`.
+
+        Args:
+            email: The user's address, for `X-Auth-Email`.
+            permissions: What the user may do.
+            accounts: The ids of the accounts that the user has; None for all.
+        """
+        with self._lock:
+            secret = self._state.ids.api_key()
+            self._state.keys[email.lower(), secret] = make_credential(secret, permissions, accounts, email)
+            return secret
+
+    def accounts(self) -> list[Account]:
+        """Returns the accounts with their services, oldest first."""
+        with self._lock:
+            return list(self._state.accounts.values())
+
+    def services(self, account_id: str | None = None) -> list[Service]:
+        """Returns the services that are linked with an account; None for the default one.
+
+        Raises:
+            EmulatorUsageError: There is no such account.
+        """
+        with self._lock:
+            return list(rules.account_of(self._state, account_id or self.account_id).services)
+
+    def add_service(self, name: str, account_id: str | None = None) -> Service:
+        """Links a service with an account, None for the default one, without going through PagerDuty.
+
+        Args:
+            name: The service's name; one that is linked already stays as it is.
+            account_id: The account.
+
+        Raises:
+            EmulatorUsageError: There is no such account, or the name is blank.
+        """
+        with self._lock:
+            account = rules.account_of(self._state, account_id or self.account_id)
+            account = rules.with_services(account, [name], self._state.ids)
+            self._state.accounts[account.id] = account
+            return next(service for service in account.services if service.name == name)
+
+    def tokens(self) -> list[IntegrationToken]:
+        """Returns the integration tokens that there are, oldest first."""
+        with self._lock:
+            return list(self._state.tokens.values())
+
+    def token_state(self, token: str | HasId) -> TokenState:
+        """Returns how far an integration token has come.
+
+        Args:
+            token: The integration token's id in either spelling, or an object that has it as `id`.
+
+        Raises:
+            EmulatorUsageError: There is no such token.
+        """
+        with self._lock:
+            return rules.token_of(self._state, _id_of(token)).state_at(self._now())
+
+    def authorize(self, token: str | HasId, services: Iterable[str]) -> None:
+        """Does what a person does in PagerDuty between create and connect: logs in, chooses services, confirms.
+
+        Args:
+            token: The integration token's id in either spelling, or an object that has it as `id`.
+            services: The names of the services to choose; at least one.
+
+        Raises:
+            EmulatorUsageError: There is no such token, or it is used or expired, or no service was chosen.
+        """
+        with self._lock:
+            rules.authorize(self._state, _id_of(token), services, self._now())
+
+    def expire(self, token: str | HasId) -> None:
+        """Makes an integration token expire at once.
+
+        Args:
+            token: The integration token's id in either spelling, or an object that has it as `id`.
+
+        Raises:
+            EmulatorUsageError: There is no such token.
+        """
+        with self._lock:
+            rules.expire_token(self._state, _id_of(token), self._now())
+
+    # What tests do: order faults, advance the clock, start afresh.
+
     @property
     def orders(self) -> list[Order]:
         """The faults that are ordered and not spent, oldest first."""
         return [order for order in self._dispatcher.orders if not order.spent]
 
     def on(self, *operations: Operation) -> FaultBuilder:
-        """Begin to order a fault.
+        """Returns the builder of a fault.
 
         Args:
             operations: The operations to disturb; none for every request to the API, whatever it asks for.
         """
-        chosen = frozenset(map(Operation, operations))
-        return FaultBuilder(self._place, self._make_gate, Selection(chosen))
+        return FaultBuilder(self._place, self._make_gate, Selection(frozenset(map(Operation, operations))))
 
     def listen(self, listener: Listener | None) -> None:
-        """Have a function told of each request once it has ended; None for nobody.
+        """Sets the function that is called with each request once it has ended; None for none.
 
         Args:
             listener: Called on the emulator's event loop: it must not block.
@@ -171,35 +299,30 @@ class Emulator(Population):
         self._dispatcher.listener = listener
 
     def release(self, count: int | None = None) -> None:
-        """Let requests go at every gate.
-
-        Args:
-            count: How many at each; None opens the gates for good.
-        """
+        """Lets requests go at every gate: so many at each, or, with None, all that wait or will come."""
         with self._lock:
             gates = list(self._gates)
         for gate in gates:
             gate.release(count)
 
     def advance(self, seconds: float) -> None:
-        """Turn the emulator's clock forward: rate limits recover and tokens expire without waiting.
-
-        Args:
-            seconds: By how much.
+        """Advances the emulator's clock: rate limits recover and tokens expire without waiting.
 
         Raises:
             EmulatorUsageError: `seconds` is negative or not finite.
         """
+        if not (math.isfinite(seconds) and seconds >= 0):
+            raise EmulatorUsageError(f"a clock goes forward by a finite number of seconds, not by {seconds!r}")
         with self._lock:
-            self._clock.advance(seconds)
+            self._advanced += seconds
 
     def drop_connections(self) -> None:
-        """Close idle kept-alive connections, as a server does that restarts, and the others once answered."""
+        """Closes idle kept-alive connections, as a server does that restarts, and the others once answered."""
         self._server.call(self._server.drop_connections)
 
     @contextlib.contextmanager
     def refusing_connections(self) -> Generator[None]:
-        """Refuse new connections and close idle ones while the context lasts."""
+        """Refuses new connections and closes idle ones while the context lasts."""
         self._server.call(self._server.refuse)
         try:
             yield
@@ -207,11 +330,11 @@ class Emulator(Population):
             self.accept_connections()
 
     def accept_connections(self) -> None:
-        """Accept connections again, after `refusing_connections` or a `refuse` fault."""
+        """Accepts connections again, after `refusing_connections` or a `refuse` fault."""
         self._server.call(self._server.accept)
 
     def reset(self) -> None:
-        """Go back to the fresh state, at the same URL and with the same default account and API token.
+        """Goes back to the fresh state, at the same URL and with the same default account and API token.
 
         Accounts, credentials, services, tokens, faults, the log and the clock start again; requests that are
         held, hang or drip end without an answer.
@@ -220,16 +343,15 @@ class Emulator(Population):
         self.accept_connections()
         with self._lock:
             gates, self._gates = self._gates, []
-            self._clock.turned = 0.0
-            self._state = self._fresh_state()
-            self._dispatcher.edge = self._fresh_edge()
+            self._advanced = 0.0
+            self._dispatcher.state = self._fresh_state()
             self._dispatcher.orders = []
             self._dispatcher.log.clear()
         for gate in gates:
             gate.release()  # for those that wait for arrivals: the requests themselves have ended
 
     async def __aenter__(self) -> Self:
-        """Serve on the running event loop."""
+        """Serves on the running event loop."""
         self._check_idle()
         await self._server.start()
         return self
@@ -237,11 +359,11 @@ class Emulator(Population):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop serving; requests that are still held end."""
+        """Stops serving; requests that are still held end."""
         await self._server.stop()
 
     def __enter__(self) -> Self:
-        """Serve from a thread of the emulator's own."""
+        """Serves from a thread of the emulator's own."""
         self._check_idle()
         thread = ServerThread(self._server)
         thread.start()
@@ -251,10 +373,17 @@ class Emulator(Population):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop serving and join the thread; requests that are still held end."""
+        """Stops serving and joins the thread; requests that are still held end."""
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.stop()
+
+    @property
+    def _state(self) -> State:
+        return self._dispatcher.state
+
+    def _now(self) -> float:
+        return self._clock() + self._advanced
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self._dispatcher(request)
@@ -274,9 +403,11 @@ class Emulator(Population):
         return gate
 
     def _fresh_state(self) -> State:
-        state = State(IdSource(self._id_style, self._seed))
+        ids = IdSource(self._id_style, self._seed)
+        state = State(ids, self._rate_limits, self._dialect, self._token_lifetime)
         populate(state, self._initial, self.account_id, self.api_token)
         return state
 
-    def _fresh_edge(self) -> Edge:
-        return Edge(self._rate_limits, self._rules, self._state)
+
+def _id_of(token: str | HasId) -> str:
+    return token if isinstance(token, str) else token.id

@@ -1,9 +1,9 @@
-"""Reads JSON into attrs classes, strictly, with messages for a person; it must not act on what it reads."""
+"""Reads JSON into attrs classes, strictly, with messages for a person."""
 
-from __future__ import annotations
-
+import contextlib
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import NoneType, UnionType
 from typing import TypeAlias, TypeVar, cast, get_args, get_origin
 
 import attrs
@@ -12,7 +12,7 @@ import orjson
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn
 
-from pagerduty_alerting.emulator.rules.state import EmulatorUsageError
+from pagerduty_alerting.emulator.errors import EmulatorUsageError
 
 T = TypeVar("T")
 Structure: TypeAlias = Callable[[object, type], object]
@@ -50,6 +50,21 @@ def _headers(value: object, _: type) -> object:
     return {name: _plain(item, str) for name, item in _object(value).items()}
 
 
+def _union(value: object, wanted: type) -> object:
+    kinds = get_args(wanted)
+    if value is None and NoneType in kinds:
+        return None
+    plain = [kind for kind in kinds if kind in _PLAIN]  # JSON has no bytes
+    for kind in plain:
+        with contextlib.suppress(EmulatorUsageError):
+            return _plain(value, kind)
+    raise EmulatorUsageError(f"expected {' or '.join(_PLAIN[kind] for kind in plain)}, not {value!r}")
+
+
+def _is_union_of_plain(wanted: object) -> bool:
+    return isinstance(wanted, UnionType) and set(get_args(wanted)) <= {*_PLAIN, bytes, NoneType}
+
+
 def _as_it_is(value: object, _: type) -> object:
     return value
 
@@ -83,7 +98,8 @@ def _make_converter() -> Converter:
     for plain in _PLAIN:
         converter.register_structure_hook(plain, _plain)
     converter.register_structure_hook_func(lambda wanted: wanted is object, _as_it_is)
-    converter.register_structure_hook_func(lambda wanted: wanted == dict[str, str], _headers)
+    converter.register_structure_hook_func(lambda wanted: wanted == Mapping[str, str], _headers)
+    converter.register_structure_hook_func(_is_union_of_plain, _union)
     converter.register_structure_hook_factory(_is_tuple, for_tuple)
     converter.register_structure_hook_factory(attrs.has, for_class)
     return converter
@@ -93,17 +109,10 @@ _CONVERTER = _make_converter()
 
 
 def read_json(data: bytes | str, wanted: type[T]) -> T:
-    """Read JSON.
-
-    Args:
-        data: The text.
-        wanted: The attrs class to make of it.
-
-    Returns:
-        An instance of `wanted`.
+    """Reads JSON as an instance of an attrs class.
 
     Raises:
-        EmulatorUsageError: It is no JSON or not of that shape; the message says what was wrong and where.
+        EmulatorUsageError: It is not JSON or not of that shape; the message says what was wrong and where.
     """
     try:
         value: object = orjson.loads(data)
@@ -113,11 +122,7 @@ def read_json(data: bytes | str, wanted: type[T]) -> T:
 
 
 def read_value(value: object, wanted: type[T]) -> T:
-    """Make an attrs class of a JSON value.
-
-    Raises:
-        EmulatorUsageError: It is not of that shape; the message says what was wrong and where.
-    """
+    """Like `read_json`, for a value that is parsed already."""
     try:
         return _CONVERTER.structure(value, wanted)
     except EmulatorUsageError:

@@ -1,34 +1,22 @@
-"""A request as the emulator saw it, for tests to look at; it must not show a secret unless asked for it."""
+"""The requests that the emulator saw, for tests to look at and assert on; secrets are masked."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import overload
 
-import attrs
 import orjson
+from attrs import frozen
 
 from pagerduty_alerting.emulator.rules.answers import Json
 from pagerduty_alerting.emulator.rules.contract import Operation
 from pagerduty_alerting.emulator.rules.credentials import bearer_token
-from pagerduty_alerting.emulator.rules.operations import Call
+from pagerduty_alerting.emulator.rules.operations import Exchange
 
 MASK = "***"
 
 _SECRET_HEADERS = frozenset({"x-auth-key", "x-auth-user-service-key", "cookie", "proxy-authorization"})
-
-
-def mask_header(name: str, value: str) -> str:
-    """Hide a credential; of ``Authorization`` the scheme stays."""
-    if name.lower() == "authorization":
-        scheme, space, _ = value.partition(" ")
-        return f"{scheme} {MASK}" if space else MASK
-    return MASK if name.lower() in _SECRET_HEADERS else value
-
-
-def mask_path(path: str, token_id: str | None) -> str:
-    """Hide the integration token at the end of a path."""
-    return path if token_id is None else f"{path.rpartition('/')[0]}/{MASK}"
 
 
 class MaskedHeaders(Mapping[str, str]):
@@ -38,7 +26,11 @@ class MaskedHeaders(Mapping[str, str]):
         self._headers = headers
 
     def __getitem__(self, name: str) -> str:
-        return mask_header(name, self._headers[name])
+        value = self._headers[name]
+        if name.lower() == "authorization":
+            scheme, space, _ = value.partition(" ")
+            return f"{scheme} {MASK}" if space else MASK
+        return MASK if name.lower() in _SECRET_HEADERS else value
 
     def __contains__(self, name: object) -> bool:
         return name in self._headers
@@ -53,13 +45,13 @@ class MaskedHeaders(Mapping[str, str]):
         return repr(dict(self))
 
     def unmasked(self, name: str) -> str | None:
-        """The value of a header as it was sent, or None where it was not."""
+        """Returns the value of a header as it was sent, or None where it was not."""
         return self._headers.get(name)
 
 
-@attrs.frozen(repr=False)
+@frozen(repr=False)
 class RecordedRequest:
-    """One request as it arrived. Its ``repr`` and its `headers` hide credentials and integration tokens.
+    """One request as it arrived. Its `repr` and its `headers` hide credentials and integration tokens.
 
     Attributes:
         number: Counts the requests since the start or the last reset, from 1.
@@ -96,14 +88,14 @@ class RecordedRequest:
     elapsed: float | None = None
 
     def uses(self, secret: str) -> bool:
-        """Tell whether the request was made with this API token or API key."""
+        """Returns whether the request was made with this API token or API key."""
         authorization = self.headers.unmasked("Authorization")
         if authorization is not None:
             return bearer_token(authorization) == secret
         return self.headers.unmasked("X-Auth-Key") == secret
 
     def json(self) -> Json:
-        """The body, read as JSON.
+        """Returns the body, read as JSON.
 
         Raises:
             ValueError: It is not JSON.
@@ -114,70 +106,140 @@ class RecordedRequest:
     @property
     def masked_path(self) -> str:
         """The path with the integration token masked."""
-        return mask_path(self.path, self.token_id)
+        return self.path if self.token_id is None else f"{self.path.rpartition('/')[0]}/{MASK}"
 
     def __repr__(self) -> str:
         outcome = self.fault or self.status or "not answered"
         return f"<{self.number}: {self.method} {self.masked_path} -> {outcome}>"
 
 
-@attrs.frozen
-class Arrival:
-    """A request on its way through: as little as must be kept of it, because every request pays for it.
-
-    Attributes:
-        number: Counts the requests, from 1.
-        call: The request itself.
-        query: The query string.
-        body: The body.
-        remote: The IP address that it came from.
-        at: When it arrived, in seconds of the emulator's clock.
-        time: When it arrived, in seconds since 1970.
-        started: When it arrived, in seconds of a clock that never goes back.
-    """
-
-    number: int
-    call: Call
-    query: str
-    body: bytes
-    remote: str
-    at: float
-    time: float
-    started: float
-
-
-@attrs.frozen
-class Outcome:
-    """How a request ended.
-
-    Attributes:
-        status: The status that it was answered with, or None.
-        fault: The fault that was ordered for it, in words, or None.
-        elapsed: Seconds from its arrival.
-    """
-
-    status: int | None
-    fault: str | None
-    elapsed: float
-
-
-def record(arrival: Arrival, outcome: Outcome | None) -> RecordedRequest:
-    """Put together what is known of a request."""
-    call, route = arrival.call, arrival.call.route
-    request = RecordedRequest(
-        number=arrival.number,
-        method=call.method,
-        path=call.path,
-        query=arrival.query,
+def record(exchange: Exchange) -> RecordedRequest:
+    """Returns what is known of a request by now."""
+    route = exchange.route
+    return RecordedRequest(
+        number=exchange.number,
+        method=exchange.method,
+        path=exchange.path,
+        query=exchange.query,
         operation=route.operation,
         account_id=route.account_id,
         token_id=route.token_id,
-        headers=MaskedHeaders(call.headers),
-        body=arrival.body,
-        remote=arrival.remote,
-        at=arrival.at,
-        received_at=datetime.fromtimestamp(arrival.time, UTC),
+        headers=MaskedHeaders(exchange.headers),
+        body=exchange.body,
+        remote=exchange.remote,
+        at=exchange.at,
+        received_at=datetime.fromtimestamp(exchange.received_at, UTC),
+        status=exchange.status,
+        fault=exchange.fault,
+        elapsed=exchange.elapsed,
     )
-    if outcome is None:
-        return request
-    return attrs.evolve(request, status=outcome.status, fault=outcome.fault, elapsed=outcome.elapsed)
+
+
+class RequestLog(Sequence[RecordedRequest]):
+    """The latest requests as a sequence, oldest first.
+
+    Every `assert_…` method raises `AssertionError` and shows the requests that there were.
+
+    Examples:
+        >>> api.requests.assert_operations(Operation.LIST, Operation.CREATE)  # doctest: +SKIP
+        >>> assert api.requests[-1].uses(api.api_token)  # doctest: +SKIP
+    """
+
+    def __init__(self, lock: threading.RLock, keep: int) -> None:
+        self._lock = lock
+        self._exchanges: deque[Exchange] = deque(maxlen=keep)
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        """How many requests came since the start or the last reset, also those that are no longer kept."""
+        return self._total
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+    @overload
+    def __getitem__(self, index: int) -> RecordedRequest: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[RecordedRequest]: ...
+
+    def __getitem__(self, index: int | slice) -> RecordedRequest | list[RecordedRequest]:
+        with self._lock:
+            if isinstance(index, slice):
+                return [record(exchange) for exchange in list(self._exchanges)[index]]
+            return record(self._exchanges[index])
+
+    def __repr__(self) -> str:
+        return repr(self[:])
+
+    def of(self, *operations: Operation) -> list[RecordedRequest]:
+        """Returns the requests for any of these operations."""
+        return [request for request in self[:] if request.operation in operations]
+
+    def where(self, predicate: Callable[[RecordedRequest], bool]) -> list[RecordedRequest]:
+        """Returns the requests for which `predicate` holds."""
+        return [request for request in self[:] if predicate(request)]
+
+    def assert_operations(self, *operations: Operation) -> None:
+        """Asserts that exactly these operations were asked for, in this order.
+
+        Raises:
+            AssertionError: They were not, or there was a request that is no operation.
+        """
+        seen = self[:]
+        if [request.operation for request in seen] != list(operations):
+            expected = ", ".join(operation.value for operation in operations) or "no request at all"
+            raise AssertionError(f"expected {expected}, but the emulator saw:{_listed(seen)}")
+
+    def assert_called(self, operation: Operation, *, times: int | None = None) -> None:
+        """Asserts that an operation was asked for.
+
+        Args:
+            operation: The operation.
+            times: How often, exactly; None for at least once.
+
+        Raises:
+            AssertionError: It was not, or not that often.
+        """
+        found = len(self.of(operation))
+        if found == 0 if times is None else found != times:
+            expected = "at least once" if times is None else f"{times} times"
+            counted = f"expected {operation.value} {expected}, but it came {found} times"
+            raise AssertionError(f"{counted}; the emulator saw:{_listed(self[:])}")
+
+    def assert_not_called(self, *operations: Operation) -> None:
+        """Asserts that none of these operations was asked for; without any, that there was no request at all.
+
+        Raises:
+            AssertionError: One was.
+        """
+        found = self.of(*operations) if operations else self[:]
+        if found:
+            raise AssertionError(f"expected no such request, but the emulator saw:{_listed(found)}")
+
+    def assert_all_use(self, secret: str) -> None:
+        """Asserts that every request was made with this API token or API key.
+
+        Raises:
+            AssertionError: One was made with another or with none; the message shows neither.
+        """
+        others = self.where(lambda request: not request.uses(secret))
+        if others:
+            raise AssertionError(f"these requests used another credential or none:{_listed(others)}")
+
+    def clear(self) -> None:
+        """Forgets all requests; the numbers start at 1 again."""
+        with self._lock:
+            self._exchanges.clear()
+            self._total = 0
+
+    def add(self, exchange: Exchange) -> None:
+        """Numbers a request and keeps it; the lock is held."""
+        self._total += 1
+        exchange.number = self._total
+        self._exchanges.append(exchange)
+
+
+def _listed(requests: Sequence[RecordedRequest]) -> str:
+    return "".join(f"\n  {request!r}" for request in requests) or " nothing"

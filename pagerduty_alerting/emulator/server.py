@@ -1,6 +1,4 @@
-"""Listens, and closes down without a trace; it must not know what is asked or answered."""
-
-from __future__ import annotations
+"""Listens on a socket, on the running event loop or on a thread of its own, and closes down completely."""
 
 import asyncio
 import logging
@@ -51,7 +49,7 @@ class Server:
         return self._port
 
     async def start(self) -> None:
-        """Listen on the running event loop.
+        """Listens on the running event loop.
 
         Raises:
             OSError: The address cannot be listened on.
@@ -72,7 +70,7 @@ class Server:
         self._loop, self._thread = loop, threading.get_ident()
 
     async def stop(self) -> None:
-        """Close the socket and every connection, and end every request that is still being handled."""
+        """Closes the socket and every connection, and ends every request that is still being handled."""
         self._loop = None
         if self._reopening is not None:
             self._reopening.cancel()
@@ -102,7 +100,7 @@ class Server:
                     transport.abort()
 
     def refuse(self, seconds: float | None = None) -> None:
-        """Stop listening: the system refuses new connections, and those that are idle end.
+        """Stops listening: the system refuses new connections, and those that are idle end.
 
         Args:
             seconds: For how long; None until `accept`.
@@ -117,11 +115,11 @@ class Server:
         self._reopening = None if seconds is None else loop.call_later(seconds, self.accept)
 
     def accept(self) -> None:
-        """Listen again."""
+        """Listens again."""
         self._refusing = False
         reserved, self._reserved = self._reserved, None
         if reserved is not None and self._loop is not None:
-            reserved.listen(_BACKLOG)  # at once, so that whoever connects from now on is heard
+            reserved.listen(_BACKLOG)  # at once, so that connections from now on are accepted
             self._opening = self._loop.create_task(self._open(reserved))
 
     async def _open(self, listening: socket.socket) -> None:
@@ -135,12 +133,12 @@ class Server:
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.close()
-            # Bound but not listening: the port stays ours, and whoever connects is refused.
+            # Bound but not listening: the port stays taken, and connections are refused.
             self._reserved = _bind(self._host, self._port)
             self.drop_connections()
 
     def drop_connections(self) -> None:
-        """Close the connections that wait for a next request, and the others once they are answered."""
+        """Closes the connections that wait for a next request, and the others once they are answered."""
         if self._http is None:
             return
         for connection in self._http.connections:
@@ -150,23 +148,17 @@ class Server:
                 connection.force_close()
 
     def end_requests(self) -> None:
-        """End every request that is still being handled, but for the one that asks."""
+        """Ends every request that is still being handled, but for the one that asks."""
         mine = _current_task()
         for task in self._handlers.values():
             if task is not None and task is not mine:
                 task.cancel()
 
     def call(self, function: Callable[[], T]) -> T:
-        """Run a function on the server's event loop, from any thread.
-
-        Args:
-            function: What to run; it must not block.
-
-        Returns:
-            What it returned, once it ran.
+        """Runs a function on the server's event loop, from any thread, and returns what it returned; it must not block.
 
         Raises:
-            TimeoutError: The loop did not get round to it: something blocks it.
+            TimeoutError: Something blocks the loop.
         """
         loop = self._loop
         if loop is None or threading.get_ident() == self._thread:
@@ -194,6 +186,54 @@ class Server:
             return await self._handler(request)
         finally:
             del self._handlers[protocol]
+
+
+class ServerThread:
+    """A thread that serves from `start` until `stop`."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._started: Future[None] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="pagerduty-emulator", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread, and returns when the server listens.
+
+        Raises:
+            OSError: The address cannot be listened on.
+        """
+        self._thread.start()
+        try:
+            self._started.result()
+        except BaseException:
+            self._thread.join()
+            raise
+
+    def stop(self) -> None:
+        """Stops the server and joins the thread."""
+        if self._loop is not None and self._stopping is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        try:
+            await self._server.start()
+        except BaseException as error:
+            self._started.set_exception(error)
+            return
+        self._started.set_result(None)
+        try:
+            await self._stopping.wait()
+        finally:
+            await self._server.stop()
 
 
 def _current_task() -> asyncio.Task[object] | None:

@@ -12,11 +12,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pagerduty_alerting.emulator import FaultBuilder, InitialState, Operation
+from pagerduty_alerting.emulator import (
+    Account,
+    EmulatorUsageError,
+    FaultBuilder,
+    InitialState,
+    IntegrationToken,
+    Operation,
+    Service,
+    TokenState,
+)
 from pagerduty_alerting.emulator.control.orders import FAULTS, FaultRequest
 from pagerduty_alerting.emulator.control.page import PageContent, PageToken, render_page
 from pagerduty_alerting.emulator.json_input import read_json
-from pagerduty_alerting.emulator.rules.state import Account, EmulatorUsageError, IntegrationToken, Service, TokenState
 
 LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
 
@@ -157,7 +165,7 @@ async def test_what_the_control_api_is_asked_is_not_in_the_log(api, control):
         ("faults", b'{"fault": "explode"}', "no fault 'explode': use one of drip"),
         ("faults", b'{"fault": "_order"}', "no fault"),
         ("faults", b'{"fault": "respond"}', "required field missing @ $.status"),
-        ("faults", b'{"fault": "respond", "arguments": {"status": 20}}', "20 is no HTTP status"),
+        ("faults", b'{"fault": "respond", "arguments": {"status": 20}}', "20 is not an HTTP status"),
         ("faults", b'{"fault": "respond", "arguments": {"status": 500, "headers": {"a": 1}}}', "expected a string"),
         ("faults", b'{"fault": "respond", "arguments": {"status": 500, "headers": {"a": "b\\r\\nc"}}}', "header"),
         ("faults", b'{"fault": "respond", "arguments": {"status": 500, "headers": {"a b": "c"}}}', "header"),

@@ -1,6 +1,4 @@
-"""The control API below ``/_emulator/``; it must not do what a test in Python could not do."""
-
-from __future__ import annotations
+"""The control API below `/_emulator/`: what a test in Python can do, over HTTP."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -20,6 +18,7 @@ from pagerduty_alerting.emulator.control.orders import (
     place_fault,
 )
 from pagerduty_alerting.emulator.control.page import PAGE_HEADERS, PageContent, PageToken, render_page
+from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.faults.playback import to_response
 from pagerduty_alerting.emulator.json_input import read_json
 from pagerduty_alerting.emulator.requests import RecordedRequest
@@ -34,7 +33,6 @@ from pagerduty_alerting.emulator.rules.answers import (
     success,
 )
 from pagerduty_alerting.emulator.rules.initial_state import InitialAccount
-from pagerduty_alerting.emulator.rules.state import EmulatorUsageError
 
 if TYPE_CHECKING:
     from pagerduty_alerting.emulator.emulator import Emulator
@@ -46,7 +44,7 @@ _FORM = "application/x-www-form-urlencoded"
 _LATEST = 50
 
 
-def _state(api: Emulator, _: bytes) -> Answer:
+def _state(api: "Emulator", _: bytes) -> Answer:
     return success(
         {
             "environ": dict(api.environ),
@@ -73,7 +71,7 @@ def _state(api: Emulator, _: bytes) -> Answer:
     )
 
 
-def _described_faults(api: Emulator) -> list[Json]:
+def _described_faults(api: "Emulator") -> list[Json]:
     return [{"description": order.description, "used": order.used} for order in api.orders]
 
 
@@ -94,64 +92,64 @@ def _described_request(request: RecordedRequest) -> Json:
     }
 
 
-def _requests(api: Emulator, _: bytes) -> Answer:
+def _requests(api: "Emulator", _: bytes) -> Answer:
     return success([_described_request(request) for request in api.requests[:]])
 
 
-def _clear_requests(api: Emulator, _: bytes) -> Answer:
+def _clear_requests(api: "Emulator", _: bytes) -> Answer:
     api.requests.clear()
     return success(None)
 
 
-def _authorize(api: Emulator, body: bytes) -> Answer:
+def _authorize(api: "Emulator", body: bytes) -> Answer:
     wanted = read_json(body, Authorization)
     api.authorize(wanted.token, wanted.services)
     return success(None)
 
 
-def _expire(api: Emulator, body: bytes) -> Answer:
+def _expire(api: "Emulator", body: bytes) -> Answer:
     api.expire(read_json(body, TokenChoice).token)
     return success(None)
 
 
-def _advance(api: Emulator, body: bytes) -> Answer:
+def _advance(api: "Emulator", body: bytes) -> Answer:
     api.advance(read_json(body, Advance).seconds)
     return success(None)
 
 
-def _add_account(api: Emulator, body: bytes) -> Answer:
+def _add_account(api: "Emulator", body: bytes) -> Answer:
     wanted = read_json(body or b"{}", InitialAccount)
     return success({"id": api.add_account(wanted.id, services=wanted.services, entitled=wanted.entitled)}, 201)
 
 
-def _add_service(api: Emulator, body: bytes) -> Answer:
+def _add_service(api: "Emulator", body: bytes) -> Answer:
     wanted = read_json(body, NewService)
     return success(attrs.asdict(api.add_service(wanted.name, wanted.account_id)), 201)
 
 
-def _faults(api: Emulator, _: bytes) -> Answer:
+def _faults(api: "Emulator", _: bytes) -> Answer:
     return success(_described_faults(api))
 
 
-def _order_fault(api: Emulator, body: bytes) -> Answer:
+def _order_fault(api: "Emulator", body: bytes) -> Answer:
     wanted = read_json(body, FaultRequest)
     place_fault(wanted, api.on(*wanted.operations))
     return success(_described_faults(api), 201)
 
 
-def _cancel_faults(api: Emulator, _: bytes) -> Answer:
+def _cancel_faults(api: "Emulator", _: bytes) -> Answer:
     for order in api.orders:
         order.cancel()
     api.release()
     return success(None)
 
 
-def _release(api: Emulator, body: bytes) -> Answer:
+def _release(api: "Emulator", body: bytes) -> Answer:
     api.release(read_json(body or b"{}", Release).count)
     return success(None)
 
 
-def _reset(api: Emulator, _: bytes) -> Answer:
+def _reset(api: "Emulator", _: bytes) -> Answer:
     api.reset()
     return success(None)
 
@@ -171,14 +169,14 @@ ACTIONS: dict[str, dict[str, Action]] = {
 """What can be done, by the last part of the path and the method."""
 
 
-class ControlDesk:
-    """Answers what is asked below ``/_emulator/``."""
+class ControlAPI:
+    """Answers the requests below `/_emulator/`."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: "Emulator") -> None:
         self._emulator = emulator
 
     async def __call__(self, request: web.BaseRequest, path: str, body: bytes) -> web.StreamResponse:
-        """Answer one request; bad input gets a 400 envelope that says what was wrong."""
+        """Answers one request; bad input gets a 400 envelope that says what was wrong."""
         is_form = request.content_type == _FORM
         try:
             return to_response(self._answer(request, path, body, is_form=is_form))

@@ -1,48 +1,45 @@
-"""The fluent way to order a fault, `api.on(…).times(2).respond(503)`; it must only put orders into words."""
-
-from __future__ import annotations
+"""The fluent way to order a fault: `api.on(…).times(2).respond(503)`."""
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Self
 
-import attrs
+from attrs import evolve, field, frozen
 
+from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.faults.gates import Gate
 from pagerduty_alerting.emulator.faults.kinds import (
     Drip,
     GzipBomb,
     Hang,
-    Headers,
     Huge,
+    Latency,
     Refuse,
     Reset,
     Respond,
     Truncate,
     WrongLength,
 )
-from pagerduty_alerting.emulator.faults.selection import Effect, Latency, Order, Predicate, Selection
+from pagerduty_alerting.emulator.faults.selection import Effect, Order, Predicate, Selection
 from pagerduty_alerting.emulator.rules.answers import ErrorCode, Json, to_json
-from pagerduty_alerting.emulator.rules.state import EmulatorUsageError
-
-T = TypeVar("T")
+from pagerduty_alerting.emulator.rules.contract import Headers
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\uffff]*")
 
-_HTML = b"""<!DOCTYPE html>
+_HTML = """<!DOCTYPE html>
 <html><head><title>Bad gateway</title></head>
 <body><h1>Error 502</h1><p>The web server reported a bad gateway error.</p></body></html>
 """
 
 
-@attrs.frozen
+@frozen
 class FaultBuilder:
-    """Says which requests to disturb, and then how. Made by ``api.on(…)``.
+    """Says which requests to disturb, and then how. Made by `api.on(…)`.
 
     The first methods choose requests and can be combined; the others order what happens to them and return
     the `Order`, which can be cancelled. Of several orders for one request every latency and gate holds, and
-    the oldest other one that is not spent: orders with ``times`` make a script.
+    the oldest other one that is not spent: orders with `times` make a script.
 
     A fault takes the place of the answer *without the request being carried out*, unless `after_acting` says
     so or the fault spoils an answer (`drip`, `truncate`, `wrong_length`).
@@ -53,31 +50,31 @@ class FaultBuilder:
         >>> api.on().when(lambda request: request.uses(token)).latency(0.2)  # doctest: +SKIP
     """
 
-    _place: Callable[[Order], None] = attrs.field(repr=False)
-    _make_gate: Callable[[], Gate] = attrs.field(repr=False)
+    _place: Callable[[Order], None] = field(repr=False)
+    _make_gate: Callable[[], Gate] = field(repr=False)
     _selection: Selection
 
-    def times(self, count: int) -> FaultBuilder:
+    def times(self, count: int) -> Self:
         """Only for `count` requests, then never again.
 
         Raises:
             EmulatorUsageError: `count` is below 1.
         """
-        return self._with(lambda: attrs.evolve(self._selection, times=count))
+        return evolve(self, selection=evolve(self._selection, times=count))
 
-    def once(self) -> FaultBuilder:
+    def once(self) -> Self:
         """Only for one request."""
         return self.times(1)
 
-    def skip(self, count: int) -> FaultBuilder:
-        """Leave the first `count` of the requests alone.
+    def skip(self, count: int) -> Self:
+        """Leaves the first `count` of the requests alone.
 
         Raises:
             EmulatorUsageError: `count` is below 0.
         """
-        return self._with(lambda: attrs.evolve(self._selection, skip=count))
+        return evolve(self, selection=evolve(self._selection, skip=count))
 
-    def sometimes(self, probability: float) -> FaultBuilder:
+    def sometimes(self, probability: float) -> Self:
         """Only for some of the requests, at random: the same ones in every run where the emulator has a seed.
 
         Args:
@@ -86,9 +83,9 @@ class FaultBuilder:
         Raises:
             EmulatorUsageError: It is not between 0 and 1.
         """
-        return self._with(lambda: attrs.evolve(self._selection, probability=probability))
+        return evolve(self, selection=evolve(self._selection, probability=probability))
 
-    def when(self, predicate: Predicate) -> FaultBuilder:
+    def when(self, predicate: Predicate) -> Self:
         """Only for requests for which `predicate` holds; several must all hold.
 
         Args:
@@ -96,11 +93,11 @@ class FaultBuilder:
                 raises, the request is answered with 500 and the traceback is logged.
         """
         predicates = (*self._selection.predicates, predicate)
-        return self._with(lambda: attrs.evolve(self._selection, predicates=predicates))
+        return evolve(self, selection=evolve(self._selection, predicates=predicates))
 
-    def after_acting(self) -> FaultBuilder:
-        """Carry the request out first, so that the client is left in doubt about what was done."""
-        return self._with(lambda: attrs.evolve(self._selection, acting=True))
+    def after_acting(self) -> Self:
+        """Carries the request out first, so that the client is left in doubt about what was done."""
+        return evolve(self, selection=evolve(self._selection, acting=True))
 
     def respond(
         self,
@@ -110,7 +107,7 @@ class FaultBuilder:
         body: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Order:
-        """Answer with this.
+        """Answers with this.
 
         Args:
             status: The HTTP status.
@@ -123,90 +120,84 @@ class FaultBuilder:
                 are given.
         """
         if not 200 <= status <= 599:
-            raise EmulatorUsageError(f"{status} is no HTTP status to answer with: use 200 to 599")
+            raise EmulatorUsageError(f"{status} is not an HTTP status to answer with: use 200 to 599")
         if json is not None and body is not None:
             raise EmulatorUsageError("give either json or body, not both")
-        for name, value in (headers or {}).items():
+        given = dict(headers or {})
+        for name, value in given.items():
             if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-                raise EmulatorUsageError(f"{name!r}: {value!r} is no HTTP header")
-        given = {name.lower() for name in headers or ()}
-        kind: Headers = () if "content-type" in given else (("Content-Type", "application/json"),)
+                raise EmulatorUsageError(f"{name!r}: {value!r} is not an HTTP header")
+        typed = "content-type" in {name.lower() for name in given}
+        kind: Headers = () if typed else (("Content-Type", "application/json"),)
         if body is None:
-            content = to_json(_told(status) if json is None else json)
-        else:
-            content = body.encode() if isinstance(body, str) else body
-        return self._order(Respond(status, content, kind + tuple((headers or {}).items())))
+            body = to_json(_envelope(status) if json is None else json)
+        content = body.encode() if isinstance(body, str) else body
+        return self._order(Respond(status, content, (*kind, *given.items())))
 
     def rate_limited(self, retry_after: float | str = 1) -> Order:
-        """Answer 429.
+        """Answers 429.
 
         Args:
-            retry_after: The value of ``Retry-After``: seconds, or any text, such as an HTTP date.
+            retry_after: The value of `Retry-After`: seconds, or any text, such as an HTTP date.
         """
         return self.respond(429, headers={"Retry-After": str(retry_after)})
 
     def html(self, status: int = 502, body: bytes | str = _HTML) -> Order:
-        """Answer with a web page, as Cloudflare's edge does when what is behind it fails."""
+        """Answers with a web page, as Cloudflare's edge does when what is behind it fails."""
         return self.respond(status, body=body, headers={"Content-Type": "text/html; charset=UTF-8"})
 
-    def malformed_json(self, status: int = 200, body: bytes | str = b'{"success": true, "result": [') -> Order:
-        """Answer with what says it is JSON and is not."""
+    def malformed_json(self, status: int = 200, body: bytes | str = '{"success": true, "result": [') -> Order:
+        """Answers with a body that is labelled as JSON and is not."""
         return self.respond(status, body=body)
 
     def wrong_shape(self, status: int = 200, json: Json = None) -> Order:
-        """Answer with JSON that is not what was promised: `json`, or an envelope all of wrong types."""
+        """Answers with JSON that is not what was promised: `json`, or an envelope all of wrong types."""
         wrong: Json = {"success": True, "errors": {}, "messages": 7, "result": "not what was promised"}
         return self.respond(status, json=wrong if json is None else json)
 
     def redirect(self, to: str, status: int = 302) -> Order:
-        """Answer with a redirect.
-
-        Args:
-            to: The value of ``Location``.
-            status: The HTTP status.
-        """
+        """Answers with a redirect; `to` is the value of `Location`."""
         return self.respond(status, body=b"", headers={"Location": to})
 
     def reset_before_acting(self) -> Order:
-        """Cut the connection off without carrying the request out."""
-        before = attrs.evolve(self._selection, acting=False)
-        return self._with(lambda: before)._order(Reset())
+        """Cuts the connection off without carrying the request out."""
+        return evolve(self, selection=evolve(self._selection, acting=False))._order(Reset())
 
     def reset_after_acting(self) -> Order:
-        """Carry the request out and cut the connection off in place of an answer."""
+        """Carries the request out and cuts the connection off in place of an answer."""
         return self.after_acting()._order(Reset())
 
     def refuse(self, seconds: float | None = None) -> Order:
-        """Go away at this request: cut it off, stop listening, and let the system refuse new connections.
+        """Cuts this request off and stops listening, so that the system refuses new connections.
 
         Args:
-            seconds: For how long, in real time; None until ``api.accept_connections()`` or a reset.
+            seconds: For how long, in real time; None until `api.accept_connections()` or a reset.
         """
         return self._order(Refuse(seconds))
 
     def hang(self) -> Order:
-        """Never answer, and keep the connection open until the emulator stops or is reset."""
+        """Never answers, and keeps the connection open until the emulator stops or is reset."""
         return self._order(Hang())
 
     def drip(self, size: int = 1, interval: float = 0.05) -> Order:
-        """Send the answer slowly.
+        """Sends the answer slowly.
 
         Args:
             size: Bytes of the body at a time.
             interval: Seconds between them, in real time.
         """
-        return self._order(_checked(lambda: Drip(size, interval)))
+        return self._order(Drip(size, interval))
 
     def truncate(self, keep: int | None = None) -> Order:
-        """Close the connection in the middle of the body.
+        """Closes the connection in the middle of the body.
 
         Args:
             keep: Bytes of the body to send; None for half of it.
         """
-        return self._order(_checked(lambda: Truncate(keep)))
+        return self._order(Truncate(keep))
 
     def wrong_length(self, by: int = 10) -> Order:
-        """Announce a wrong ``Content-Length`` and keep the connection open.
+        """Announces a wrong `Content-Length` and keeps the connection open.
 
         Args:
             by: Bytes to add: above 0 the client waits for bytes that never come; below 0 the end of the body
@@ -215,23 +206,19 @@ class FaultBuilder:
         return self._order(WrongLength(by))
 
     def huge(self, size: int) -> Order:
-        """Answer with a list that is at least `size` bytes long."""
-        return self._order(_checked(lambda: Huge(size)))
+        """Answers with a list that is at least `size` bytes long."""
+        return self._order(Huge(size))
 
     def gzip_bomb(self, size: int) -> Order:
-        """Answer with a small compressed body that unpacks to at least `size` bytes."""
-        return self._order(_checked(lambda: GzipBomb(size)))
+        """Answers with a small compressed body that unpacks to at least `size` bytes."""
+        return self._order(GzipBomb(size))
 
     def latency(self, seconds: float) -> Order:
-        """Wait before going on; with `after_acting`, between carrying out and answering.
-
-        Args:
-            seconds: How long, in real time.
-        """
-        return self._order(_checked(lambda: Latency(seconds)))
+        """Waits so many seconds, in real time, before going on; with `after_acting`, before answering."""
+        return self._order(Latency(seconds))
 
     def hold(self) -> Gate:
-        """Hold the requests at a gate; with `after_acting`, between carrying out and answering.
+        """Holds the requests at a gate; with `after_acting`, between carrying out and answering.
 
         Returns:
             The gate, which tells how many arrived and lets them go.
@@ -245,18 +232,8 @@ class FaultBuilder:
         self._place(order)
         return order
 
-    def _with(self, change: Callable[[], Selection]) -> FaultBuilder:
-        return attrs.evolve(self, selection=_checked(change))
 
-
-def _checked(make: Callable[[], T]) -> T:
-    try:
-        return make()
-    except ValueError as error:
-        raise EmulatorUsageError(str(error)) from None
-
-
-def _told(status: int) -> Json:
+def _envelope(status: int) -> Json:
     if status < 400:
         return {"success": True, "errors": [], "messages": [], "result": None}
     message = f"HTTP {status}, as ordered from the emulator"

@@ -1,6 +1,4 @@
-"""Gates hold requests until a test lets them go; they must not decide which requests those are."""
-
-from __future__ import annotations
+"""Gates hold requests until a test lets them go."""
 
 import asyncio
 import threading
@@ -10,7 +8,7 @@ from typing import Self
 
 
 class Gate:
-    """Requests that wait to be released, made by ``api.on(…).hold()``.
+    """Requests that wait to be released, made by `api.on(…).hold()`.
 
     Every method may be called from any thread. Leaving it as a context manager opens it for good.
 
@@ -41,7 +39,7 @@ class Gate:
         return len(self._waiting)
 
     async def arrived(self, count: int = 1, *, timeout: float = 10.0) -> None:
-        """Wait until requests have come to the gate.
+        """Waits until requests have come to the gate.
 
         Args:
             count: How many, counted from the making of the gate.
@@ -63,7 +61,7 @@ class Gate:
             raise TimeoutError(self._shortfall(count, timeout)) from None
 
     def wait_arrived(self, count: int = 1, *, timeout: float = 10.0) -> None:
-        """Wait until requests have come to the gate, from synchronous code.
+        """Waits until requests have come to the gate, from synchronous code.
 
         Args:
             count: How many, counted from the making of the gate.
@@ -80,7 +78,7 @@ class Gate:
                 raise TimeoutError(self._shortfall(count, timeout))
 
     def release(self, count: int | None = None) -> None:
-        """Let requests go.
+        """Lets requests go.
 
         Args:
             count: How many, the longest waiting first; what is not there yet is let through when it comes.
@@ -97,7 +95,7 @@ class Gate:
             _settle(loop, held)
 
     async def pass_through(self) -> None:
-        """Wait at the gate, as a request, on the server's event loop."""
+        """Waits at the gate, as a request, on the server's event loop."""
         loop = asyncio.get_running_loop()
         with self._changed:
             self._arrived += 1
@@ -127,6 +125,9 @@ class Gate:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.release()
+
+    def __str__(self) -> str:
+        return "hold"
 
     def _shortfall(self, count: int, timeout: float) -> str:
         return f"{self._arrived} of {count} requests came to the gate within {timeout:g} seconds"

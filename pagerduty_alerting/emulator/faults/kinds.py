@@ -1,17 +1,29 @@
-"""The faults that can be ordered, as data; it must not carry any of them out."""
+"""The faults that can be ordered, as data: their fields are checked here, and each says in words what it is."""
 
-from __future__ import annotations
+import re
+from typing import ClassVar, TypeAlias
 
-from typing import TypeAlias
+from attrs import field, frozen
 
-import attrs
+from pagerduty_alerting.emulator.errors import at_least
+from pagerduty_alerting.emulator.rules.contract import Headers
 
-Headers: TypeAlias = tuple[tuple[str, str], ...]
+_CAPITALS = re.compile(r"(?<!^)(?=[A-Z])")
 
 
-@attrs.frozen
-class Respond:
-    """Answer with this.
+class _Kind:
+    """What all faults have: `str` names them, and by default the request is not carried out."""
+
+    __slots__ = ()
+    spoils_answer: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return _CAPITALS.sub(" ", type(self).__name__).lower()
+
+
+@frozen
+class Respond(_Kind):
+    """Answers with this.
 
     Attributes:
         status: The HTTP status.
@@ -20,103 +32,82 @@ class Respond:
     """
 
     status: int
-    body: bytes = attrs.field(repr=False)
+    body: bytes = field(repr=False)
     headers: Headers = ()
 
-
-@attrs.frozen
-class Reset:
-    """Cut the connection off, with a TCP reset and without an answer."""
+    def __str__(self) -> str:
+        return f"respond {self.status}"
 
 
-@attrs.frozen
-class Refuse:
-    """Go away: cut the connection off and stop listening, so that new connections are refused.
+@frozen
+class Reset(_Kind):
+    """Cuts the connection off, with a TCP reset and without an answer."""
 
-    Attributes:
-        seconds: How long; None until told to listen again.
-    """
+
+@frozen
+class Refuse(_Kind):
+    """Cuts the connection off and stops listening for some seconds, or, with None, until told to listen again."""
 
     seconds: float | None = None
 
 
-@attrs.frozen
-class Hang:
-    """Never answer, and keep the connection open."""
+@frozen
+class Hang(_Kind):
+    """Never answers, and keeps the connection open."""
 
 
-@attrs.frozen
-class Drip:
-    """Send the answer slowly.
+@frozen
+class Drip(_Kind):
+    """Sends the answer slowly: `size` bytes every `interval` seconds."""
 
-    Attributes:
-        size: Bytes at a time.
-        interval: Seconds between them.
+    spoils_answer = True
+    size: int = field(default=1, validator=at_least(1))
+    interval: float = field(default=0.05, validator=at_least(0))
+
+
+@frozen
+class Truncate(_Kind):
+    """Closes the connection after `keep` bytes of the body, or, with None, after half of it."""
+
+    spoils_answer = True
+    keep: int | None = field(default=None, validator=at_least(0))
+
+
+@frozen
+class WrongLength(_Kind):
+    """Announces a length that is wrong by so many bytes, and keeps the connection open.
+
+    Above 0 the client waits for bytes that never come; below 0 the rest of the body stands in front of the next
+    answer.
     """
 
-    size: int = attrs.field(default=1, validator=attrs.validators.ge(1))
-    interval: float = attrs.field(default=0.05, validator=attrs.validators.ge(0))
-
-
-@attrs.frozen
-class Truncate:
-    """Close the connection in the middle of the body.
-
-    Attributes:
-        keep: Bytes of the body to send; None for half of it.
-    """
-
-    keep: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(0)))
-
-
-@attrs.frozen
-class WrongLength:
-    """Announce another length than the body has, and keep the connection open.
-
-    Attributes:
-        by: Bytes to add to the length: above 0 the client waits for bytes that never come, below 0 the rest
-            of the body stands in front of the next answer.
-    """
-
+    spoils_answer = True
     by: int = 10
 
 
-@attrs.frozen
-class Huge:
-    """Answer with a list whose JSON has at least this many bytes.
+@frozen
+class Huge(_Kind):
+    """Answers with a list whose JSON has at least `size` bytes."""
 
-    Attributes:
-        size: Bytes.
-    """
-
-    size: int = attrs.field(validator=attrs.validators.ge(1))
+    size: int = field(validator=at_least(1))
 
 
-@attrs.frozen
-class GzipBomb:
-    """Answer with a compressed list whose JSON has at least this many bytes once unpacked.
+@frozen
+class GzipBomb(_Kind):
+    """Answers with a compressed list whose JSON has at least `size` bytes once unpacked."""
 
-    Attributes:
-        size: Bytes.
-    """
+    size: int = field(validator=at_least(1))
 
-    size: int = attrs.field(validator=attrs.validators.ge(1))
+
+@frozen
+class Latency(_Kind):
+    """Waits so many seconds, in real time, before going on."""
+
+    seconds: float = field(validator=at_least(0))
+
+    def __str__(self) -> str:
+        return f"latency of {self.seconds:g} s"
 
 
 Fault: TypeAlias = Respond | Reset | Refuse | Hang | Drip | Truncate | WrongLength | Huge | GzipBomb
-
-OF_THE_ANSWER = (Drip, Truncate, WrongLength)
-"""Faults that spoil an answer, for which the request has to be carried out first."""
-
-
-def describe(fault: Fault) -> str:
-    """Say in a word or two what a fault does, for the log."""
-    match fault:
-        case Respond(status=status):
-            return f"respond {status}"
-        case WrongLength():
-            return "wrong length"
-        case GzipBomb():
-            return "gzip bomb"
-        case _:
-            return type(fault).__name__.lower()
+"""What can take the place of an answer; latencies and gates come beside it."""

@@ -1,6 +1,4 @@
-"""Carries faults out on a connection, byte by byte where HTTP would not let it; it must not choose them."""
-
-from __future__ import annotations
+"""Plays faults on a connection, byte by byte where HTTP would not let it."""
 
 import asyncio
 import contextlib
@@ -9,7 +7,7 @@ import socket
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import NoReturn, assert_never
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -19,7 +17,6 @@ from pagerduty_alerting.emulator.faults.kinds import (
     Fault,
     GzipBomb,
     Hang,
-    Headers,
     Huge,
     Refuse,
     Reset,
@@ -27,7 +24,8 @@ from pagerduty_alerting.emulator.faults.kinds import (
     Truncate,
     WrongLength,
 )
-from pagerduty_alerting.emulator.rules.answers import Answer
+from pagerduty_alerting.emulator.rules.answers import JSON_HEADERS, Answer
+from pagerduty_alerting.emulator.rules.contract import Headers
 
 _HEAD = b'{"result":[{"id":"00000000000000000000000000000000","name":"'
 _TAIL = b'"}],"success":true,"errors":[],"messages":[]}'
@@ -36,7 +34,7 @@ _LINGER = struct.pack("ii", 1, 0)
 
 
 class AlreadySent(web.StreamResponse):
-    """Tells aiohttp that nothing is left to send on this connection, or for this request."""
+    """Nothing is left for aiohttp to send on this connection, or for this request."""
 
     def __init__(self, *, keep_alive: bool = False) -> None:
         super().__init__()
@@ -48,31 +46,28 @@ class AlreadySent(web.StreamResponse):
         return self._stays
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Send no head."""
+        """Sends no head."""
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Send no end."""
+        """Sends no end."""
 
 
 def to_response(answer: Answer) -> web.Response:
-    """Turn an answer into one that aiohttp sends."""
+    """Turns an answer into one that aiohttp sends."""
     return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
 
 async def play(
     fault: Fault, request: web.BaseRequest, answer: Answer, refuse: Callable[[float | None], None]
 ) -> tuple[web.StreamResponse, int | None]:
-    """Carry a fault out.
+    """Carries a fault out; returns what aiohttp has to send, and the status, or None where no answer goes out.
 
     Args:
         fault: What to do.
         request: The request to do it to.
         answer: The answer that it would have got; without a body where it was not carried out.
         refuse: Stops listening for some seconds, or until further notice.
-
-    Returns:
-        What aiohttp has to send, and the status, or None where no answer goes out.
     """
     match fault:
         case Respond():
@@ -89,7 +84,7 @@ async def play(
             await _forever()
         case Drip():
             await _drip(fault, request, answer)
-            return AlreadySent(keep_alive=_stays(request)), answer.status
+            return AlreadySent(keep_alive=request.keep_alive), answer.status
         case Truncate():
             keep = len(answer.body) // 2 if fault.keep is None else fault.keep
             _write(request, _head(answer, len(answer.body), "close") + answer.body[:keep])
@@ -105,15 +100,13 @@ async def play(
             return await _stream(request, answer, _long_json(fault.size), length=length), 200
         case GzipBomb():
             return await _stream(request, answer, _compressed(fault.size), encoding="gzip"), 200
+        case _:
+            assert_never(fault)
 
 
 def _merged(standard: Headers, ordered: Headers) -> Headers:
     replaced = {name.lower() for name, _ in ordered}
     return (*((name, value) for name, value in standard if name.lower() not in replaced), *ordered)
-
-
-def _stays(request: web.BaseRequest) -> bool:
-    return request.keep_alive
 
 
 def _reset(request: web.BaseRequest) -> None:
@@ -146,7 +139,7 @@ async def _forever() -> NoReturn:
 
 
 async def _drip(fault: Drip, request: web.BaseRequest, answer: Answer) -> None:
-    connection = "keep-alive" if _stays(request) else "close"
+    connection = "keep-alive" if request.keep_alive else "close"
     _write(request, _head(answer, len(answer.body), connection))
     for start in range(0, len(answer.body), fault.size):
         await asyncio.sleep(fault.interval)
@@ -161,7 +154,7 @@ async def _stream(
     length: int | None = None,
     encoding: str | None = None,
 ) -> web.StreamResponse:
-    response = web.StreamResponse(headers=_merged(answer.headers, (("Content-Type", "application/json"),)))
+    response = web.StreamResponse(headers=_merged(answer.headers, JSON_HEADERS))
     response.content_length = length
     if encoding is not None:
         response.headers["Content-Encoding"] = encoding

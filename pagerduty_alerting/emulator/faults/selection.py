@@ -1,34 +1,27 @@
-"""Orders say which requests get which fault, and count them; they must not carry a fault out."""
-
-from __future__ import annotations
+"""Which requests get which fault: orders, and what they make of one request."""
 
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeAlias
 
-import attrs
+from attrs import field, frozen
 
+from pagerduty_alerting.emulator.errors import EmulatorUsageError, at_least
 from pagerduty_alerting.emulator.faults.gates import Gate
-from pagerduty_alerting.emulator.faults.kinds import OF_THE_ANSWER, Fault, describe
+from pagerduty_alerting.emulator.faults.kinds import Fault, Latency
 from pagerduty_alerting.emulator.requests import RecordedRequest
 from pagerduty_alerting.emulator.rules.contract import Operation
 
 Predicate: TypeAlias = Callable[[RecordedRequest], bool]
-Dice: TypeAlias = Callable[[float], bool]
+Effect: TypeAlias = Fault | Latency | Gate
 
 
-@attrs.frozen
-class Latency:
-    """Wait before going on.
-
-    Attributes:
-        seconds: How long, in real time.
-    """
-
-    seconds: float = attrs.field(validator=attrs.validators.ge(0))
+def _check_probability(_: object, __: object, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise EmulatorUsageError(f"a probability is >= 0 and <= 1, not {value}")
 
 
-@attrs.frozen
+@frozen
 class Selection:
     """Which requests an order is for.
 
@@ -42,14 +35,11 @@ class Selection:
     """
 
     operations: frozenset[Operation] = frozenset()
-    skip: int = attrs.field(default=0, validator=attrs.validators.ge(0))
-    times: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
-    probability: float = attrs.field(default=1.0, validator=[attrs.validators.ge(0), attrs.validators.le(1)])
+    skip: int = field(default=0, validator=at_least(0))
+    times: int | None = field(default=None, validator=at_least(1))
+    probability: float = field(default=1.0, validator=_check_probability)
     predicates: tuple[Predicate, ...] = ()
     acting: bool = False
-
-
-Effect: TypeAlias = Fault | Latency | Gate
 
 
 class Order:
@@ -58,41 +48,42 @@ class Order:
     Attributes:
         selection: Which requests it is for.
         effect: What happens to them.
+        used: How many requests it was carried out on.
     """
 
     def __init__(self, selection: Selection, effect: Effect) -> None:
         self.selection = selection
         self.effect = effect
+        self.used = 0
         self._met = 0
-        self._used = 0
         self._cancelled = False
-
-    @property
-    def used(self) -> int:
-        """How many requests it was carried out on."""
-        return self._used
 
     @property
     def spent(self) -> bool:
         """Whether no further request will get it."""
         times = self.selection.times
-        return self._cancelled or (times is not None and self._used >= times)
+        return self._cancelled or (times is not None and self.used >= times)
+
+    @property
+    def description(self) -> str:
+        """What happens to which requests, in words."""
+        return f"{self.effect} for {', '.join(sorted(self.selection.operations)) or 'every request'}"
 
     def cancel(self) -> None:
-        """Leave all further requests alone."""
+        """Leaves all further requests alone."""
         self._cancelled = True
 
-    def takes(self, request: RecordedRequest, dice: Dice) -> bool:
-        """Say whether a request gets this fault, and count it."""
+    def takes(self, request: RecordedRequest, chance: Callable[[float], bool]) -> bool:
+        """Returns whether a request gets this fault, and counts it."""
         wanted = self.selection
         if self.spent or (wanted.operations and request.operation not in wanted.operations):
             return False
         if not all(predicate(request) for predicate in wanted.predicates):
             return False
         self._met += 1
-        if self._met <= wanted.skip or not (wanted.probability >= 1 or dice(wanted.probability)):
+        if self._met <= wanted.skip or not (wanted.probability >= 1 or chance(wanted.probability)):
             return False
-        self._used += 1
+        self.used += 1
         return True
 
     def __enter__(self) -> Self:
@@ -104,23 +95,10 @@ class Order:
         self.cancel()
 
     def __repr__(self) -> str:
-        return f"<Order: {self.description}, used {self._used} times>"
-
-    @property
-    def description(self) -> str:
-        """What happens to which requests, in words."""
-        operations = ", ".join(sorted(self.selection.operations)) or "every request"
-        return f"{effect_name(self.effect)} for {operations}"
+        return f"<Order: {self.description}, used {self.used} times>"
 
 
-def effect_name(effect: Effect) -> str:
-    """Say in a word or two what an effect is."""
-    if isinstance(effect, Latency):
-        return f"latency of {effect.seconds:g} s"
-    return "hold" if isinstance(effect, Gate) else describe(effect)
-
-
-@attrs.frozen
+@frozen
 class Plan:
     """What is to happen to one request.
 
@@ -131,28 +109,22 @@ class Plan:
         fault: What happens in place of its answer, or to it; None for the plain answer.
     """
 
-    before: tuple[Latency | Gate, ...] = ()
-    acting: bool = True
-    after: tuple[Latency | Gate, ...] = ()
-    fault: Fault | None = None
+    before: tuple[Latency | Gate, ...]
+    acting: bool
+    after: tuple[Latency | Gate, ...]
+    fault: Fault | None
 
-    @property
-    def description(self) -> str:
-        """What is to happen, in words."""
-        steps = [*self.before, *self.after, *([] if self.fault is None else [self.fault])]
-        return ", ".join(map(effect_name, steps))
+    def __str__(self) -> str:
+        return ", ".join(map(str, [*self.before, *self.after, *([self.fault] if self.fault is not None else [])]))
 
 
-def make_plan(orders: list[Order], request: RecordedRequest, dice: Dice) -> Plan | None:
-    """Say what is to happen to a request.
+def make_plan(orders: list[Order], request: RecordedRequest, chance: Callable[[float], bool]) -> Plan | None:
+    """Returns all latencies and gates for a request and the first fault for it, or None where there is nothing.
 
     Args:
         orders: The orders in force, oldest first.
         request: The request.
-        dice: Tosses a coin that comes up true with the given probability.
-
-    Returns:
-        All latencies and gates that are for it and the first fault that is, or None where nothing is.
+        chance: Returns True with the given probability.
     """
     before: list[Latency | Gate] = []
     after: list[Latency | Gate] = []
@@ -161,11 +133,11 @@ def make_plan(orders: list[Order], request: RecordedRequest, dice: Dice) -> Plan
     for order in orders:
         effect = order.effect
         if isinstance(effect, (Latency, Gate)):
-            if order.takes(request, dice):
+            if order.takes(request, chance):
                 (after if order.selection.acting else before).append(effect)
-        elif fault is None and order.takes(request, dice):
+        elif fault is None and order.takes(request, chance):
             fault = effect
-            acting = order.selection.acting or isinstance(effect, OF_THE_ANSWER)
+            acting = order.selection.acting or effect.spoils_answer
     if not before and not after and fault is None:
         return None
     return Plan(tuple(before), acting or bool(after), tuple(after), fault)

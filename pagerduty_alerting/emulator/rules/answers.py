@@ -1,13 +1,12 @@
-"""Answers and refusals in Cloudflare's envelope, as pure values; it must not decide which one is due."""
-
-from __future__ import annotations
+"""Answers and refusals in Cloudflare's envelope, as pure values."""
 
 import enum
-from collections.abc import Mapping
 from typing import TypeAlias
 
-import attrs
 import orjson
+from attrs import field, frozen
+
+from pagerduty_alerting.emulator.rules.contract import Headers
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -15,7 +14,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 class ErrorCode(enum.IntEnum):
     """The error codes that the emulator answers with.
 
-    Cloudflare publishes none for the integration token: the ``TOKEN_…`` codes are the emulator's own.
+    Cloudflare publishes none for the integration token: the `TOKEN_…` codes are the emulator's own.
     """
 
     AUTHENTICATION_ERROR = 10000
@@ -35,7 +34,7 @@ class ErrorCode(enum.IntEnum):
     TOKEN_EXPIRED = 17304
 
 
-@attrs.frozen
+@frozen
 class Refusal:
     """A request that the API turns down.
 
@@ -45,41 +44,35 @@ class Refusal:
         message: The error's text.
         chain: Code and text of the errors behind this one.
         headers: Headers that come with it.
-        result_id: The id that the failure's ``result`` carries, as those of create and connect may.
+        result_id: The id that the failure's `result` carries, as those of create and connect may.
     """
 
     status: int
     code: int | None
     message: str
     chain: tuple[tuple[int, str], ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-    result_id: str | None = attrs.field(default=None, repr=False)
+    headers: Headers = ()
+    result_id: str | None = field(default=None, repr=False)
 
 
-@attrs.frozen
+@frozen
 class Answer:
-    """What goes back to the client.
-
-    Attributes:
-        status: The HTTP status.
-        body: The body's bytes.
-        headers: The headers, beside those that HTTP itself needs.
-    """
+    """What goes back to the client; `headers` are those beside the ones that HTTP itself needs."""
 
     status: int
-    body: bytes = attrs.field(repr=False)
-    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = field(repr=False)
+    headers: Headers = ()
 
 
-@attrs.frozen
+@frozen
 class Dialect:
     """The forms of an answer in which the published description and real answers differ.
 
     Attributes:
-        full_failures: Failures carry ``messages``, as documented; real ones leave it out.
-        null_lists: An account without services answers ``"result": null`` instead of ``[]``.
-        list_result_info: A list carries ``result_info``.
-        delete_result_info: Delete answers with ``result`` and ``result_info``, as it did until 2025.
+        full_failures: Failures carry `messages`, as documented; real ones leave it out.
+        null_lists: An account without services answers `"result": null` instead of `[]`.
+        list_result_info: A list carries `result_info`.
+        delete_result_info: Delete answers with `result` and `result_info`, as it did until 2025.
     """
 
     full_failures: bool = False
@@ -92,30 +85,26 @@ JSON_HEADERS = (("Content-Type", "application/json"),)
 
 
 def to_json(value: object) -> bytes:
-    """Write a value as JSON."""
+    """Returns a value as JSON."""
     return orjson.dumps(value)
 
 
-def success(result: Json, status: int = 200, *, result_info: Mapping[str, Json] | None = None) -> Answer:
-    """Answer with a result."""
-    envelope: dict[str, object] = {"result": result, "success": True, "errors": [], "messages": []}
-    if result_info is not None:
-        envelope["result_info"] = result_info
+def success(result: Json, status: int = 200, *, count: int | None = None) -> Answer:
+    """Returns the answer with a result; with `count`, also a `result_info` of one page that holds so many."""
+    envelope: dict[str, Json] = {"result": result, "success": True, "errors": [], "messages": []}
+    if count is not None:
+        info: dict[str, Json] = {"count": count, "page": 1, "per_page": max(count, 20), "total_count": count}
+        envelope["result_info"] = info
     return Answer(status, to_json(envelope), JSON_HEADERS)
 
 
 def bare_success() -> Answer:
-    """Answer that it was done, with the envelope and no result."""
+    """Returns the answer that it was done: the envelope without a result."""
     return Answer(200, to_json({"success": True, "errors": [], "messages": []}), JSON_HEADERS)
 
 
-def result_info(count: int) -> dict[str, Json]:
-    """Describe a list that fits one page."""
-    return {"count": count, "page": 1, "per_page": max(count, 20), "total_count": count}
-
-
 def failure(refusal: Refusal, dialect: Dialect) -> Answer:
-    """Answer with an error, in the form that `dialect` asks for."""
+    """Returns the answer with an error, in the form that `dialect` asks for."""
     error: dict[str, Json] = {"message": refusal.message}
     if refusal.code is not None:
         error = {"code": int(refusal.code), "message": refusal.message}
@@ -130,25 +119,15 @@ def failure(refusal: Refusal, dialect: Dialect) -> Answer:
 
 
 def authentication_error(status: int) -> Refusal:
-    """The refusal of a bad token (401) or of a token without the permission (403)."""
+    """Returns the refusal of a bad token (401) or of a token without the permission (403)."""
     return Refusal(status, ErrorCode.AUTHENTICATION_ERROR, "Authentication error")
 
 
 def no_route() -> Refusal:
-    """The refusal of a path that the API does not have."""
+    """Returns the refusal of a path that the API does not have."""
     return Refusal(404, ErrorCode.NO_ROUTE, "No route for the URI")
 
 
-def bad_identifier(path: str) -> Refusal:
-    """The refusal of a path with an id in it that leads nowhere."""
-    return Refusal(404, ErrorCode.NO_ROUTE, f"Could not route to {path}, perhaps your object identifier is invalid?")
-
-
 def method_not_allowed(allow: str) -> Refusal:
-    """The refusal of a method, naming the methods there are."""
+    """Returns the refusal of a method, naming the methods there are."""
     return Refusal(405, ErrorCode.METHOD_NOT_ALLOWED, f"Method not allowed: use {allow}", headers=(("Allow", allow),))
-
-
-def internal_error() -> Refusal:
-    """The answer to a request over which the emulator itself failed."""
-    return Refusal(500, ErrorCode.INTERNAL_ERROR, "The emulator failed: the traceback is in its log")

@@ -1,16 +1,16 @@
-"""What the API offers, as data: operations, permissions, routes; it must not keep state or answer."""
-
-from __future__ import annotations
+"""What the API offers, as data: operations, permissions, paths."""
 
 import enum
+from typing import TypeAlias
 from urllib.parse import unquote
 
-import attrs
+from attrs import field, frozen
 
 BASE_PATH = "/client/v4"
+Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 _PREFIX = f"{BASE_PATH}/accounts/"
-_DESTINATION = ("alerting", "v3", "destinations", "pagerduty")
+_DESTINATION = ["alerting", "v3", "destinations", "pagerduty"]
 
 
 class Permission(enum.StrEnum):
@@ -36,23 +36,19 @@ _WRITERS = frozenset({Permission.NOTIFICATIONS_WRITE, Permission.ACCOUNT_SETTING
 
 
 def permits(permissions: frozenset[Permission], operation: Operation | None) -> bool:
-    """Tell whether someone may do an operation: each permission opens the list, only writers do the rest."""
+    """Returns whether an operation is permitted: any permission allows list, only writers may do the rest."""
     return bool(permissions if operation is Operation.LIST else permissions & _WRITERS)
 
 
-@attrs.frozen
+@frozen
 class Resource:
-    """A path of the API and what each method does there.
-
-    Attributes:
-        operations: The operation behind each HTTP method.
-    """
+    """A path of the API: the operation behind each HTTP method."""
 
     operations: dict[str, Operation]
 
     @property
     def allow(self) -> str:
-        """The value of the ``Allow`` header: every method that this path answers."""
+        """The value of the `Allow` header: every method that this path answers."""
         methods = [*self.operations, "OPTIONS"]
         if Operation.LIST in self.operations.values():
             methods.append("HEAD")
@@ -64,7 +60,7 @@ TOKENS = Resource({"POST": Operation.CREATE})
 CONNECTION = Resource({"GET": Operation.CONNECT})
 
 
-@attrs.frozen
+@frozen
 class Route:
     """Where a request leads.
 
@@ -78,27 +74,24 @@ class Route:
     resource: Resource | None = None
     operation: Operation | None = None
     account_id: str | None = None
-    token_id: str | None = attrs.field(default=None, repr=False)
+    token_id: str | None = field(default=None, repr=False)
 
 
 NOWHERE = Route()
 
 
 def find_route(method: str, raw_path: str) -> Route:
-    """Say where a request leads.
+    """Returns where a request leads; `NOWHERE` for a path that the API does not have.
 
     Args:
-        method: The HTTP method. HEAD is taken for the GET that it asks about where that GET is safe: listing
-            is, connecting changes state.
+        method: The HTTP method. HEAD counts as the GET that it asks about where that GET is safe: listing is,
+            connecting changes state.
         raw_path: The path as it came, percent-encoded and without the query.
-
-    Returns:
-        The route; ``NOWHERE`` for a path that the API does not have.
     """
     if not raw_path.startswith(_PREFIX):
         return NOWHERE
     account_id, *rest = raw_path[len(_PREFIX) :].split("/")
-    if not account_id or tuple(rest[:4]) != _DESTINATION:
+    if not account_id or rest[:4] != _DESTINATION:
         return NOWHERE
     token_id: str | None = None
     match rest[4:]:

@@ -1,54 +1,72 @@
-"""Finds the credential in a request's headers; it must not decide what that credential may do."""
-
-from __future__ import annotations
+"""Who asks: credentials, and how they are read from a request's headers."""
 
 import re
 from collections.abc import Mapping
 
+from attrs import field, frozen
+
 from pagerduty_alerting.emulator.rules.answers import ErrorCode, Refusal, authentication_error
-from pagerduty_alerting.emulator.rules.state import Credential, State
+from pagerduty_alerting.emulator.rules.contract import Permission
 
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _KEY = re.compile(r"[0-9a-z]{37,45}")
 
 
+@frozen
+class Credential:
+    """An API token, or the API key of a user.
+
+    Attributes:
+        secret: The token or key.
+        permissions: What it may do.
+        accounts: The ids of the accounts that it may be used on; None for all.
+        email: The user's address, for a key.
+    """
+
+    secret: str = field(repr=False)
+    permissions: frozenset[Permission]
+    accounts: frozenset[str] | None = None
+    email: str | None = None
+
+    def covers(self, account_id: str) -> bool:
+        """Returns whether the credential may be used on an account."""
+        return self.accounts is None or account_id in self.accounts
+
+
 def bearer_token(authorization: str) -> str | None:
-    """The token in an ``Authorization`` header, or None where the header is malformed."""
+    """Returns the token in an `Authorization` header, or None where the header is malformed."""
     match = _BEARER.fullmatch(authorization)
     return match[1] if match else None
 
 
-def authenticate(headers: Mapping[str, str], state: State) -> Credential | Refusal:
-    """Find out who is asking.
+def authenticate(
+    headers: Mapping[str, str], tokens: Mapping[str, Credential], keys: Mapping[tuple[str, str], Credential]
+) -> Credential | Refusal:
+    """Returns who is asking, or why nobody is known to.
 
     Args:
-        headers: The request's headers; their names compare without case.
-        state: Where the credentials are.
-
-    Returns:
-        The credential, or why there is none. ``Authorization`` goes before ``X-Auth-Key``.
+        headers: The request's headers; names compare without case. `Authorization` goes before `X-Auth-Key`.
+        tokens: The API tokens by secret.
+        keys: The API keys by lower-case e-mail address and secret.
     """
     authorization = headers.get("Authorization")
     if authorization is not None:
         token = bearer_token(authorization)
         if token is None:
             return _invalid_headers((ErrorCode.INVALID_AUTHORIZATION_FORMAT, "Authorization"))
-        return state.credentials.get(token) or authentication_error(401)
+        return tokens.get(token) or authentication_error(401)
     email, key = headers.get("X-Auth-Email"), headers.get("X-Auth-Key")
     if email is None or key is None:
-        return Refusal(
-            400,
-            ErrorCode.MISSING_AUTH_HEADERS,
-            "Missing X-Auth-Key, X-Auth-Email or Authorization headers",
-        )
+        message = "Missing X-Auth-Key, X-Auth-Email or Authorization headers"
+        return Refusal(400, ErrorCode.MISSING_AUTH_HEADERS, message)
     malformed = [
         *([] if _EMAIL.fullmatch(email) else [(ErrorCode.INVALID_AUTH_EMAIL_FORMAT, "X-Auth-Email")]),
         *([] if _KEY.fullmatch(key) else [(ErrorCode.INVALID_AUTH_KEY_FORMAT, "X-Auth-Key")]),
     ]
     if malformed:
         return _invalid_headers(*malformed)
-    found = state.keys.get((email.lower(), key))
+    found = keys.get((email.lower(), key))
     return found or Refusal(403, ErrorCode.UNKNOWN_AUTH_KEY, "Unknown X-Auth-Key or X-Auth-Email")
 
 

@@ -1,20 +1,21 @@
-"""What an emulator starts with, from JSON or from Python; it must not serve any of it."""
+"""What an emulator starts with, from JSON or from Python."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
-import attrs
+from attrs import evolve, field, frozen
 
+from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.json_input import read_json
-from pagerduty_alerting.emulator.rules import state as _state
 from pagerduty_alerting.emulator.rules.contract import Permission
-from pagerduty_alerting.emulator.rules.state import Credential, EmulatorUsageError, State
+from pagerduty_alerting.emulator.rules.credentials import Credential
+from pagerduty_alerting.emulator.rules.state import State, add_account
 
 _WRITE = (Permission.NOTIFICATIONS_WRITE,)
 
 
-@attrs.frozen
+@frozen
 class InitialAccount:
     """An account from the start.
 
@@ -29,7 +30,7 @@ class InitialAccount:
     entitled: bool = True
 
 
-@attrs.frozen
+@frozen
 class InitialApiToken:
     """An API token from the start.
 
@@ -39,12 +40,12 @@ class InitialApiToken:
         accounts: The ids of the accounts that it may be used on; None for all.
     """
 
-    token: str = attrs.field(repr=False)
+    token: str = field(repr=False)
     permissions: tuple[Permission, ...] = _WRITE
     accounts: tuple[str, ...] | None = None
 
 
-@attrs.frozen
+@frozen
 class InitialApiKey:
     """A user with an API key from the start.
 
@@ -56,12 +57,12 @@ class InitialApiKey:
     """
 
     email: str
-    key: str = attrs.field(repr=False)
+    key: str = field(repr=False)
     permissions: tuple[Permission, ...] = _WRITE
     accounts: tuple[str, ...] | None = None
 
 
-@attrs.frozen
+@frozen
 class InitialState:
     """All that an emulator starts with.
 
@@ -76,8 +77,8 @@ class InitialState:
     api_keys: tuple[InitialApiKey, ...] = ()
 
     @classmethod
-    def from_json(cls, data: bytes | str) -> InitialState:
-        """Read it from JSON with the same names.
+    def from_json(cls, data: bytes | str) -> Self:
+        """Reads it from JSON with the same names.
 
         Args:
             data: Such as ``{"accounts": [{"services": ["Database"]}], "api_tokens": [{"token": "…"}]}``.
@@ -88,8 +89,8 @@ class InitialState:
         return read_json(data, cls)
 
     @classmethod
-    def from_file(cls, path: Path) -> InitialState:
-        """Read it from a file with JSON.
+    def from_file(cls, path: Path) -> Self:
+        """Reads it from a file with JSON.
 
         Raises:
             EmulatorUsageError: The file cannot be read, or what it says is not of the right shape.
@@ -115,24 +116,24 @@ class InitialState:
 
 
 def populate(state: State, initial: InitialState, account_id: str, api_token: str) -> None:
-    """Fill a new state.
-
-    Args:
-        state: What to fill.
-        initial: What with.
-        account_id: The id of the default account.
-        api_token: The default API token.
+    """Fills a new state, with these defaults for the first account and for the API token.
 
     Raises:
         EmulatorUsageError: An id is malformed or given twice.
     """
     first, *others = initial.accounts or (InitialAccount(),)
-    for account in (attrs.evolve(first, id=account_id), *others):
-        _state.add_account(state, account.id, account.services, entitled=account.entitled)
+    for account in (evolve(first, id=account_id), *others):
+        add_account(state, account.id, account.services, entitled=account.entitled)
     for token in initial.api_tokens or (InitialApiToken(api_token),):
-        accounts = None if token.accounts is None else frozenset(token.accounts)
-        state.credentials[token.token] = Credential(token.token, frozenset(token.permissions), accounts)
+        state.credentials[token.token] = make_credential(token.token, token.permissions, token.accounts)
     for user in initial.api_keys:
-        accounts = None if user.accounts is None else frozenset(user.accounts)
-        credential = Credential(user.key, frozenset(user.permissions), accounts, user.email)
+        credential = make_credential(user.key, user.permissions, user.accounts, user.email)
         state.keys[user.email.lower(), user.key] = credential
+
+
+def make_credential(
+    secret: str, permissions: Iterable[Permission], accounts: Iterable[str] | None, email: str | None = None
+) -> Credential:
+    """Returns a credential; without accounts it is good for all of them."""
+    allowed = frozenset(map(Permission, permissions))
+    return Credential(secret, allowed, None if accounts is None else frozenset(accounts), email)

@@ -1,33 +1,36 @@
-"""Carries the four operations out on the state; it must not see a socket, a header or a fault."""
-
-from __future__ import annotations
+"""What the API does with a request: counts it, finds who asks, carries the operation out on the state."""
 
 from collections.abc import Mapping
 
-import attrs
+from attrs import define, field
 
-from pagerduty_alerting.emulator.rules._ids import canonical_uuid
 from pagerduty_alerting.emulator.rules.answers import (
     Answer,
-    Dialect,
     ErrorCode,
     Json,
     Refusal,
     authentication_error,
-    bad_identifier,
     bare_success,
     failure,
     method_not_allowed,
     no_route,
-    result_info,
     success,
 )
-from pagerduty_alerting.emulator.rules.contract import Operation, Route, permits
+from pagerduty_alerting.emulator.rules.contract import Headers, Operation, Route, find_route, permits
+from pagerduty_alerting.emulator.rules.credentials import Credential, authenticate
+from pagerduty_alerting.emulator.rules.rate_limits import (
+    Verdict,
+    burst_headers,
+    count_burst,
+    count_request,
+    quota_headers,
+    rate_limited,
+)
 from pagerduty_alerting.emulator.rules.state import (
     Account,
-    Credential,
     State,
     TokenState,
+    canonical_uuid,
     connect,
     create_token,
     delete_services,
@@ -40,112 +43,132 @@ _NOT_CONNECTABLE = {
 }
 
 
-@attrs.frozen
-class Call:
-    """A request, read and routed.
+@define(eq=False, repr=False)
+class Exchange:
+    """One request and what becomes of it, filled in on its way through the emulator.
 
     Attributes:
         method: The HTTP method.
         path: The path as sent, percent-encoded and without the query.
+        query: The query string.
+        headers: The headers; names compare without case.
+        body: The body.
+        remote: The IP address that it came from.
+        received_at: When it arrived, in seconds since 1970.
+        started: When it arrived, in seconds of a clock that never goes back.
         route: Where it leads.
-        headers: Its headers; their names compare without case.
+        number: Counts the requests, from 1.
+        at: When it arrived, in seconds of the emulator's clock.
+        caller: Who asks, or why the request goes no further.
+        reply_headers: The headers that its answer carries, whatever it is.
+        status: The status that it was answered with; None while it is not, or where a fault cut it off.
+        fault: The fault that was ordered for it, in words.
+        elapsed: Seconds from its arrival until it ended; None while it has not.
     """
 
     method: str
-    path: str = attrs.field(repr=False)
-    route: Route
-    headers: Mapping[str, str] = attrs.field(repr=False)
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    remote: str
+    received_at: float
+    started: float
+    route: Route = field(init=False)
+    number: int = 0
+    at: float = 0.0
+    caller: Credential | Refusal | None = None
+    reply_headers: Headers = ()
+    status: int | None = None
+    fault: str | None = None
+    elapsed: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.route = find_route(self.method, self.path)
 
 
-@attrs.frozen
-class Rules:
-    """The rules of the house.
-
-    Attributes:
-        dialect: The forms of the answers.
-        token_lifetime: Seconds for which an integration token is good.
-    """
-
-    dialect: Dialect
-    token_lifetime: float
-
-
-def misrouted(route: Route) -> Refusal | None:
-    """Say why a route leads nowhere, or None where it leads to an operation."""
-    if route.resource is None:
-        return no_route()
-    if route.operation is None:
-        return method_not_allowed(route.resource.allow)
-    return None
+def admit(state: State, exchange: Exchange) -> None:
+    """Counts a request, and sets its `caller` and `reply_headers`: where it leads, who asks, whether they may now."""
+    limits, now = state.limits, exchange.at
+    exchange.reply_headers = (("CF-Ray", state.ids.ray_id()), ("Server", "cloudflare"))
+    if limits.per_second is not None:
+        address = exchange.remote
+        state.windows[address], verdict = count_burst(limits.per_second, state.windows.get(address), now)
+        if not verdict.allowed:
+            exchange.reply_headers += burst_headers(limits.per_second, verdict)
+            exchange.caller = rate_limited(verdict.reset)
+            return
+    caller = _misrouted(exchange) or authenticate(exchange.headers, state.credentials, state.keys)
+    if isinstance(caller, Refusal):
+        verdict = Verdict(limits.requests, limits.window, allowed=True)
+    else:
+        state.windows[caller.secret], verdict = count_request(limits, state.windows.get(caller.secret), now)
+    exchange.reply_headers += quota_headers(limits, verdict)
+    exchange.caller = caller if verdict.allowed else rate_limited(verdict.reset)
 
 
-def find_account(state: State, call: Call, credential: Credential) -> Account | Refusal:
-    """Say on which account a call acts, or why it may not.
+def answer(state: State, exchange: Exchange, now: float) -> Answer:
+    """Carries an admitted request out, or refuses it, and returns the whole answer.
 
     Args:
-        state: Where the accounts are.
-        call: The request; it leads to an operation.
-        credential: Who is asking.
-
-    Returns:
-        The account, or the refusal that is due.
+        state: What the operation reads and changes.
+        exchange: The request, as `admit` left it.
+        now: Seconds of the emulator's clock.
     """
-    account = state.accounts.get(call.route.account_id or "")
+    resource = exchange.route.resource
+    if exchange.method == "OPTIONS" and resource is not None:
+        return Answer(204, b"", (("Allow", resource.allow), *exchange.reply_headers))
+    found = _find_account(state, exchange)
+    done = failure(found, state.dialect) if isinstance(found, Refusal) else _carry_out(state, exchange, found, now)
+    return Answer(done.status, done.body, done.headers + exchange.reply_headers)
+
+
+def _misrouted(exchange: Exchange) -> Refusal | None:
+    resource = exchange.route.resource
+    if resource is None:
+        return no_route()
+    return method_not_allowed(resource.allow) if exchange.route.operation is None else None
+
+
+def _find_account(state: State, exchange: Exchange) -> Account | Refusal:
+    caller, route = exchange.caller, exchange.route
+    if caller is None or isinstance(caller, Refusal):
+        return caller or authentication_error(401)
+    account = state.accounts.get(route.account_id or "")
     if account is None:
-        return bad_identifier(call.path)
-    if not credential.covers(account.id) or not permits(credential.permissions, call.route.operation):
+        message = f"Could not route to {exchange.path}, perhaps your object identifier is invalid?"
+        return Refusal(404, ErrorCode.NO_ROUTE, message)
+    if not caller.covers(account.id) or not permits(caller.permissions, route.operation):
         return authentication_error(403)
     if not account.entitled:
         return Refusal(403, ErrorCode.NOT_ENTITLED, "account is not entitled to PagerDuty: it needs a Business zone")
     return account
 
 
-def carry_out(state: State, route: Route, account: Account, rules: Rules, now: float) -> Answer:
-    """Do what was asked.
-
-    Args:
-        state: What the operation reads and changes.
-        route: What was asked; it leads to an operation.
-        account: The account to do it on.
-        rules: The rules of the house.
-        now: Seconds of the emulator's clock.
-
-    Returns:
-        The answer, without the headers that every answer has.
-    """
-    match route.operation:
+def _carry_out(state: State, exchange: Exchange, account: Account, now: float) -> Answer:
+    dialect = state.dialect
+    match exchange.route.operation:
         case Operation.LIST:
-            return list_services(account, rules.dialect)
+            services: list[Json] = [{"id": service.id, "name": service.name} for service in account.services]
+            result = None if dialect.null_lists and not services else services
+            return success(result, count=len(services) if dialect.list_result_info else None)
         case Operation.DELETE:
             delete_services(state, account.id)
-            if rules.dialect.delete_result_info:
-                return success(None, result_info=result_info(0))
-            return bare_success()
+            return success(None, count=0) if dialect.delete_result_info else bare_success()
         case Operation.CREATE:
-            token = create_token(state, account.id, now, rules.token_lifetime)
-            return success({"id": token.id}, 201)
+            return success({"id": create_token(state, account.id, now).id}, 201)
         case _:
-            return connect_pagerduty(state, account, route.token_id or "", rules, now)
+            return _connect(state, account, exchange.route.token_id or "", now)
 
 
-def list_services(account: Account, dialect: Dialect) -> Answer:
-    """Answer with the services of an account."""
-    services: list[Json] = [{"id": service.id, "name": service.name} for service in account.services]
-    return success(
-        None if dialect.null_lists and not services else services,
-        result_info=result_info(len(services)) if dialect.list_result_info else None,
-    )
-
-
-def connect_pagerduty(state: State, account: Account, token_id: str, rules: Rules, now: float) -> Answer:
-    """Link the services chosen for a token with the account, or say why not."""
+def _connect(state: State, account: Account, token_id: str, now: float) -> Answer:
     token = state.tokens.get(canonical_uuid(token_id) or "")
     if token is None or token.account_id != account.id:
         unknown = Refusal(404, ErrorCode.TOKEN_UNKNOWN, "PagerDuty integration token not found")
-        return failure(unknown, rules.dialect)
+        return failure(unknown, state.dialect)
     stage = token.state_at(now)
     if stage is TokenState.AUTHORIZED:
         return success({"id": connect(state, token)})
     status, code, trouble = _NOT_CONNECTABLE[stage]
     refusal = Refusal(status, code, f"PagerDuty integration token {trouble}", result_id=token.id)
-    return failure(refusal, rules.dialect)
+    return failure(refusal, state.dialect)

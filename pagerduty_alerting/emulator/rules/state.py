@@ -1,21 +1,81 @@
-"""The accounts, credentials and integration tokens of the emulated API; it must not know HTTP."""
-
-from __future__ import annotations
+"""What the emulated API remembers: accounts, credentials and integration tokens, and the ids that it makes."""
 
 import enum
+import random
+import re
+import string
+import uuid
 from collections.abc import Iterable
 
-import attrs
+from attrs import Factory, define, evolve, field, frozen
 
-from pagerduty_alerting.emulator.rules._ids import IdSource, canonical_uuid, is_account_id
-from pagerduty_alerting.emulator.rules.contract import Permission
+from pagerduty_alerting.emulator.errors import EmulatorUsageError
+from pagerduty_alerting.emulator.rules.answers import Dialect
+from pagerduty_alerting.emulator.rules.credentials import Credential
+from pagerduty_alerting.emulator.rules.rate_limits import RateLimits, Window
+
+_UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
+_LETTERS = f"{string.ascii_letters}{string.digits}_-"
 
 
-class EmulatorUsageError(ValueError):
-    """The emulator was asked for something that cannot be: the message says what was wrong and what to do."""
+class IdStyle(enum.StrEnum):
+    """How the emulator spells the ids that it makes. It understands both spellings in any case."""
+
+    HEX = "hex"
+    DASHED = "dashed"
 
 
-@attrs.frozen
+def canonical_uuid(spelling: str) -> str | None:
+    """Returns either spelling of a UUID as 32 lower-case hexadecimal digits, or None where it is not one."""
+    return spelling.replace("-", "").lower() if _UUID.fullmatch(spelling) else None
+
+
+@frozen
+class IdSource:
+    """Makes ids and secrets in Cloudflare's shapes, always the same ones for the same seed.
+
+    Attributes:
+        style: How UUIDs are spelled.
+        seed: Where the sequence starts; None for a different one every time.
+    """
+
+    style: IdStyle = IdStyle.HEX
+    seed: int | None = None
+    _random: random.Random = field(
+        init=False,
+        repr=False,
+        # Not for secrets elsewhere: those of an emulator guard nothing.
+        default=Factory(lambda self: random.Random(self.seed), takes_self=True),  # noqa: S311
+    )
+
+    def hex_id(self) -> str:
+        """Returns a new id of 32 hexadecimal digits, as accounts have."""
+        return f"{self._random.getrandbits(128):032x}"
+
+    def uuid(self) -> str:
+        """Returns a new random UUID, spelled as `style` says."""
+        value = uuid.UUID(int=self._random.getrandbits(128), version=4)
+        return value.hex if self.style is IdStyle.HEX else str(value)
+
+    def api_token(self) -> str:
+        """Returns a new API token: 40 characters."""
+        return "".join(self._random.choices(_LETTERS, k=40))
+
+    def api_key(self) -> str:
+        """Returns a new global API key: 37 hexadecimal digits."""
+        return f"{self._random.getrandbits(148):037x}"
+
+    def ray_id(self) -> str:
+        """Returns a new request id as in `CF-Ray`: 16 hexadecimal digits and the airport code of a data centre."""
+        return f"{self._random.getrandbits(64):016x}-AMS"
+
+    def chance(self, probability: float) -> bool:
+        """Returns True with a probability of 0 to 1."""
+        return self._random.random() < probability
+
+
+@frozen
 class Service:
     """A PagerDuty service that is linked with an account.
 
@@ -28,40 +88,19 @@ class Service:
     name: str
 
 
-@attrs.frozen
+@frozen
 class Account:
-    """A Cloudflare account.
+    """An account.
 
     Attributes:
         id: 32 hexadecimal digits.
-        services: The PagerDuty services linked with it, in the order in which they were.
+        services: The PagerDuty services linked with it, oldest link first.
         entitled: Whether its plan includes PagerDuty.
     """
 
     id: str
     services: tuple[Service, ...] = ()
     entitled: bool = True
-
-
-@attrs.frozen
-class Credential:
-    """An API token, or the API key of a user.
-
-    Attributes:
-        secret: The token or key.
-        permissions: What it may do.
-        accounts: The ids of the accounts that it may be used on; None for all.
-        email: The user's address, for a key.
-    """
-
-    secret: str = attrs.field(repr=False)
-    permissions: frozenset[Permission]
-    accounts: frozenset[str] | None = None
-    email: str | None = None
-
-    def covers(self, account_id: str) -> bool:
-        """Tell whether the credential may be used on an account."""
-        return self.accounts is None or account_id in self.accounts
 
 
 class TokenState(enum.StrEnum):
@@ -73,7 +112,7 @@ class TokenState(enum.StrEnum):
     EXPIRED = "expired"
 
 
-@attrs.frozen
+@frozen
 class IntegrationToken:
     """A token that the API made to connect PagerDuty with an account.
 
@@ -86,7 +125,7 @@ class IntegrationToken:
         used: Whether it has connected PagerDuty already.
     """
 
-    id: str = attrs.field(repr=False)
+    id: str = field(repr=False)
     account_id: str
     created_at: float
     expires_at: float
@@ -94,7 +133,7 @@ class IntegrationToken:
     used: bool = False
 
     def state_at(self, now: float) -> TokenState:
-        """Say how far the token has come at `now`, in seconds of the emulator's clock."""
+        """Returns how far the token has come at `now`, in seconds of the emulator's clock."""
         if self.used:
             return TokenState.USED
         if now >= self.expires_at:
@@ -102,31 +141,35 @@ class IntegrationToken:
         return TokenState.PENDING if self.services is None else TokenState.AUTHORIZED
 
 
-@attrs.define
+@define
 class State:
-    """All that the emulated API remembers; every change is one whole replacement of a frozen value.
+    """All that the emulated API remembers; every change replaces one frozen value.
 
     Attributes:
         ids: Where new ids come from.
+        limits: The rate limits in force.
+        dialect: The forms of the answers.
+        token_lifetime: Seconds for which an integration token is good.
         accounts: The accounts by id.
         credentials: The API tokens by secret.
         keys: The API keys by lower-case e-mail address and secret.
         tokens: The integration tokens by their id as 32 hexadecimal digits, oldest first.
+        windows: The requests of each caller so far, by its secret or IP address.
     """
 
     ids: IdSource
-    accounts: dict[str, Account] = attrs.field(factory=dict[str, Account])
-    credentials: dict[str, Credential] = attrs.field(factory=dict[str, Credential], repr=False)
-    keys: dict[tuple[str, str], Credential] = attrs.field(factory=dict[tuple[str, str], Credential], repr=False)
-    tokens: dict[str, IntegrationToken] = attrs.field(factory=dict[str, IntegrationToken], repr=False)
+    limits: RateLimits
+    dialect: Dialect
+    token_lifetime: float
+    accounts: dict[str, Account] = field(factory=dict[str, Account])
+    credentials: dict[str, Credential] = field(factory=dict[str, Credential], repr=False)
+    keys: dict[tuple[str, str], Credential] = field(factory=dict[tuple[str, str], Credential], repr=False)
+    tokens: dict[str, IntegrationToken] = field(factory=dict[str, IntegrationToken], repr=False)
+    windows: dict[str, Window] = field(factory=dict[str, Window], repr=False)
 
 
 def account_of(state: State, account_id: str) -> Account:
-    """Look an account up.
-
-    Raises:
-        EmulatorUsageError: There is no such account.
-    """
+    """Returns an account, or raises `EmulatorUsageError` where there is none of that id."""
     try:
         return state.accounts[account_id]
     except KeyError:
@@ -136,11 +179,7 @@ def account_of(state: State, account_id: str) -> Account:
 
 
 def token_of(state: State, token_id: str) -> IntegrationToken:
-    """Look an integration token up, in either spelling of its id.
-
-    Raises:
-        EmulatorUsageError: There is no such token.
-    """
+    """Returns an integration token by either spelling of its id, or raises `EmulatorUsageError`."""
     token = state.tokens.get(canonical_uuid(token_id) or "")
     if token is None:
         message = f"no such integration token ({len(token_id)} characters): create one first, or was it reset?"
@@ -149,14 +188,14 @@ def token_of(state: State, token_id: str) -> IntegrationToken:
 
 
 def add_account(state: State, account_id: str | None, services: Iterable[str], *, entitled: bool) -> Account:
-    """Add an account.
+    """Adds an account.
 
     Raises:
         EmulatorUsageError: The id is malformed or taken, or a service's name is blank.
     """
     if account_id is None:
         account_id = state.ids.hex_id()
-    elif not is_account_id(account_id):
+    elif not _ACCOUNT_ID.fullmatch(account_id):
         raise EmulatorUsageError(f"account id {account_id!r} is not 32 lower-case hexadecimal digits")
     if account_id in state.accounts:
         raise EmulatorUsageError(f"account {account_id} exists already")
@@ -166,38 +205,32 @@ def add_account(state: State, account_id: str | None, services: Iterable[str], *
 
 
 def with_services(account: Account, names: Iterable[str], ids: IdSource) -> Account:
-    """Link services with an account, beside those that are: one that is linked already keeps its id."""
+    """Returns an account with services beside those that it has: one that is linked already keeps its id."""
     linked = {service.name: service for service in account.services}
     for name in checked_names(names):
         if name not in linked:
             linked[name] = Service(ids.uuid(), name)
-    return attrs.evolve(account, services=tuple(linked.values()))
+    return evolve(account, services=tuple(linked.values()))
 
 
 def checked_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Check the names of services.
-
-    Raises:
-        EmulatorUsageError: They are one string, or a name is blank.
-    """
+    """Returns the names of services, or raises `EmulatorUsageError` for one string or a blank name."""
     if isinstance(names, str):
         raise EmulatorUsageError(f"services must be a list of names, not the one string {names!r}")
     checked = tuple(names)
     for name in checked:
         if not name.strip():
-            raise EmulatorUsageError(f"{name!r} is no name for a service: it is blank")
+            raise EmulatorUsageError(f"{name!r} is not a name for a service: it is blank")
     return checked
 
 
-def create_token(state: State, account_id: str, now: float, lifetime: float) -> IntegrationToken:
-    """Make a new integration token for an account, good for `lifetime` seconds from `now`."""
-    token = IntegrationToken(state.ids.uuid(), account_id, now, now + lifetime)
-    _put(state, token)
-    return token
+def create_token(state: State, account_id: str, now: float) -> IntegrationToken:
+    """Makes a new integration token for an account."""
+    return put_token(state, IntegrationToken(state.ids.uuid(), account_id, now, now + state.token_lifetime))
 
 
 def authorize(state: State, token_id: str, services: Iterable[str], now: float) -> IntegrationToken:
-    """Do what a person does in PagerDuty with a token: log in, choose services, confirm.
+    """Does what a person does in PagerDuty with a token: logs in, chooses services, confirms.
 
     Raises:
         EmulatorUsageError: There is no such token, or it is used or expired, or no service was chosen.
@@ -208,38 +241,28 @@ def authorize(state: State, token_id: str, services: Iterable[str], now: float) 
         raise EmulatorUsageError("choose at least one service: PagerDuty offers no confirmation without one")
     if (stage := token.state_at(now)) in (TokenState.USED, TokenState.EXPIRED):
         raise EmulatorUsageError(f"the integration token is {stage.value}: create a new one")
-    authorized = attrs.evolve(token, services=chosen)
-    _put(state, authorized)
-    return authorized
+    return put_token(state, evolve(token, services=chosen))
 
 
 def expire_token(state: State, token_id: str, now: float) -> IntegrationToken:
-    """Let an integration token expire at once.
-
-    Raises:
-        EmulatorUsageError: There is no such token.
-    """
-    expired = attrs.evolve(token_of(state, token_id), expires_at=now)
-    _put(state, expired)
-    return expired
+    """Makes an integration token expire at once; raises `EmulatorUsageError` where there is none of that id."""
+    return put_token(state, evolve(token_of(state, token_id), expires_at=now))
 
 
 def connect(state: State, token: IntegrationToken) -> str:
-    """Link the services that were chosen for an authorised token with its account.
-
-    Returns:
-        The id of the new destination.
-    """
+    """Links the services chosen for an authorized token with its account; returns the new destination's id."""
     account = state.accounts[token.account_id]
     state.accounts[account.id] = with_services(account, token.services or (), state.ids)
-    _put(state, attrs.evolve(token, used=True))
+    put_token(state, evolve(token, used=True))
     return state.ids.uuid()
 
 
 def delete_services(state: State, account_id: str) -> None:
-    """Forget all services of one account."""
-    state.accounts[account_id] = attrs.evolve(state.accounts[account_id], services=())
+    """Removes all services of one account."""
+    state.accounts[account_id] = evolve(state.accounts[account_id], services=())
 
 
-def _put(state: State, token: IntegrationToken) -> None:
-    state.tokens[token.id.replace("-", "")] = token
+def put_token(state: State, token: IntegrationToken) -> IntegrationToken:
+    """Adds an integration token, or puts it in the place of the one with its id."""
+    state.tokens[token.id.replace("-", "").lower()] = token
+    return token
