@@ -1,4 +1,8 @@
-"""The life of one call, from its arguments to its response: deadline, quota, attempts, retries."""
+"""One call, from its arguments to its response: deadline, quota, attempts, retries.
+
+`Core.carry_out` is read top-down: it sets the deadline, `_try_until_done` makes attempts until one succeeds or none is
+left, and `_attempt` sends the request once.
+"""
 
 import asyncio
 import contextlib
@@ -6,18 +10,20 @@ import functools
 import logging
 import math
 import random
-from collections.abc import Callable, Coroutine, Generator, Mapping
-from contextlib import AbstractAsyncContextManager
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Generic, Self, TypeVar
 
 from attrs import define, field, frozen
 
 from pagerduty_alerting._arguments import check_seconds
 from pagerduty_alerting._http.transport import CONNECTING, Progress, Transport
-from pagerduty_alerting._loop.deadlines import Deadlines, Limit
+from pagerduty_alerting._loop.deadlines import Deadlines, Expired, Limit
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
 from pagerduty_alerting._protocol.endpoints import WITHOUT_TOKEN, Endpoint, Request, build_request
+from pagerduty_alerting._protocol.frames import hide_requests
 from pagerduty_alerting._protocol.rate_limit import LONGEST_HOLD, parse_rate_limits
 from pagerduty_alerting._protocol.retry import may_have_acted, next_delay
 from pagerduty_alerting.config import RetryEvent, Settings
@@ -40,7 +46,7 @@ logger = logging.getLogger("pagerduty_alerting")
 
 _TOO_MANY_REQUESTS = 429
 
-# What a call is doing besides the phases of an attempt, which the transport tells.
+# What a call is doing besides the phases of an attempt, which are the transport's.
 HELD_BACK = "waiting for the rate limit"
 LIMITED = "waiting for the limiter"
 BACKING_OFF = "waiting to try again"
@@ -48,34 +54,57 @@ BACKING_OFF = "waiting to try again"
 
 @define(eq=False)
 class Call(Progress, Generic[T]):
-    """One call: what it asks for, how long it may take, how it went so far, and in the end what came of it."""
+    """One call: what it asks for, how long it may take, and how it went so far.
+
+    Attributes:
+        request: What is sent.
+        seconds: The time for the whole call.
+        started: When the call began, on the clock of the event loop.
+        is_patient: Whether waiting for the quota and the limiter does not count against its time.
+        limit: Its deadline.
+        attempts: How many attempts were begun.
+        may_have_acted: Whether the API may have carried out a request of an attempt that failed.
+        earlier: A line for each attempt that failed.
+    """
 
     request: Request[T]
     seconds: float
     started: float
+    is_patient: bool
     limit: Limit
-    is_patient: bool = False
     attempts: int = 0
     may_have_acted: bool = False
     earlier: tuple[str, ...] = ()
-    answer: RawResponse = field(init=False)
-    envelope: Envelope[T] = field(init=False)
 
-    @property
-    def deadline(self) -> float:
-        """When its time is over, on the clock of the event loop."""
-        return self.limit.when
+    def uncounted(self) -> AbstractContextManager[None]:
+        """Returns a context in which the clock of a patient call stands; for any other call time goes on."""
+        return self.limit.paused() if self.is_patient else contextlib.nullcontext()
+
+
+@define(eq=False)
+class Success(Generic[T]):
+    """What came of a call that succeeded.
+
+    Attributes:
+        envelope: The answer, decoded.
+        answer: The answer as it came.
+        call: The call.
+    """
+
+    envelope: Envelope[T]
+    answer: RawResponse
+    call: Call[T]
 
     def response(self) -> Response[T]:
-        """Returns what came of a call that has just succeeded."""
+        """Returns the response; to be asked for at the end of the call, whose time it tells."""
         return Response(
             envelope=self.envelope,
             status=self.answer.status,
             headers=self.answer.headers,
             ray_id=self.answer.ray_id,
             rate_limits=parse_rate_limits(self.answer.headers),
-            attempts=self.attempts,
-            elapsed=asyncio.get_running_loop().time() - self.started,
+            attempts=self.call.attempts,
+            elapsed=asyncio.get_running_loop().time() - self.call.started,
         )
 
 
@@ -109,7 +138,17 @@ class Core:
         self.deadlines.end_all()
         await self.transport.aclose()
 
-    async def call(
+    def call(
+        self,
+        endpoint: Endpoint[T],
+        account_id: str | None,
+        timeout: float | None,
+        token: IntegrationToken | None = None,
+    ) -> Coroutine[Any, Any, Success[T]]:
+        """Prepares a call and returns the coroutine that carries it out."""
+        return self.carry_out(self.prepare(endpoint, account_id, timeout, token))
+
+    def prepare(
         self,
         endpoint: Endpoint[T],
         account_id: str | None,
@@ -118,7 +157,7 @@ class Core:
         *,
         is_patient: bool = False,
     ) -> Call[T]:
-        """Carries one call out, with as many attempts as the policy allows before the deadline, and returns it.
+        """Returns a call that is ready to be carried out; its time begins now.
 
         A patient call waits for the quota and the limiter as long as it takes: that does not count against its time.
         """
@@ -126,16 +165,32 @@ class Core:
         seconds = self.settings.timeout if timeout is None else check_seconds("timeout", timeout)
         self.transport.check_usable()
         started = asyncio.get_running_loop().time()
-        call = Call(CONNECTING, request, seconds, started, self.deadlines.limit(started + seconds), is_patient)
+        return Call(CONNECTING, request, seconds, started, is_patient, self.deadlines.limit(started + seconds))
+
+    async def carry_out(self, call: Call[T]) -> Success[T]:
+        """Makes attempts, as many as the policy allows before the deadline.
+
+        What it raises is taken out of the frames that hold requests and raised again, the same object: error trackers
+        show the local variables of a traceback's frames.
+        """
+        outer, failure = sys.exception(), None
         try:
             with call.limit:
-                await self._try_until_done(call)
-            return call
-        except TimeoutError:
-            pass  # raised below, so that the error does not hold on to what was cancelled
-        if self.transport.is_closed:
-            raise ClientClosedError("the client was closed while the call was under way")
-        raise _final(_timed_out(call, call.seconds), call)
+                return await self._try_until_done(call)
+        except GeneratorExit:
+            raise
+        except Expired:
+            pass  # its context is a cancellation, which is of no use to anybody
+        except BaseException as error:
+            failure = error
+        # Outside of the handlers, so that the exception gets no context but the caller's.
+        if failure is None:
+            failure = self._ended_early(call)
+        hide_requests(failure, outer)
+        try:
+            raise failure
+        finally:
+            del failure, outer  # the traceback holds this frame, which must not hold the exception in turn
 
     def _request(self, endpoint: Endpoint[T], account_id: str | None, token: IntegrationToken | None) -> Request[T]:
         if account_id is None:
@@ -150,45 +205,40 @@ class Core:
         secrets = self.settings.credentials.secrets()
         return build_request(endpoint, self.settings.base_url, account_id, token, secrets=secrets)
 
-    async def _try_until_done(self, call: Call[T]) -> None:
-        """Makes attempts until one succeeds or there is no point in another."""
+    async def _try_until_done(self, call: Call[T]) -> Success[T]:
+        """Makes attempts until one succeeds or there is no point in another, and raises the last one's failure."""
         clock, now = asyncio.get_running_loop().time, call.started
-        decode = _decoder()
         while True:
             if not self.pacer.admit(now, regardless=not self.settings.respect_rate_limits):
                 await self._await_quota(call)
             call.attempts += 1
-            try:
-                await self._attempt(call)
-                call.envelope = decode(call.request, call.answer)
-            except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
-                is_for_quota = call.is_patient and isinstance(error, RateLimitError)
-                delay = next_delay(
-                    self.settings.retry,
-                    error,
-                    replay_safe=call.request.endpoint.replay_safe,
-                    attempt=call.attempts,
-                    time_left=math.inf if is_for_quota else call.deadline - clock(),
-                    jitter=random.random(),  # noqa: S311  # spreads retries, protects nothing
-                )
-                if delay is None:
-                    _final(error, call)
-                    raise
-                if is_for_quota:
-                    delay = min(delay, LONGEST_HOLD)
-                self._announce(error, call, delay, clock() - call.started)
-            else:
-                return
+            outcome = await self._attempt(call)
+            if isinstance(outcome, Success):
+                return outcome
+            is_for_quota = call.is_patient and isinstance(outcome, RateLimitError)
+            delay = next_delay(
+                self.settings.retry,
+                outcome,
+                replay_safe=call.request.endpoint.replay_safe,
+                attempt=call.attempts,
+                time_left=math.inf if is_for_quota else call.limit.when - clock(),
+                jitter=random.random(),  # noqa: S311  # spreads retries, protects nothing
+            )
+            if delay is None:
+                raise _final(outcome, call)
+            if is_for_quota:
+                delay = min(delay, LONGEST_HOLD)
+            self._announce(outcome, call, delay, clock() - call.started)
             call.phase = BACKING_OFF
-            with self._uncounted(call) if is_for_quota else contextlib.nullcontext():
+            with call.uncounted() if is_for_quota else contextlib.nullcontext():
                 await asyncio.sleep(delay)
             now = clock()
 
     async def _await_quota(self, call: Call[Any]) -> None:
         """Waits until the quota has room for one more request; fails at once when it will have none in time."""
         call.phase = HELD_BACK
-        with self._uncounted(call):
-            too_long = await self.pacer.wait_for_admission(math.inf if call.is_patient else call.deadline)
+        with call.uncounted():
+            too_long = await self.pacer.wait_for_admission(math.inf if call.is_patient else call.limit.when)
         if too_long:
             error = RateLimitError(
                 f"{call.request.endpoint.operation}: not sent, because the API's rate limit is used up for another"
@@ -201,18 +251,20 @@ class Core:
             )
             raise _final(error, call)
 
-    async def _attempt(self, call: Call[Any]) -> None:
-        """Sends the request once and reads the answer, with its part in the quota and in the log."""
+    async def _attempt(self, call: Call[T]) -> Success[T] | Failure:
+        """Sends the request once and returns what came of it, with its part in the quota and in the log."""
         clock = asyncio.get_running_loop().time if logger.isEnabledFor(logging.DEBUG) else None
         started = clock() if clock is not None else 0.0
-        answer = None
+        answer, decode = None, _decoder()
+        call.phase = CONNECTING
         try:
-            call.phase = CONNECTING
             if self.limiter is None and self.settings.retry.attempt_timeout is None:
                 answer = await self._send(call)
             else:
                 answer = await self._send_within_limits(call)
-            call.answer = answer
+            return Success(decode(call.request, answer), answer, call)
+        except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
+            return error
         finally:
             self.pacer.settle(answer, was_sent=call.was_sent)
             if clock is not None:
@@ -223,7 +275,7 @@ class Core:
         async with contextlib.AsyncExitStack() as entered:
             if self.limiter is not None:
                 call.phase = LIMITED
-                with self._uncounted(call):
+                with call.uncounted():
                     await entered.enter_async_context(self.limiter)
                 call.phase = CONNECTING
             seconds = self.settings.retry.attempt_timeout
@@ -232,7 +284,7 @@ class Core:
             try:
                 with self.deadlines.limit(asyncio.get_running_loop().time() + seconds):
                     return await self._send(call)
-            except TimeoutError:
+            except Expired:
                 pass
             raise _timed_out(call, seconds)
 
@@ -245,22 +297,9 @@ class Core:
             progress=call,
         )
 
-    @contextlib.contextmanager
-    def _uncounted(self, call: Call[Any]) -> Generator[None]:
-        """Stops the clock of a patient call; for any other call time goes on."""
-        if not call.is_patient:
-            yield
-            return
-        clock = asyncio.get_running_loop().time
-        left = call.deadline - clock()
-        self.deadlines.move(call.limit, math.inf)
-        try:
-            yield
-        finally:
-            self.deadlines.move(call.limit, clock() + left)
-
     def _announce(self, error: Failure, call: Call[Any], delay: float, elapsed: float) -> None:
-        """Keeps a failed attempt in mind, and says that a retry is coming: to the log and to the caller's hook."""
+        """Records a failed attempt, logs the retry, calls `on_retry`."""
+        hide_requests(error, sys.exception())
         error.attempts = call.attempts
         call.may_have_acted |= may_have_acted(error)
         call.earlier += (f"attempt {call.attempts} failed too, {elapsed:.3f} s into the call: {error}",)
@@ -270,8 +309,15 @@ class Core:
         if on_retry is not None:
             try:
                 on_retry(RetryEvent(operation, call.attempts, error, delay))
-            except Exception:
+            except Exception as hooks_error:
+                hide_requests(hooks_error, sys.exception())
                 logger.exception("on_retry raised; the call goes on")
+
+    def _ended_early(self, call: Call[Any]) -> Failure | ClientClosedError:
+        """Returns the exception for a call that the deadlines ended: its time is over, or the client was closed."""
+        if self.transport.is_closed:
+            return ClientClosedError("the client was closed while the call was under way")
+        return _final(_timed_out(call, call.seconds), call)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pagerduty_alerting._arguments import check_count, check_flag, check_identifier, check_seconds
 from pagerduty_alerting._call import Core
-from pagerduty_alerting._loop.deadlines import Deadlines
+from pagerduty_alerting._loop.deadlines import Deadlines, Expired
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting._protocol.endpoints import Endpoint
 from pagerduty_alerting.errors import (
@@ -79,7 +79,8 @@ async def _envelope_or_error(
     if turns is not None:
         await turns.wait()
     try:
-        return (await core.call(endpoint, account_id, timeout, is_patient=True)).envelope
+        call = core.prepare(endpoint, account_id, timeout, is_patient=True)
+        return (await core.carry_out(call)).envelope
     except AuthenticationError:
         raise
     except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
@@ -129,7 +130,7 @@ class Turns:
                                 await self.is_answered.wait()
                     await asyncio.sleep(max(0.0, self._next - clock()))
                     self._next = clock() + self._pacer.spacing(clock())
-        except TimeoutError:
+        except Expired:
             raise ClientClosedError("the client was closed while the run was under way") from None
 
 

@@ -4,8 +4,14 @@
 """
 
 import asyncio
+import contextlib
 import math
+from collections.abc import Generator
 from types import TracebackType
+
+
+class Expired(Exception):
+    """A deadline is over. Not a TimeoutError, which the body of a limit may raise for reasons of its own."""
 
 
 class Deadlines:
@@ -19,7 +25,7 @@ class Deadlines:
         self._stands_since: float | None = None
 
     def limit(self, when: float) -> "Limit":
-        """Returns a context that raises TimeoutError when its body is not over by `when`, on the loop's clock."""
+        """Returns a context that raises `Expired` when its body is not over by `when`, on the loop's clock."""
         return Limit(self, when)
 
     def watch(self, limit: "Limit") -> "dict[Limit, None]":
@@ -83,7 +89,7 @@ class Deadlines:
 
 
 class Limit:
-    """The deadline of one call: a context manager with the semantics of `asyncio.timeout_at`."""
+    """The deadline of one call: a context manager like `asyncio.timeout_at`, but for what it raises."""
 
     __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "_watched", "when")
 
@@ -95,10 +101,21 @@ class Limit:
         self._cancelling = 0
 
     def expire(self) -> None:
-        """Cancels the task in the body; on its way out that becomes a TimeoutError."""
+        """Cancels the task in the body; on its way out that becomes `Expired`."""
         self._expired = True
         if self._task is not None:
             self._task.cancel()
+
+    @contextlib.contextmanager
+    def paused(self) -> Generator[None]:
+        """Stops the clock in the body."""
+        clock = asyncio.get_running_loop().time
+        left = self.when - clock()
+        self._deadlines.move(self, math.inf)
+        try:
+            yield
+        finally:
+            self._deadlines.move(self, clock() + left)
 
     def __enter__(self) -> "Limit":
         self._task = task = asyncio.current_task()
@@ -120,4 +137,4 @@ class Limit:
             and exc_type is not None
             and issubclass(exc_type, asyncio.CancelledError)
         ):
-            raise TimeoutError from None
+            raise Expired from None

@@ -55,7 +55,7 @@ def local_variables(error: BaseException) -> str:
     """What a tool that prints the local variables of a traceback would show of the package's own frames."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = [frame for frame in frames if "pagerduty_alerting" in frame.f_code.co_filename]
-    assert len(ours) > 3
+    assert ours
     return "\n".join(f"{name} = {value!r}" for frame in ours for name, value in frame.f_locals.items())
 
 

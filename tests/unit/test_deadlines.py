@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pagerduty_alerting._loop.deadlines import Deadlines
+from pagerduty_alerting._loop.deadlines import Deadlines, Expired
 
 
 def now() -> float:
@@ -33,7 +33,7 @@ async def test_a_body_that_is_over_in_time_is_left_alone() -> None:
 
 
 async def test_a_body_that_waits_beyond_its_deadline_gets_a_timeout() -> None:
-    with pytest.raises(TimeoutError), Deadlines().limit(now()):
+    with pytest.raises(Expired), Deadlines().limit(now()):
         await asyncio.Event().wait()
 
 
@@ -41,7 +41,7 @@ async def test_the_task_goes_on_uncancelled_after_a_timeout() -> None:
     task = asyncio.current_task()
     assert task is not None
 
-    with pytest.raises(TimeoutError), Deadlines().limit(now()):
+    with pytest.raises(Expired), Deadlines().limit(now()):
         await asyncio.Event().wait()
 
     assert task.cancelling() == 0
@@ -103,7 +103,7 @@ async def test_an_earlier_deadline_brings_the_timer_forward(monkeypatch: pytest.
     deadlines = Deadlines()
     timers = CountingTimers(monkeypatch)
 
-    with deadlines.limit(now() + 60), pytest.raises(TimeoutError), deadlines.limit(now()):
+    with deadlines.limit(now() + 60), pytest.raises(Expired), deadlines.limit(now()):
         await asyncio.Event().wait()
 
     assert len(timers.scheduled) == 3  # the later one, the earlier one, and the later one again
@@ -119,7 +119,7 @@ async def test_calls_at_the_same_time_end_at_their_own_deadlines() -> None:
             with deadlines.limit(when):
                 await released.wait()
             outcomes.append(f"{name} done")
-        except TimeoutError:
+        except Expired:
             outcomes.append(f"{name} timed out")
             released.set()
 
@@ -132,7 +132,7 @@ def test_another_loop_starts_afresh() -> None:
     deadlines = Deadlines()
 
     async def time_out() -> None:
-        with pytest.raises(TimeoutError), deadlines.limit(now()):
+        with pytest.raises(Expired), deadlines.limit(now()):
             await asyncio.Event().wait()
 
     async def leave_a_timer() -> None:
