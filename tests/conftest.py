@@ -1,8 +1,10 @@
 """Fixtures for the whole tree: a clean environment, mocked HTTP, the emulator, and clients of both flavours."""
 
+import asyncio
+import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,6 +12,8 @@ from hypothesis import HealthCheck, settings
 from pagerduty_alerting.emulator import Emulator, RateLimits
 from tests.support.callers import MakeCaller, open_callers
 from tests.support.mocked_api import MockedApi
+from tests.support.noticing import nothing_unnoticed
+from tests.support.virtual_time import virtual_time_loop
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,8 +24,36 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests marked `virtual_time` run on a loop whose clock jumps. A misspelt marker is an error: `strict`."""
+    marker = item.get_closest_marker("virtual_time")
+    if marker is None:
+        return {"real": asyncio.new_event_loop}
+    return {"virtual": virtual_time_loop(*marker.args, **marker.kwargs)}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_unnoticed_at_the_end() -> Iterator[None]:
+    """Fails the last test if something that no single test was blamed for is reported when all is collected."""
+    yield
+    with nothing_unnoticed():
+        gc.collect()
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def noticed() -> Iterator[list[str]]:
+    """Fails each test in which something is reported that is raised nowhere; a test that expects it empties the list.
+
+    It is set up before all other fixtures of a test, and so looks when all of them have been torn down.
+    """
+    with nothing_unnoticed() as reports:
+        yield reports
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(noticed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes out what the client reads from the environment, so that no test depends on the machine it runs on."""
     for name in list(os.environ):
         if name.upper().startswith("CLOUDFLARE_") or name.lower().endswith("_proxy"):

@@ -2,12 +2,13 @@
 
 import asyncio
 
+import pytest
 from aiolimiter import AsyncLimiter
 
 from pagerduty_alerting import AccountServices, AsyncClient, Client
 from pagerduty_alerting.emulator import Emulator, RateLimits
 
-VIRTUAL_TIME = True
+pytestmark = pytest.mark.virtual_time(patience=0)
 
 
 def now() -> float:

@@ -13,7 +13,7 @@ from pagerduty_alerting.emulator import Emulator, RateLimits
 from tests.support.raw_calls import client_of
 from tests.support.raw_server import LISTED, Conversation, answering, http
 
-VIRTUAL_TIME = True
+pytestmark = pytest.mark.virtual_time(patience=0)
 
 ACCOUNT_IDS = [f"{number:032x}" for number in range(10_000)]
 PATIENT = RetryPolicy()

@@ -12,7 +12,7 @@ from pagerduty_alerting import APIConnectionError, APITimeoutError, AsyncClient,
 from tests.support.raw_calls import NOT_REPLAY_SAFE, REPLAY_SAFE, call, client_of, open_files, settings, settled
 from tests.support.raw_server import LISTED, Conversation, Script, http, raw_server
 
-VIRTUAL_TIME = True
+pytestmark = pytest.mark.virtual_time
 
 RETRIES = RetryPolicy(max_attempts=4, initial_delay=0.5, max_delay=8.0)
 

@@ -21,7 +21,7 @@ from tests.support.raw_calls import client_of, settings
 from tests.support.raw_server import LISTED, Conversation, answering, http, raw_server
 from tests.support.requests_and_answers import answer
 
-VIRTUAL_TIME = True
+pytestmark = pytest.mark.virtual_time
 
 
 def now() -> float:

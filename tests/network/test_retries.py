@@ -24,7 +24,7 @@ from pagerduty_alerting import (
 from tests.support.raw_calls import CALLS, NOT_REPLAY_SAFE, REPLAY_SAFE, call, client_of
 from tests.support.raw_server import CREATED, LISTED, Conversation, Script, answering, http
 
-VIRTUAL_TIME = True
+pytestmark = pytest.mark.virtual_time
 
 THREE = RetryPolicy(max_attempts=3, initial_delay=0.5, max_delay=8.0)
 

@@ -16,7 +16,7 @@ import pagerduty_alerting
 from pagerduty_alerting import AsyncClient, Client, IntegrationToken, RetryEvent, RetryPolicy
 from tests.support.operations import ACCOUNT_ID
 from tests.support.raw_server import Conversation, Script, http, raw_server, raw_server_in_thread
-from tests.support.virtual_time import CarefulVirtualTimeLoop
+from tests.support.virtual_time import virtual_time_loop
 
 PACKAGE = pathlib.Path(pagerduty_alerting.__file__).parent
 
@@ -232,7 +232,7 @@ def test_no_secret_is_in_the_traceback_of_a_cancelled_call() -> None:
                         told.append(everything_about(error))
                 return "\n".join(told)
 
-    with asyncio.Runner(loop_factory=CarefulVirtualTimeLoop) as runner:
+    with asyncio.Runner(loop_factory=virtual_time_loop()) as runner:
         text = runner.run(main())
     assert text.count("CancelledError") >= len(CALLS)
     assert leaks(text) == set()

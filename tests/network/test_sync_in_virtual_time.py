@@ -9,7 +9,7 @@ import pytest
 from pagerduty_alerting import APITimeoutError, RateLimitError, RetryPolicy
 from tests.support.raw_calls import sync_client_of
 from tests.support.raw_server import LISTED, Conversation, answering, http
-from tests.support.virtual_time import PatientVirtualTimeLoop
+from tests.support.virtual_time import OTHER_THREAD, VirtualTimeLoop
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = asyncio.new_event_loop
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
-        return plain() if threading.current_thread().name == "raw-server" else PatientVirtualTimeLoop()
+        return plain() if threading.current_thread().name == "raw-server" else VirtualTimeLoop(OTHER_THREAD)
 
     monkeypatch.setattr("asyncio.new_event_loop", new_event_loop)
 

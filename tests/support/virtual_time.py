@@ -3,6 +3,7 @@
 import asyncio
 import selectors
 import time
+from collections.abc import Callable
 from typing import Any
 
 
@@ -24,28 +25,25 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """For tests whose server is on the same loop: bytes that were sent over loopback are there at once.
+    """A loop that waits `patience` real seconds for a socket, and then jumps to the next timer."""
 
-    `patience` is how long it waits, in real seconds, before each jump.
-    """
-
-    patience = 0.0
-
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector(self.patience)
+    def __init__(self, patience: float) -> None:
+        self._jumping = _JumpingSelector(patience)
         super().__init__(self._jumping)
 
     def time(self) -> float:
         return time.monotonic() + self._jumping.jumped
 
 
-class CarefulVirtualTimeLoop(VirtualTimeLoop):
-    """For tests with few jumps: on a busy machine the bytes may need a moment."""
+def virtual_time_loop(*, patience: float = 0.005) -> Callable[[], VirtualTimeLoop]:
+    """Returns a loop factory, which `@pytest.mark.virtual_time` also takes its argument for.
 
-    patience = 0.005
+    With the server on the same loop, bytes that were sent over loopback are there at once, or on a busy machine in a
+    moment: a test with many thousand jumps does with a patience of 0, and one with a server on another thread needs
+    `OTHER_THREAD`.
+    """
+    return lambda: VirtualTimeLoop(patience)
 
 
-class PatientVirtualTimeLoop(VirtualTimeLoop):
-    """For tests whose server is on another thread."""
-
-    patience = 0.5
+OTHER_THREAD = 0.05
+"""Patience enough for a server on another thread."""
