@@ -16,6 +16,6 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    from pagerduty_alerting.cli._app import run
+    from pagerduty_alerting.cli.app import run
 
     run()

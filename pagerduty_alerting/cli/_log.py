@@ -4,7 +4,7 @@ import contextlib
 import logging
 from collections.abc import Generator
 
-from pagerduty_alerting.cli._terminal import Stream, printable
+from pagerduty_alerting.cli.terminal import Stream, printable
 
 
 class _ToStream(logging.Handler):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pagerduty_alerting import RateLimit, RateLimitPolicy, RateLimits
-from pagerduty_alerting.cli._forecast import Forecast
-from pagerduty_alerting.cli.audit import Findings, Progress, hours
+from pagerduty_alerting.cli.commands._forecast import Forecast
+from pagerduty_alerting.cli.commands.audit import Findings, Progress, hours
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.command_line import on_terminal, run, started
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pagerduty_alerting import AuthenticationError, Envelope, IntegrationToken, Service
-from pagerduty_alerting.cli import demo
+from pagerduty_alerting.cli.commands import demo
 from pagerduty_alerting.emulator import Operation
 from tests.support.command_line import on_terminal, run
 

@@ -7,7 +7,7 @@ import ssl
 import pytest
 import trustme
 
-from pagerduty_alerting.cli.doctor import judge_clock, judge_quota, say_hello
+from pagerduty_alerting.cli.commands.doctor import judge_clock, judge_quota, say_hello
 from pagerduty_alerting.emulator import Emulator, Operation, Permission, RateLimits
 from pagerduty_alerting.models import RateLimit
 from pagerduty_alerting.models import RateLimits as Limits

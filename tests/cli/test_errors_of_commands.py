@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pagerduty_alerting import APIConnectionError
-from pagerduty_alerting.cli._exit import exit_status_of, explanation
-from pagerduty_alerting.cli._terminal import Terminal
+from pagerduty_alerting.cli.failures import exit_status_of, explanation
+from pagerduty_alerting.cli.terminal import Terminal
 from pagerduty_alerting.emulator import Operation
 from tests.support.command_line import COMMAND, PATIENCE, environment, on_terminal, run, started
 

@@ -3,8 +3,8 @@
 import pytest
 import typer
 
-from pagerduty_alerting.cli._options import Options, duration
-from pagerduty_alerting.cli._terminal import printable
+from pagerduty_alerting.cli.options import Options, duration
+from pagerduty_alerting.cli.terminal import printable
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pagerduty_alerting import (
     RateLimitError,
     ResponseInfo,
 )
-from pagerduty_alerting.cli._waiting import Meaning, meaning_of, next_wait, refusal_in, time_left
+from pagerduty_alerting.cli.commands._waiting import Meaning, meaning_of, next_wait, refusal_in, time_left
 
 WHERE = {"method": "GET", "path": "/connect/<hidden>"}
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from attrs import define
 
-_COMMANDS = ("_app", "audit", "connect", "demo", "doctor", "emulator", "services_delete", "services_list")
+_COMMANDS = ("audit", "connect", "demo", "doctor", "emulator", "services", "_services_delete")
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -261,10 +261,10 @@ def _finish(status: int) -> int:
 
 def _main(descriptor: int) -> None:
     for module in _COMMANDS:
-        importlib.import_module(f"pagerduty_alerting.cli.{module}")
+        importlib.import_module(f"pagerduty_alerting.cli.commands.{module}")
     # Typer imports some things, pydantic for one, when it first needs them.
     with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-        importlib.import_module("pagerduty_alerting.cli._app").app(["services", "list", "--help"])
+        importlib.import_module("pagerduty_alerting.cli.app").app(["services", "list", "--help"])
 
     gc.collect()
     gc.freeze()  # a child collects its own garbage alone, and copies no page for that

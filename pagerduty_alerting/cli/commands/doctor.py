@@ -21,9 +21,9 @@ from pagerduty_alerting import (
     Service,
 )
 from pagerduty_alerting._http.proxy import find_proxy
-from pagerduty_alerting.cli._exit import DONE, NETWORK, REFUSED, USAGE, explanation, status_for
-from pagerduty_alerting.cli._options import Options
-from pagerduty_alerting.cli._settings import (
+from pagerduty_alerting.cli.failures import DONE, NETWORK, REFUSED, USAGE, explanation, status_for
+from pagerduty_alerting.cli.options import Options
+from pagerduty_alerting.cli.settings import (
     Settings,
     UsageError,
     find_account_id,
@@ -31,7 +31,7 @@ from pagerduty_alerting.cli._settings import (
     find_credentials,
     find_timeout,
 )
-from pagerduty_alerting.cli._terminal import Stream, Terminal, milliseconds, printable
+from pagerduty_alerting.cli.terminal import Stream, Terminal, milliseconds, printable
 from pagerduty_alerting.config import ApiToken, Credentials
 
 T = TypeVar("T")

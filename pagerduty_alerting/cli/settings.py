@@ -13,8 +13,8 @@ from attrs import frozen
 
 from pagerduty_alerting import AsyncClient, RetryPolicy
 from pagerduty_alerting import _arguments as arguments
-from pagerduty_alerting.cli._options import Options
-from pagerduty_alerting.cli._terminal import Stream, printable
+from pagerduty_alerting.cli.options import Options
+from pagerduty_alerting.cli.terminal import Stream, printable
 from pagerduty_alerting.config import (
     ApiKey,
     ApiToken,

@@ -15,8 +15,8 @@ from pagerduty_alerting import (
     PagerDutyAlertingError,
 )
 from pagerduty_alerting.cli._log import show_log
-from pagerduty_alerting.cli._settings import UsageError
-from pagerduty_alerting.cli._terminal import Stream, Terminal, printable
+from pagerduty_alerting.cli.settings import UsageError
+from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
 DONE = 0
 REFUSED = 1  # the API said no, or something that is not documented

@@ -15,12 +15,12 @@ from rich.text import Text
 
 from pagerduty_alerting import APIStatusError, AsyncClient, IntegrationToken, PagerDutyAlertingError, Service
 from pagerduty_alerting import _arguments as arguments
-from pagerduty_alerting.cli._exit import DONE, FailedError, Stopped, TookTooLongError, explanation
-from pagerduty_alerting.cli._options import Options
-from pagerduty_alerting.cli._settings import UsageError, ask, find_account_id, find_settings
-from pagerduty_alerting.cli._terminal import Stream, Terminal, printable
-from pagerduty_alerting.cli._waiting import Meaning, meaning_of, next_wait, refusal_in, time_left
-from pagerduty_alerting.cli.services_list import Row, show_services
+from pagerduty_alerting.cli.commands._waiting import Meaning, meaning_of, next_wait, refusal_in, time_left
+from pagerduty_alerting.cli.commands.services import Row, show_services
+from pagerduty_alerting.cli.failures import DONE, FailedError, Stopped, TookTooLongError, explanation
+from pagerduty_alerting.cli.options import Options
+from pagerduty_alerting.cli.settings import UsageError, ask, find_account_id, find_settings
+from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
 AUTHORIZE_URL_VARIABLE = "PAGERDUTY_ALERTING_AUTHORIZE_URL"
 PLACEHOLDER = "{token}"

@@ -4,11 +4,11 @@ import asyncio
 import sys
 
 from pagerduty_alerting import AsyncClient, Service
-from pagerduty_alerting.cli._exit import DONE, Stopped
-from pagerduty_alerting.cli._options import Options
-from pagerduty_alerting.cli._settings import UsageError, find_account_id, find_settings
-from pagerduty_alerting.cli._terminal import Stream, Terminal, printable
-from pagerduty_alerting.cli.services_list import Row, show_services
+from pagerduty_alerting.cli.commands.services import Row, show_services
+from pagerduty_alerting.cli.failures import DONE, Stopped
+from pagerduty_alerting.cli.options import Options
+from pagerduty_alerting.cli.settings import UsageError, find_account_id, find_settings
+from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
 CONSEQUENCE = "Alerts that are routed only to PagerDuty will have no destination."
 

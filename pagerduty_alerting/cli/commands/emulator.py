@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from pagerduty_alerting.cli._exit import DONE, stop_writing
-from pagerduty_alerting.cli._settings import UsageError
-from pagerduty_alerting.cli._terminal import Terminal, printable
+from pagerduty_alerting.cli.failures import DONE, stop_writing
+from pagerduty_alerting.cli.settings import UsageError
+from pagerduty_alerting.cli.terminal import Terminal, printable
 from pagerduty_alerting.emulator import EmulatorUsageError
 from pagerduty_alerting.emulator.standalone import serve
 

@@ -21,12 +21,12 @@ from rich.text import Text
 from pagerduty_alerting import AccountServices, APIStatusError, AsyncClient, PagerDutyAlertingError
 from pagerduty_alerting._protocol.answer import ReceivedHeaders
 from pagerduty_alerting._protocol.rate_limit import parse_rate_limits, parse_retry_after
-from pagerduty_alerting.cli._exit import DONE, REFUSED, Stopped, explanation, status_for
-from pagerduty_alerting.cli._forecast import Forecast
-from pagerduty_alerting.cli._options import Options
-from pagerduty_alerting.cli._settings import UsageError, find_settings
-from pagerduty_alerting.cli._terminal import Stream, Terminal, printable
-from pagerduty_alerting.cli.services_list import json_text
+from pagerduty_alerting.cli.commands._forecast import Forecast
+from pagerduty_alerting.cli.commands.services import json_text
+from pagerduty_alerting.cli.failures import DONE, REFUSED, Stopped, explanation, status_for
+from pagerduty_alerting.cli.options import Options
+from pagerduty_alerting.cli.settings import UsageError, find_settings
+from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
 STDIN = "-"
 MOST_ERRORS = 10

@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pagerduty_alerting import AsyncClient, PagerDutyAlertingError, Service
-from pagerduty_alerting.cli._exit import DONE, show_error, status_for
-from pagerduty_alerting.cli._options import Options
-from pagerduty_alerting.cli._settings import find_account_id, find_settings
-from pagerduty_alerting.cli._terminal import Stream, Terminal, printable
+from pagerduty_alerting.cli.failures import DONE, show_error, status_for
+from pagerduty_alerting.cli.options import Options
+from pagerduty_alerting.cli.settings import find_account_id, find_settings
+from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
 
 @frozen

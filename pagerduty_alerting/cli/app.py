@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 import pagerduty_alerting
-from pagerduty_alerting.cli._options import (
+from pagerduty_alerting.cli.options import (
     ENVIRONMENT,
     AccountId,
     AccountIds,
@@ -23,7 +23,7 @@ from pagerduty_alerting.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from pagerduty_alerting.cli._terminal import Terminal
+    from pagerduty_alerting.cli.terminal import Terminal
 
 app = typer.Typer(
     name="pagerduty-alerting",
@@ -48,7 +48,7 @@ def run() -> None:
 
 def _finish(options: Options, command: "Callable[[Terminal], int]") -> NoReturn:
     """Carries a command out and leaves with its exit status."""
-    from pagerduty_alerting.cli._exit import exit_status_of
+    from pagerduty_alerting.cli.failures import exit_status_of
 
     raise typer.Exit(exit_status_of(command, verbose=options.verbose))
 
@@ -95,7 +95,7 @@ def list_services(
 
     A table on a terminal; elsewhere one line for each service, id and name parted by a tab.
     """
-    from pagerduty_alerting.cli.services_list import services_list
+    from pagerduty_alerting.cli.commands.services import services_list
 
     options = _options(context, Options(api_token_file, base_url, timeout, verbose))
     _finish(options, lambda terminal: services_list(terminal, options, account_id or [], as_json=as_json))
@@ -118,7 +118,7 @@ def delete_services(
     Shows first which they are, and asks. There is no way to delete a single one. Alerts that are routed only to
     PagerDuty have no destination afterwards.
     """
-    from pagerduty_alerting.cli.services_delete import services_delete
+    from pagerduty_alerting.cli.commands._services_delete import services_delete
 
     options = _options(context, Options(api_token_file, base_url, timeout, verbose))
     _finish(options, lambda terminal: services_delete(terminal, options, account_id, yes=yes, dry_run=dry_run))
@@ -158,7 +158,7 @@ def audit(
     A table of them on a terminal, elsewhere their ids, one a line. It goes as fast as the API's quota allows, and waits
     where that is used up. The exit status is that of the first account that failed, if there is one.
     """
-    from pagerduty_alerting.cli.audit import Wishes, audit
+    from pagerduty_alerting.cli.commands.audit import Wishes, audit
 
     options = _options(context, Options(api_token_file, base_url, timeout, verbose))
     wishes = Wishes(accounts=accounts, as_json=as_json, resume=resume, fail_empty=fail_empty, concurrency=concurrency)
@@ -215,7 +215,7 @@ def connect(
 
     Creates a token, waits until you have authorised it in PagerDuty, links it, and shows what is connected then.
     """
-    from pagerduty_alerting.cli.connect import Wishes, connect
+    from pagerduty_alerting.cli.commands.connect import Wishes, connect
 
     options = _options(context, Options(api_token_file, base_url, timeout, verbose))
     wishes = Wishes(
@@ -243,7 +243,7 @@ def doctor(
 
     It only reads. Each line has a mark, and what to do where something is wrong.
     """
-    from pagerduty_alerting.cli.doctor import doctor
+    from pagerduty_alerting.cli.commands.doctor import doctor
 
     options = _options(context, Options(api_token_file, base_url, timeout, verbose))
     _finish(options, lambda terminal: doctor(terminal, options, account_id))
@@ -276,7 +276,7 @@ def emulator(
 
     It is for any client in any language. Prints the environment variables to export, then a line for each request.
     """
-    from pagerduty_alerting.cli.emulator import emulator
+    from pagerduty_alerting.cli.commands.emulator import emulator
 
     options = _options(context, Options(verbose=verbose))
     _finish(
@@ -291,7 +291,7 @@ def demo(context: typer.Context, *, verbose: Verbose = False) -> None:
 
     No account is needed, and nothing leaves this machine.
     """
-    from pagerduty_alerting.cli.demo import demo
+    from pagerduty_alerting.cli.commands.demo import demo
 
     options = _options(context, Options(verbose=verbose))
     _finish(options, demo)
