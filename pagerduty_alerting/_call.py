@@ -18,7 +18,8 @@ from typing import Any, Generic, Self, TypeVar
 from attrs import define, field, frozen
 
 from pagerduty_alerting._arguments import check_seconds
-from pagerduty_alerting._http.transport import CONNECTING, Progress, Transport
+from pagerduty_alerting._http.connector import CONNECTING, Progress
+from pagerduty_alerting._http.transport import Transport
 from pagerduty_alerting._loop.deadlines import Deadlines, Expired, Limit
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders

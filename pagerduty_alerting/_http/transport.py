@@ -1,66 +1,23 @@
 """The only file that talks aiohttp: a request goes in, the raw answer or one of our errors comes out."""
 
 import asyncio
-import contextlib
-import contextvars
 import functools
 import os
-import selectors
 import socket
 import ssl
 import weakref
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
-from attrs import define, field
 
-from pagerduty_alerting._http.errors import ConnectionBrokeError, NotHttpError, connection_error
+from pagerduty_alerting._http.connector import READING, WAITING, Connector, Progress, current_progress, middlewares_for
+from pagerduty_alerting._http.errors import connection_error
 from pagerduty_alerting._http.proxy import Proxy, find_proxy
 from pagerduty_alerting._loop import fork
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
 from pagerduty_alerting._protocol.endpoints import Request
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
-
-CONNECTING = "connecting"
-WAITING = "waiting for the answer"
-READING = "reading the answer"
-
-
-@define(eq=False)
-class Progress:
-    """What a call is doing, for the message of a timeout, and which connection it has.
-
-    Attributes:
-        phase: What it is doing.
-        connection: The connection of the attempt, once there is one.
-        is_new: Whether that was made for the attempt.
-        wants_live_connection: Whether an idle connection has to be looked at before it is used, because the request may
-            not be sent a second time.
-    """
-
-    phase: str
-    connection: ResponseHandler | None = field(default=None, init=False)
-    is_new: bool = field(default=False, init=False)
-    wants_live_connection: bool = field(default=False, init=False)
-
-    @property
-    def was_sent(self) -> bool:
-        """Whether the request of the attempt can have reached the API."""
-        return self.phase in {WAITING, READING}
-
-
-_progress: contextvars.ContextVar[Progress | None] = contextvars.ContextVar("pagerduty_alerting_progress", default=None)
-
-
-def _current() -> Progress:
-    progress = _progress.get()
-    if progress is None:
-        raise RuntimeError("the client's own connector serves the client alone")
-    return progress
 
 
 class Transport:
@@ -132,9 +89,8 @@ class Transport:
         if session is None or self.is_closed or self._loop is not asyncio.get_running_loop():
             session = await self._open(headers)
         progress.phase, progress.connection = WAITING, None
-        progress.wants_live_connection = not request.endpoint.replay_safe
-        outer = _progress.get()
-        _progress.set(progress)
+        outer = current_progress.get()
+        current_progress.set(progress)
         try:
             response = await session.request(
                 request.method,
@@ -160,7 +116,7 @@ class Transport:
         finally:
             # A tracing hook may have made this call within another. Set, not reset: a coroutine that is forgotten may
             # be closed in another context, where a reset is an error.
-            _progress.set(outer)
+            current_progress.set(outer)
         try:
             raise failure from cause
         finally:
@@ -190,9 +146,7 @@ class Transport:
         self._options = {"allow_redirects": False, "raise_for_status": False, "auto_decompress": True}
         session = self._callers_session or self._make_session(headers, find_proxy(self._base_url))
         if session is self._callers_session or session.trace_configs:
-            # A session may bring middlewares of its own, and those given with a request take their place.
-            own: Sequence[aiohttp.ClientMiddlewareType] = getattr(session, "_middlewares", ())
-            self._options["middlewares"] = (*own, _send_once)
+            self._options["middlewares"] = middlewares_for(session)
         self._loop, self._session = loop, session
         if session is not self._callers_session:
             self._lifetime = _close_with_loop(session)
@@ -209,7 +163,7 @@ class Transport:
                 # Through a tunnel the proxy sees nothing but the request for the tunnel.
                 self._options["proxy_headers"], self._session_headers = self._session_headers, None
         return aiohttp.ClientSession(
-            connector=_Connector(ssl=self._ssl_context or True, socket_factory=self._make_socket),
+            connector=Connector(ssl=self._ssl_context or True, socket_factory=self._make_socket),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs,
             headers=self._session_headers,
@@ -221,73 +175,6 @@ class Transport:
         made = socket.socket(family, kind, protocol)
         self._sockets.add(made)
         return made
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Gives each attempt one connection, limits the time for it, and notes it, so that a timeout can say so."""
-
-    async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> Connection:
-        progress = _current()
-        if progress.connection is not None:
-            # It broke, and aiohttp, which by itself sends a GET or a DELETE once more, asks for another.
-            raise ConnectionBrokeError
-        progress.phase, progress.is_new = CONNECTING, False
-        connection = await super().connect(req, traces, timeout)
-        while progress.wants_live_connection and not progress.is_new and _has_news(connection):
-            connection.close()
-            connection = await super().connect(req, traces, timeout)
-        progress.phase, progress.connection = WAITING, connection.protocol
-        return connection
-
-    async def _create_connection(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> ResponseHandler:
-        # aiohttp's own limit is for each address of the host, and neither for looking them up nor for a proxy's answer.
-        _current().is_new = True
-        async with asyncio.timeout(timeout.sock_connect):
-            with _broken_for_good():
-                return await super()._create_connection(req, traces, timeout)
-
-
-# Of those that there are, the one that needs no file descriptor of its own and takes any.
-_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
-
-
-def _has_news(connection: Connection) -> bool:
-    """Whether anything came on an idle connection that the loop has not noticed yet: most likely its end."""
-    if connection.transport is None:
-        return True
-    with _Selector() as selector:
-        selector.register(connection.transport.get_extra_info("socket"), selectors.EVENT_READ)
-        return bool(selector.select(0))
-
-
-async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """An aiohttp middleware for sessions of the caller's, and those with tracing hooks.
-
-    It does what the connector does for the others: it hides broken connections from aiohttp, which would send a GET a
-    second time. And it takes the URL, which may end in a token, out of the one error that the hooks would see it in.
-    """
-    with _broken_for_good():
-        try:
-            return await send(request)
-        except aiohttp.ClientHttpProxyError:
-            raise
-        except aiohttp.ClientResponseError as error:
-            raise NotHttpError(error) from None
-
-
-@contextlib.contextmanager
-def _broken_for_good() -> Generator[None]:
-    """Puts an error after which aiohttp does not send the request again in place of those after which it would."""
-    try:
-        yield
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise ConnectionBrokeError(error) from None
 
 
 async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:

@@ -43,6 +43,10 @@ class IdleServer:
         transports, self._transports = self._transports, []
         self._call(lambda: [_close(transport, way) for transport in transports])
 
+    def push(self, data: bytes, *, of_first: int | None = None) -> None:
+        """Sends what nobody asked for on all connections, or the first few; returns when the client's side has it."""
+        self._call(lambda: [transport.write(data) for transport in self._transports[:of_first]])
+
     def stop(self) -> None:
         """Drops all connections."""
         for transport in self._transports:
