@@ -65,15 +65,21 @@ class ConnectedDestination:
 
 @frozen
 class ResponseInfo:
-    """One error or message of an answer.
+    """One error or message of a response.
 
     Attributes:
-        message: The text for a person.
+        message: The text for a person; empty where the API sent only a code.
         code: Cloudflare's number for it, 1000 or more; None where the API left it out.
+        chain: What caused it, the nearest cause first; mostly empty.
+        documentation_url: Where Cloudflare documents it; None where the API does not say.
+        source_pointer: JSON pointer to the part of the request that it is about; None where the API does not say.
     """
 
     message: str
     code: int | None = None
+    chain: tuple["ResponseInfo", ...] = ()
+    documentation_url: str | None = None
+    source_pointer: str | None = None
 
 
 @frozen

@@ -1,9 +1,13 @@
 """HTTP's headers and answers as plain values; no I/O."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from attrs import define, field
 from multidict import CIMultiDict, MultiMapping
+
+# Hexadecimal digits and the code of a data centre, shorter than any credential.
+_RAY_ID = re.compile(r"[0-9A-Za-z]{1,24}(?:-[0-9A-Za-z]{1,8})?")
 
 
 class SecretHeaders(CIMultiDict[str]):
@@ -72,6 +76,6 @@ class RawResponse:
 
     @property
     def ray_id(self) -> str | None:
-        """Cloudflare's id of the request, where it came and can be one."""
+        """Cloudflare's id of the request, where one came that cannot be anything else, such as a token."""
         ray_id = self.header("CF-Ray")
-        return ray_id if ray_id and len(ray_id) <= 64 and ray_id.isprintable() else None
+        return ray_id if ray_id and _RAY_ID.fullmatch(ray_id) else None

@@ -1,6 +1,6 @@
-"""Reads answers: bytes in, an envelope or an error out; pure.
+"""Reads responses: bytes in, an envelope or an error out; pure.
 
-It is strict where the API documents a type and tolerant where the API is known to be loose.
+It is strict where a wrong type would be a wrong result, and tolerant where only a remark is malformed.
 """
 
 import functools
@@ -11,14 +11,22 @@ import attrs
 import orjson
 from cattrs import BaseConverter, Converter, transform_error
 from cattrs.cols import list_structure_factory
-from cattrs.gen import make_dict_structure_fn
+from cattrs.gen import make_dict_structure_fn, override
 from cattrs.preconf.orjson import make_converter
 
 from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting._protocol.endpoints import Endpoint, Request
 from pagerduty_alerting._protocol.failures import status_error
+from pagerduty_alerting._protocol.infos import load_json, read_infos, read_number
 from pagerduty_alerting.errors import APIResponseValidationError, APIStatusError
-from pagerduty_alerting.models import Envelope
+from pagerduty_alerting.models import (
+    ConnectedDestination,
+    Envelope,
+    IntegrationToken,
+    ResponseInfo,
+    ResultInfo,
+    Service,
+)
 
 T = TypeVar("T")
 
@@ -33,7 +41,10 @@ _JSON_TYPES: dict[type, str] = {
     dict: "object",
 }
 
-# A broken answer can be wrong in as many places as it has items: name the first.
+# Texts that the API may leave out, or send as null: they read as empty.
+_MAY_LACK: dict[type, tuple[str, ...]] = {Service: ("id", "name"), ConnectedDestination: ("id",)}
+
+# A broken response can be wrong in as many places as it has items: name the first.
 _MAX_PROBLEMS = 5
 
 
@@ -61,7 +72,7 @@ def _read(request: Request[T], answer: RawResponse) -> Envelope[T] | APIStatusEr
     if not answer.is_whole:
         return _refusal(request, answer, f"the body is longer than the limit of {len(answer.body):,} bytes")
     try:
-        document = orjson.loads(answer.body)
+        document = load_json(answer.body)
     except orjson.JSONDecodeError as error:
         # Not chained: the exception of the parser holds the whole document.
         problem = f"the body is not JSON ({error.msg})" if answer.body else "the body is empty"
@@ -82,11 +93,15 @@ def _structure(
         envelope: Envelope[T] = _envelope_hook(request.endpoint)(document, None)
     except Exception:
         return _refusal(request, answer, *_explain(request.endpoint.result_type, document))
+    if envelope.messages or envelope.errors:
+        errors = read_infos(document.get("errors"), request.redact)
+        return attrs.evolve(envelope, errors=errors, messages=read_infos(document.get("messages"), request.redact))
     return envelope
 
 
 def _refusal(request: Request[object], answer: RawResponse, *problems: str) -> APIResponseValidationError:
-    ray = f", ray {answer.ray_id}" if answer.ray_id else ""
+    ray_id = request.redact(answer.ray_id or "") or None
+    ray = f", ray {ray_id}" if ray_id else ""
     acted = "" if request.endpoint.replay_safe else " The operation may have been carried out all the same."
     return APIResponseValidationError(
         f"{request.endpoint.operation}: status {answer.status} says success, but {'; '.join(problems)}.{acted}"
@@ -94,7 +109,7 @@ def _refusal(request: Request[object], answer: RawResponse, *problems: str) -> A
         method=request.method,
         path=request.path,
         status=answer.status,
-        ray_id=answer.ray_id,
+        ray_id=ray_id,
         problems=problems,
     )
 
@@ -131,15 +146,24 @@ def _make_converter(*, explain: bool) -> Converter:
     converter = make_converter(detailed_validation=explain)
     converter.register_structure_hook(str, _only(str, "a string"))
     converter.register_structure_hook(bool, _only(bool, "a boolean"))
-    converter.register_structure_hook(int, _structure_int)
     converter.register_structure_hook(type(None), lambda _value, _type: None)
+    converter.register_structure_hook_func(_is_infos, _structure_infos)
+    converter.register_structure_hook_func(_is_result_info, _structure_result_info)
     converter.register_structure_hook_factory(_is_list, _make_list_hook)
     converter.register_structure_hook_factory(_is_model, _make_class_hook)
     return converter
 
 
+def _is_infos(wanted: Any) -> bool:
+    return bool(wanted == tuple[ResponseInfo, ...])
+
+
+def _is_result_info(wanted: Any) -> bool:
+    return bool(wanted == ResultInfo | None)
+
+
 def _is_list(wanted: Any) -> bool:
-    return get_origin(wanted) in {list, tuple}
+    return get_origin(wanted) is list
 
 
 def _is_model(wanted: Any) -> bool:
@@ -157,29 +181,46 @@ def _only(expected: type, name: str) -> Hook:
     return hook
 
 
-def _structure_int(value: object, _: object) -> int:
-    if type(value) is int:
+def _structure_infos(value: object, _: object) -> tuple[ResponseInfo, ...]:
+    return read_infos(value) if value else ()
+
+
+def _structure_result_info(value: object, _: object) -> ResultInfo | None:
+    if type(value) is not dict:
+        return None
+    get = cast("dict[str, object]", value).get
+    numbers = (get("count"), get("page"), get("per_page"), get("total_count"))
+    return ResultInfo(*map(read_number, numbers))
+
+
+def _structure_text_or_null(value: object, _: object) -> object:
+    if type(value) is str:
         return value
-    if type(value) is float and value.is_integer():  # JSON has but one type of number
-        return int(value)
-    raise TypeError(f"expected a whole number, not {value if type(value) is float else _json_type(value)}")
+    if value is None:
+        return ""
+    raise TypeError(f"expected a string, not {_json_type(value)}")
+
+
+def _structure_token_id(value: object, _: object) -> object:
+    if type(value) is not str:
+        raise TypeError(f"expected a string, not {_json_type(value)}")
+    if not value:
+        raise ValueError("it is empty")
+    return value
 
 
 def _make_list_hook(list_type: Any, converter: BaseConverter) -> Hook:
     """Makes a hook for an array, where null means none; cattrs by itself would take any iterable."""
-    collection = get_origin(list_type)
-    item_type = get_args(list_type)[0]
-    structure_items = list_structure_factory(list[item_type], converter)  # type: ignore[valid-type]
+    structure_items = list_structure_factory(list_type, converter)
 
     def hook(value: object, _: object) -> object:
         if value is None or value == []:
-            return collection()
+            return []
         if type(value) is not list:
             raise TypeError(f"expected an array, not {_json_type(value)}")
         if converter.detailed_validation:
-            value = _up_to_the_first_problems(cast("list[object]", value), item_type)
-        items = structure_items(value, list)
-        return items if collection is list else collection(items)
+            value = _up_to_the_first_problems(cast("list[object]", value), get_args(list_type)[0])
+        return structure_items(value, list)
 
     return hook
 
@@ -197,11 +238,21 @@ def _up_to_the_first_problems(items: list[object], item_type: Any) -> list[objec
 
 def _make_class_hook(model: Any, converter: BaseConverter) -> Hook:
     """Makes a hook for an object; unknown fields are ignored, because the API adds some without notice."""
-    structure_fields = make_dict_structure_fn(model, converter)
+    absent = dict.fromkeys(_MAY_LACK.get(model, ()), "")
+    hooks: dict[str, Any] = {name: override(struct_hook=_structure_text_or_null) for name in absent}
+    if model is IntegrationToken:
+        hooks["id"] = override(struct_hook=_structure_token_id)
+    structure_fields = make_dict_structure_fn(model, converter, **hooks)
+    explain = converter.detailed_validation
 
-    def hook(value: Any, _: object) -> object:
+    def hook(value: object, _: object) -> object:
         if type(value) is dict:
-            return structure_fields(value, model)  # pyright: ignore[reportUnknownArgumentType]  # keys are text
+            try:
+                return structure_fields({**absent, **value} if explain else value, model)  # pyright: ignore[reportUnknownArgumentType]
+            except KeyError:
+                return structure_fields({**absent, **value}, model)
+        if value is None and model is ConnectedDestination:
+            return model("")  # the link is made, and nothing more is documented of it
         raise TypeError(f"expected an object, not {_json_type(value)}")
 
     return hook

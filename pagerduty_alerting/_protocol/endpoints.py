@@ -7,7 +7,7 @@ from attrs import field, frozen
 from yarl import URL
 
 from pagerduty_alerting._arguments import check_identifier, check_text
-from pagerduty_alerting._protocol.redaction import MASK
+from pagerduty_alerting._protocol.redaction import MASK, redact
 from pagerduty_alerting.models import ConnectedDestination, IntegrationToken, Service
 
 T = TypeVar("T")
@@ -105,6 +105,10 @@ class Request(Generic[T_co]):
     def method(self) -> str:
         """The HTTP method."""
         return self.endpoint.method
+
+    def redact(self, text: str) -> str:
+        """Returns a text of the response as it may be shown."""
+        return redact(text, self.secrets, uuids=self.endpoint.answers_secret)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

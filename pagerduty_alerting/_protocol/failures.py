@@ -1,14 +1,16 @@
-"""Turns an answer that says no into the exception for it, with a message that a person can act on; pure."""
+"""Turns a response that says no into the exception for it, with a message that a person can act on; pure."""
 
 import time
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from typing import cast
 from urllib.parse import urlsplit
 
 import orjson
+from attrs import frozen
 
 from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting._protocol.endpoints import Request
+from pagerduty_alerting._protocol.infos import as_object, load_json, read_infos
 from pagerduty_alerting._protocol.rate_limit import parse_retry_after
 from pagerduty_alerting._protocol.redaction import one_line, redact, snippet
 from pagerduty_alerting.errors import (
@@ -34,26 +36,114 @@ _ERROR_TYPES: dict[int, type[APIStatusError]] = {
     429: RateLimitError,
 }
 
-_AUTHENTICATION_ERROR = 10000
-_NO_ROUTE = 7003
-_NOT_ENTITLED = 17200
 
-# An answer may hold millions of errors: a person reads a few.
+@frozen
+class Meaning:
+    """What an error code, or a status without one, means.
+
+    Attributes:
+        area: What is at fault, in a word or two.
+        finding: What is wrong with it.
+        advice: What a person can do; `{permissions}`, `{token}` and `{wait}` stand for what depends on the request.
+    """
+
+    area: str
+    finding: str
+    advice: str = ""
+
+
+_PERMISSIONS = (
+    "Check that the credentials are valid for the account, and that the token has one of the permissions {permissions}."
+)
+_TOKEN_OR_KEY = "Send an API token as a token, and a Global API Key as a key with its e-mail address, each uncut."
+_NO_ROUTE = "Check the account id and the base URL{token}."
+
+_BAD_KEY = Meaning(
+    "Authentication", "the API key or its e-mail address is malformed, or an API token was sent as a key", _TOKEN_OR_KEY
+)
+_UNKNOWN_CREDENTIALS = Meaning("Authentication", "the API does not know these credentials", "Check the credentials.")
+
+# The first of these codes that a response names, in its errors or in what caused them, tells what it means.
+_BY_CODE = {
+    17200: Meaning(
+        "Plan",
+        "the account's plan does not include PagerDuty",
+        "PagerDuty notifications need a zone on a Business or Enterprise plan in the account.",
+    ),
+    6100: _BAD_KEY,
+    6101: _BAD_KEY,
+    6102: _BAD_KEY,
+    6103: _BAD_KEY,
+    6111: Meaning(
+        "Authentication", "the API token is malformed, or a Global API Key was sent as a token", _TOKEN_OR_KEY
+    ),
+    6003: Meaning("Authentication", "the credentials are malformed", _TOKEN_OR_KEY),
+    9103: _UNKNOWN_CREDENTIALS,
+    9106: _UNKNOWN_CREDENTIALS,
+    9109: Meaning(
+        "Account",
+        "the credentials are not for this account",
+        "Check the account id, and that the token includes this account among its resources.",
+    ),
+    7003: Meaning(
+        "Account",
+        "the account id is malformed, or the base URL is wrong",
+        "An account id has 32 hexadecimal digits; it is neither an e-mail address nor a zone's id. " + _NO_ROUTE,
+    ),
+    10000: Meaning(
+        "Authentication", "the credentials are not valid, or lack the permission for this account", _PERMISSIONS
+    ),
+}
+_BY_STATUS = {
+    304: Meaning(
+        "API", "it answered that nothing has changed", "Does a cache answer in its place? Check the base URL and proxy."
+    ),
+    401: Meaning("Authentication", "the API does not accept these credentials for this account", _PERMISSIONS),
+    403: Meaning("Permission", "the credentials may not do this in this account", _PERMISSIONS),
+    404: Meaning("Account", "the API does not know it", _NO_ROUTE),
+    429: Meaning(
+        "Rate limit",
+        "used up",
+        "{wait}: Cloudflare allows 1,200 requests in five minutes and then blocks all calls for five minutes.",
+    ),
+}
+_REDIRECT = Meaning(
+    "Base URL", "it redirects to another place", "Credentials are sent to the configured host only: check the base URL."
+)
+_SERVER_AT_FAULT = Meaning("API", "it failed", "The fault is on Cloudflare's side: try again later.")
+
+# A response may hold millions of errors: a person reads a few.
 _MAX_ERRORS = 20
 _MAX_SHOWN = 3
 _MAX_TEXT = 300
 
 
+def meaning_of(status: int, errors: Iterable[ResponseInfo]) -> Meaning:
+    """Returns what a response with these errors means."""
+    codes = set(_codes(errors))
+    for code, meaning in _BY_CODE.items():
+        if code in codes:
+            return meaning
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if 300 <= status <= 399:
+        return _REDIRECT
+    return _SERVER_AT_FAULT if status >= 500 else Meaning("API", f"it answered with status {status}")
+
+
 def status_error(request: Request[object], answer: RawResponse) -> APIStatusError:
-    """Returns the exception for an answer with an error status, or with `success: false`."""
+    """Returns the exception for a response with an error status, or with `success: false`."""
     document = _load(answer.body)
-    errors = _infos(document.get("errors"), request)
+    errors = read_infos(document.get("errors"), request.redact, limit=_MAX_ERRORS)
+    messages = read_infos(document.get("messages"), request.redact, limit=_MAX_ERRORS)
     retry_after = parse_retry_after(answer.header("Retry-After"), time.time())
-    ray = f", ray {answer.ray_id}" if answer.ray_id else ""
+    ray_id = request.redact(answer.ray_id or "") or None
+    infos = errors or messages
+    said = _shown(infos) or _instead(request, answer, document)
     sentences = (
-        f"{request.endpoint.operation} failed with {_status_line(answer)}: {_what(request, answer, document, errors)}.",
-        _advice(request, answer, errors, retry_after),
-        f"({request}{ray})",
+        f"{request.endpoint.operation} failed with {_status_line(answer)}: {said}.",
+        _advice(request, meaning_of(answer.status, infos), retry_after),
+        f"({', '.join(_references(request, ray_id, infos))})",
     )
     return _error_type(answer.status)(
         " ".join(filter(None, sentences)),
@@ -61,8 +151,8 @@ def status_error(request: Request[object], answer: RawResponse) -> APIStatusErro
         path=request.path,
         status=answer.status,
         errors=errors,
-        messages=_infos(document.get("messages"), request),
-        ray_id=answer.ray_id,
+        messages=messages,
+        ray_id=ray_id,
         retry_after=retry_after,
     )
 
@@ -75,25 +165,16 @@ def _error_type(status: int) -> type[APIStatusError]:
 
 def _load(body: bytes) -> dict[str, object]:
     try:
-        return _fields(orjson.loads(body))
+        return as_object(load_json(body))
     except orjson.JSONDecodeError:
         return {}
 
 
-def _fields(value: object) -> dict[str, object]:
-    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
-
-
-def _infos(value: object, request: Request[object]) -> tuple[ResponseInfo, ...]:
-    """Returns the errors or messages that can be read; those of failures come in more forms than are documented."""
-    found: list[ResponseInfo] = []
-    for item in cast("list[object]", value)[:_MAX_ERRORS] if isinstance(value, list) else ():
-        message = _fields(item).get("message", item)
-        code = _fields(item).get("code")
-        if isinstance(message, str):
-            text = redact(message, request.secrets, uuids=request.endpoint.answers_secret)
-            found.append(ResponseInfo(text, code if type(code) is int else None))
-    return tuple(found)
+def _codes(infos: Iterable[ResponseInfo]) -> Iterator[int]:
+    for info in infos:
+        if info.code is not None:
+            yield info.code
+        yield from _codes(info.chain)
 
 
 def _status_line(answer: RawResponse) -> str:
@@ -103,20 +184,27 @@ def _status_line(answer: RawResponse) -> str:
         return str(answer.status)
 
 
-def _what(
-    request: Request[object],
-    answer: RawResponse,
-    document: dict[str, object],
-    errors: tuple[ResponseInfo, ...],
-) -> str:
-    """Returns what the API said, or what it answered instead of saying something."""
-    if errors:
-        shown = [
-            _brief(error.message) + (f" (code {error.code})" if error.code else "") for error in errors[:_MAX_SHOWN]
-        ]
-        return "; ".join(shown)
-    if 300 <= answer.status <= 399:
-        return f"a redirect to {_host(answer.header('Location') or '')}, which is not followed"
+def _shown(infos: tuple[ResponseInfo, ...]) -> str:
+    """Returns what the API said: each text with its code, the part of the request it is about, and its causes."""
+    return "; ".join(map(_in_words, infos[:_MAX_SHOWN]))
+
+
+def _in_words(info: ResponseInfo) -> str:
+    known: list[str] = []
+    if info.code:
+        known.append(f"code {info.code}")
+    if info.source_pointer:
+        known.append(f"at {_brief(info.source_pointer)}")
+    text = _brief(info.message) or "an error without a text"
+    said = f"{text} ({', '.join(known)})" if known else text
+    return f"{said}: {_shown(info.chain)}" if info.chain else said
+
+
+def _instead(request: Request[object], answer: RawResponse, document: dict[str, object]) -> str:
+    """Returns what came in place of an error that says what is wrong."""
+    location = answer.header("Location")
+    if 300 <= answer.status <= 399 and (location is not None or answer.status != HTTPStatus.NOT_MODIFIED):
+        return f"a redirect to {_place(location or '', request)}, which is not followed"
     if not answer.body:
         return "the body is empty"
     if document:
@@ -126,29 +214,23 @@ def _what(
     return f"the body is no envelope of the API but begins {text!r}"
 
 
-def _advice(
-    request: Request[object], answer: RawResponse, errors: tuple[ResponseInfo, ...], retry_after: float | None
-) -> str:
+def _advice(request: Request[object], meaning: Meaning, retry_after: float | None) -> str:
     """Returns what a person can do about it."""
-    codes = {error.code for error in errors}
-    if _NOT_ENTITLED in codes:
-        return "PagerDuty notifications need a zone on a Business or Enterprise plan in the account."
-    if _AUTHENTICATION_ERROR in codes or answer.status in {401, 403}:
-        return (
-            "Check that the credentials are valid for the account, and that the token has one of the permissions "
-            f"{', '.join(request.endpoint.permissions)}."
-        )
-    if answer.status == 429:
-        wait = f"Wait {retry_after:.0f} s" if retry_after is not None else "Wait five minutes"
-        return f"{wait}: Cloudflare allows 1,200 requests in five minutes and then blocks all calls for five minutes."
-    if _NO_ROUTE in codes or answer.status == 404:
-        token = ", and that the token is authorised in PagerDuty and unused" if request.endpoint.method == "GET" else ""
-        return f"Check the account id and the base URL{token if request.endpoint.answers_secret else ''}."
-    if 300 <= answer.status <= 399:
-        return "Credentials are sent to the configured host only: check the base URL."
-    if answer.status >= 500:
-        return "The fault is on Cloudflare's side: try again later."
-    return ""
+    asks_for_token = request.endpoint.method == "GET" and request.endpoint.answers_secret
+    return meaning.advice.format(
+        permissions=", ".join(request.endpoint.permissions),
+        token=", and that the token is authorised in PagerDuty and unused" if asks_for_token else "",
+        wait="Wait five minutes" if retry_after is None else f"Wait {retry_after:.0f} s",
+    )
+
+
+def _references(request: Request[object], ray_id: str | None, infos: tuple[ResponseInfo, ...]) -> Iterator[str]:
+    """Yields by what the request can be found again, and where the error is documented."""
+    yield str(request)
+    if ray_id:
+        yield f"ray {ray_id}"
+    for url in [info.documentation_url for info in infos if info.documentation_url][:1]:
+        yield f"see {_brief(url)}"
 
 
 def _brief(text: str) -> str:
@@ -156,12 +238,12 @@ def _brief(text: str) -> str:
     return line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + "…"
 
 
-def _host(location: str) -> str:
+def _place(location: str, request: Request[object]) -> str:
     """Returns the host of a redirect's target and nothing else of it: the rest may hold anything."""
     try:
         host = urlsplit(location).hostname
     except ValueError:
         host = None
     if host is None or len(host) > 253 or not host.isprintable():
-        return "an unnamed place" if not location.startswith("/") else "another path of the same host"
-    return host
+        return "another path of the same host" if location.startswith("/") else "an unnamed place"
+    return redact(host, request.secrets, uuids=True)

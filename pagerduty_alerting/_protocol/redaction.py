@@ -1,30 +1,39 @@
-"""Keeps secrets out of text that a server sent and that we show; pure."""
+"""Masks secrets in text that a server sent and that is shown; pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 MASK = "<hidden>"
 SNIPPET_LENGTH = 200
 # Text beyond this cannot reach a snippet; the slack lets a secret that crosses the end be masked whole.
 _WINDOW = 4096
 _SLACK = 1024
+_UUID_LENGTH = 36
 
 _UUID = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}(?![0-9a-fA-F])")
 
 
 def redact(text: str, secrets: Iterable[str], *, uuids: bool = False) -> str:
-    """Returns the text with every secret masked; with `uuids`, whatever looks like an integration token, too."""
+    """Returns the text with every secret masked, in any letter case; with `uuids`, also what looks like a token."""
     # In one pass, the longest first: one secret may begin with another, or be found in the mask.
     any_secret = "|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True))
     if any_secret:
-        text = re.sub(any_secret, MASK, text)
+        text = re.sub(any_secret, MASK, text, flags=re.IGNORECASE)  # a host's name is told in lower case
     return _UUID.sub(MASK, text) if uuids else text
 
 
-def snippet(body: bytes, secrets: Iterable[str], *, uuids: bool = False) -> str:
-    """Returns the start of a body as one line of at most 200 characters, secrets masked."""
+def excerpt(body: bytes, secrets: Collection[str], *, uuids: bool = False) -> str:
+    """Returns the start of a body as text of at most 4,096 characters, secrets masked."""
     text = redact(body[: _WINDOW + _SLACK].decode("utf-8", "replace"), secrets, uuids=uuids)
-    line = one_line(text[:_WINDOW])
+    if len(body) > _WINDOW + _SLACK:
+        # A secret that was cut off is not recognised, and masks are shorter than what they hide.
+        text = text[: -max([_UUID_LENGTH, *map(len, secrets)])]
+    return text[:_WINDOW]
+
+
+def snippet(body: bytes, secrets: Collection[str], *, uuids: bool = False) -> str:
+    """Returns the start of a body as one line of at most 200 characters, secrets masked."""
+    line = one_line(excerpt(body, secrets, uuids=uuids))
     return line if len(line) <= SNIPPET_LENGTH else line[: SNIPPET_LENGTH - 1] + "…"
 
 

@@ -122,8 +122,12 @@ def test_a_success_status_without_an_envelope_is_never_guessed_at(
     assert (error.status, error.method, error.attempts) == (operation.status, operation.method, 1)
 
 
-@pytest.mark.parametrize("operation", [CREATE, CONNECT], ids=str)
-@pytest.mark.parametrize("result", [None, {}, {"id": None}, {"id": 7}, [], "x"])
+@pytest.mark.parametrize(
+    ("operation", "result"),
+    [(CREATE, result) for result in (None, {}, {"id": None}, {"id": ""}, {"id": 7}, [], "x")]
+    + [(CONNECT, result) for result in ({"id": 7}, [], "x")],
+    ids=str,
+)
 def test_a_success_without_the_promised_id_is_never_guessed_at(
     make_caller: MakeCaller, mocked_api: MockedApi, operation: Documented, result: Any
 ) -> None:

@@ -15,6 +15,7 @@ from pagerduty_alerting import (
     APIStatusError,
     AsyncClient,
     Client,
+    ConnectedDestination,
     InternalServerError,
     NotFoundError,
     PagerDutyAlertingError,
@@ -68,90 +69,33 @@ def service(**fields: Any) -> bytes:
     return enveloped(result=[{"id": "s1", "name": "one", **fields}])
 
 
+# Every form of a body is tested where it is read, in tests/unit/test_forms_of_bodies.py: here, that they get there.
 BODIES_THAT_ARE_NO_ENVELOPE = {
     "html": b"<!DOCTYPE html><html><body>nothing here</body></html>",
     "empty": b"",
-    "white space": b" \r\n\t ",
-    "null": b"null",
-    "true": b"true",
-    "a number": b"1",
-    "a string": b'"success"',
-    "an array": b"[]",
-    "an array of envelopes": b"[" + LISTED + b"]",
-    "no success": b"{}",
-    "success as a string": enveloped(success="true"),
-    "success as a number": enveloped(success=1),
-    "success as null": enveloped(success=None),
-    "errors as an object": enveloped(errors={}),
-    "errors as a string": enveloped(errors="none"),
-    "an error as a number": enveloped(errors=[1000]),
-    "an error without a message": enveloped(errors=[{"code": 1000}]),
-    "a code as a string": enveloped(errors=[{"code": "1000", "message": ""}]),
-    "messages as a number": enveloped(messages=1),
-    "a result as an object": enveloped(result={}),
-    "a result as a string": enveloped(result="s1"),
-    "a result as a number": enveloped(result=0),
-    "a result as false": enveloped(result=False),
-    "a service as null": enveloped(result=[None]),
     "a service as a string": enveloped(result=["s1"]),
-    "a service as an array": enveloped(result=[["s1", "one"]]),
-    "a service without an id": enveloped(result=[{"name": "one"}]),
-    "a service without a name": enveloped(result=[{"id": "s1"}]),
-    "an id as null": service(id=None),
-    "an id as a number": service(id=1),
-    "an id as an array": service(id=["s1"]),
-    "a name as false": service(name=False),
-    "a name as a number": service(name=1.5),
-    "a name as an object": service(name={}),
-    "result_info as an array": enveloped(result_info=[]),
-    "a count as a string": enveloped(result_info={"count": "1"}),
-    "a count as a fraction": enveloped(result_info={"count": 1.5}),
-    "a count as true": enveloped(result_info={"count": True}),
-    "NaN": b'{"success":true,"result":[],"result_info":{"count":NaN}}',
-    "Infinity": b'{"success":true,"result":[],"result_info":{"count":-Infinity}}',
-    "a number beyond all bounds": b'{"success":true,"result":[],"result_info":{"count":1e999}}',
-    "a trailing comma": LISTED[:-1] + b",}",
-    "two documents": LISTED + LISTED,
-    "a comment": b"/* */" + LISTED,
-    "single quotes": LISTED.replace(b'"', b"'"),
-    "a NUL": LISTED + b"\0",
-    "a lone surrogate": service(name="x").replace(b'"x"', b'"\\ud800"'),
-    "invalid UTF-8": service(name="x").replace(b'"x"', b'"\xff\xfe\xc0\xaf"'),
-    "UTF-16": LISTED.decode().encode("utf-16"),
-    "UTF-16 without a mark": LISTED.decode().encode("utf-16-be"),
-    "UTF-32": LISTED.decode().encode("utf-32"),
-    "a byte order mark": b"\xef\xbb\xbf" + LISTED,
-    "latin-1": service(name="caf\xe9").decode().encode("latin-1"),
-    "nested arrays": b"[" * 200_000,
-    "nested arrays that end": b"[" * 200_000 + b"]" * 200_000,
     "nested objects": b'{"result":' * 200_000,
-    "nested arrays as the result": enveloped(result=0)[:-2] + b"[" * 200_000 + b"]" * 200_000 + b"}",
-    "binary": bytes(range(256)) * 20,
     "a million wrong services": b'{"success":true,"result":[' + b"1," * 1_000_000 + b"1]}",
-    "a million empty services": b'{"success":true,"result":[' + b"{}," * 1_000_000 + b"{}]}",
-    "a number of a million digits": b'{"success":true,"result":[],"result_info":{"count":' + b"9" * 1_000_000 + b"}}",
 }
 
 
 @pytest.mark.parametrize("name", BODIES_THAT_ARE_NO_ENVELOPE)
-@pytest.mark.parametrize("status", [200, 299])
-def test_a_success_without_an_envelope_is_a_validation_error(flavour: str, status: int, name: str) -> None:
-    error = outcome(flavour, http(status, BODIES_THAT_ARE_NO_ENVELOPE[name]))
+def test_a_success_without_an_envelope_is_a_validation_error(flavour: str, name: str) -> None:
+    error = outcome(flavour, http(299, BODIES_THAT_ARE_NO_ENVELOPE[name]))
     assert type(error) is APIResponseValidationError
     assert len(str(error)) < 2500
-    assert error.status == status
+    assert error.status == 299
 
 
 @pytest.mark.parametrize("name", BODIES_THAT_ARE_NO_ENVELOPE)
-@pytest.mark.parametrize(("status", "kind"), [(404, NotFoundError), (502, InternalServerError), (418, APIStatusError)])
-def test_an_error_without_an_envelope_is_the_error_of_its_status(status: int, kind: type, name: str) -> None:
-    error = outcome("async", http(status, BODIES_THAT_ARE_NO_ENVELOPE[name]))
-    assert type(error) is kind
+def test_an_error_without_an_envelope_is_the_error_of_its_status(flavour: str, name: str) -> None:
+    error = outcome(flavour, http(404, BODIES_THAT_ARE_NO_ENVELOPE[name]))
+    assert type(error) is NotFoundError
     assert len(str(error)) < 2500
     assert str(error).isprintable()
 
 
-@pytest.mark.parametrize("status", [200, 201, 299, 400, 502])
+@pytest.mark.parametrize("status", [200, 502])
 def test_success_false_is_an_error_whatever_the_status(flavour: str, status: int) -> None:
     body = b'{"success":false,"errors":[{"code":1234,"message":"it went wrong"}]}'
     error = outcome(flavour, http(status, body))
@@ -160,34 +104,31 @@ def test_success_false_is_an_error_whatever_the_status(flavour: str, status: int
     assert error.status == status
 
 
-LOOSE_BUT_RIGHT = {
-    "nothing but success and result": b'{"success":true,"result":[{"id":"s1","name":"one"}]}',
-    "nulls": b'{"success":true,"errors":null,"messages":null,"result_info":null,"result":[{"id":"s1","name":"one"}]}',
-    "unknown fields": LISTED[:-1] + b',"new":{"a":[1,2]},"result_info":{"x":1}}',
-    "white space around": b"\r\n " + LISTED + b"\n\n",
-    "a code as a whole float": enveloped(
-        messages=[{"code": 1e3, "message": "m"}], result=[{"id": "s1", "name": "one"}]
-    ),
-}
+def test_what_is_loose_but_right_is_accepted(flavour: str) -> None:
+    body = b'\xef\xbb\xbf{"success":true,"messages":7,"result_info":"x","result":[{"id":"s1","name":"one"},{}]}'
+    assert outcome(flavour, http(200, body)) == [Service("s1", "one"), Service("", "")]
 
 
-@pytest.mark.parametrize("name", LOOSE_BUT_RIGHT)
-def test_what_is_loose_but_right_is_accepted(flavour: str, name: str) -> None:
-    assert outcome(flavour, http(200, LOOSE_BUT_RIGHT[name])) == [Service("s1", "one")]
+@pytest.mark.parametrize("messages", [1, "text", {"message": "m"}, [None, {"code": "x"}]], ids=repr)
+def test_a_created_token_is_never_thrown_away_over_a_remark(flavour: str, messages: object) -> None:
+    body = enveloped(messages=messages, errors=messages, result_info=messages, result={"id": "made"})
+    assert outcome(flavour, http(201, body), "create_integration_token").id == "made"
 
 
-@pytest.mark.parametrize("operation", ["create_integration_token", "connect"])
-@pytest.mark.parametrize("result", [None, [], "id", {}, {"id": None}, {"id": 1}, {"id": ["x"]}, [{"id": "x"}]])
-def test_a_created_token_of_the_wrong_form_is_a_validation_error(flavour: str, operation: str, result: Any) -> None:
-    error = outcome(flavour, http(201, enveloped(result=result)), operation)
+@pytest.mark.parametrize("result", [None, {"id": ""}], ids=repr)
+def test_a_created_token_without_an_id_is_a_validation_error(flavour: str, result: object) -> None:
+    error = outcome(flavour, http(201, enveloped(result=result)), "create_integration_token")
     assert type(error) is APIResponseValidationError
     assert "may have been carried out" in str(error)
 
 
-@pytest.mark.parametrize("status", [204, 205])
+def test_a_link_without_a_result_is_made(flavour: str) -> None:
+    assert outcome(flavour, http(200, b'{"success":true}'), "connect") == ConnectedDestination("")
+
+
 @pytest.mark.parametrize("operation", CALLS)
-def test_an_answer_without_content_is_a_validation_error(flavour: str, operation: str, status: int) -> None:
-    error = outcome(flavour, f"HTTP/1.1 {status} Nothing\r\n\r\n".encode(), operation)
+def test_an_answer_without_content_is_a_validation_error(operation: str) -> None:
+    error = outcome("async", b"HTTP/1.1 204 Nothing\r\n\r\n", operation)
     assert type(error) is APIResponseValidationError
     assert "the body is empty" in str(error)
 
@@ -517,10 +458,10 @@ def test_floods_before_the_answer_are_bounded(script: Script) -> None:
     "body",
     [
         b'{"success":true,"result":[' + b"1," * 4_000_000 + b"1]}",
-        b'{"success":true,"result":[' + b"{}," * 2_500_000 + b"{}]}",
+        b'{"success":true,"result":[' + b"[]," * 2_500_000 + b"{}]}",
         b'{"success":false,"errors":[' + b'{"message":"x"},' * 500_000 + b"{}]}",
     ],
-    ids=["wrong services", "empty services", "errors"],
+    ids=["wrong services", "empty arrays", "errors"],
 )
 def test_millions_of_problems_are_not_all_told(body: bytes) -> None:
     error, peak = peak_of(answering(http(200, body), keep_open=False))
@@ -531,7 +472,7 @@ def test_millions_of_problems_are_not_all_told(body: bytes) -> None:
 
 
 def test_a_token_in_the_answer_of_a_failed_create_is_in_no_message(flavour: str) -> None:
-    for answer in (http(403, CREATED), http(201, CREATED.replace(b"[]", b"1", 1)), http(201, b"[" + CREATED + b"]")):
+    for answer in (http(403, CREATED), http(201, CREATED.replace(b"true", b"1", 1)), http(201, b"[" + CREATED + b"]")):
         error = outcome(flavour, answer, "create_integration_token")
         assert isinstance(error, PagerDutyAlertingError)
         assert "token-made-by-the-server" not in str(error)

@@ -7,6 +7,7 @@ import pytest
 from pagerduty_alerting import (
     APIResponseValidationError,
     APIStatusError,
+    ConnectedDestination,
     Envelope,
     InternalServerError,
     ResponseInfo,
@@ -21,7 +22,7 @@ from pagerduty_alerting._protocol.endpoints import (
     LIST_SERVICES,
     Endpoint,
 )
-from tests.support.operations import TOKEN_ID
+from tests.support.operations import API_TOKEN, TOKEN_ID
 from tests.support.requests_and_answers import ENDPOINTS, answer, request_for
 
 LIST = request_for(LIST_SERVICES)
@@ -68,11 +69,116 @@ def test_unknown_fields_are_ignored_at_every_level() -> None:
     document = {
         "success": True,
         "result": [{"id": "1", "name": "one", "url": "x"}],
-        "messages": [{"message": "m", "documentation_url": "x", "source": {"pointer": "y"}}],
+        "messages": [{"message": "m", "type": None}],
         "result_info": {"count": 1, "cursor": "z"},
         "meta": {"anything": [1, 2]},
     }
     assert read(document) == Envelope(True, [Service("1", "one")], (), (ResponseInfo("m"),), ResultInfo(1))
+
+
+REMARKS: list[tuple[object, tuple[ResponseInfo, ...]]] = [
+    ({}, ()),
+    ("text", ()),
+    (7, ()),
+    (True, ()),
+    ([None, 7, [], {}, {"text": "x"}], ()),
+    (["only text"], (ResponseInfo("only text"),)),
+    ([{"message": "m"}, 7, {"message": "n"}], (ResponseInfo("m"), ResponseInfo("n"))),
+    ([{"code": 1000}], (ResponseInfo("", 1000),)),
+    ([{"code": 1000, "message": ["m"]}], (ResponseInfo("", 1000),)),
+    ([{"message": "m", "code": "1000"}], (ResponseInfo("m", 1000),)),
+    ([{"message": "m", "code": 1000.0}], (ResponseInfo("m", 1000),)),
+    ([{"message": "m", "code": True}], (ResponseInfo("m"),)),
+    ([{"message": "m", "code": 1.5}], (ResponseInfo("m"),)),
+    ([{"message": "m", "code": "\u0661"}], (ResponseInfo("m"),)),
+    ([{"message": "m", "code": "9" * 16}], (ResponseInfo("m"),)),
+    ([{"message": "m", "code": "9" * 15}], (ResponseInfo("m", 10**15 - 1),)),
+    (
+        [{"message": "m", "error_chain": [{"code": 1, "message": "cause"}], "documentation_url": "https://d.example"}],
+        (ResponseInfo("m", None, (ResponseInfo("cause", 1),), "https://d.example"),),
+    ),
+    ([{"message": "m", "source": {"pointer": "/id"}}], (ResponseInfo("m", source_pointer="/id"),)),
+    ([{"message": "m", "error_chain": "x", "documentation_url": 7, "source": "/id"}], (ResponseInfo("m"),)),
+    ([{"message": "m", "source": {"pointer": None}}], (ResponseInfo("m"),)),
+]
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
+@pytest.mark.parametrize(("remarks", "expected"), REMARKS, ids=repr)
+def test_no_result_is_thrown_away_over_a_malformed_remark(
+    remarks: object, expected: tuple[ResponseInfo, ...], endpoint: Endpoint[Any]
+) -> None:
+    result = {"id": TOKEN_ID} if endpoint.answers_secret else None
+    envelope = read({"success": True, "result": result, "errors": remarks, "messages": remarks}, endpoint)
+    assert (envelope.errors, envelope.messages) == (expected, expected)
+    assert getattr(envelope.result, "id", TOKEN_ID) == TOKEN_ID
+
+
+def test_the_remarks_of_a_success_are_all_kept() -> None:
+    assert len(read({"success": True, "messages": [{"message": "m"}] * 1000}).messages) == 1000
+
+
+def test_a_chain_of_causes_is_followed_three_deep() -> None:
+    remark: dict[str, object] = {"message": "m"}
+    for _ in range(100):
+        remark = {"message": "m", "error_chain": [remark]}
+    (info,) = read({"success": True, "messages": [remark]}).messages
+    assert info.chain[0].chain[0].chain == ()
+
+
+def test_a_secret_in_the_remarks_of_a_success_is_masked() -> None:
+    text = f"{TOKEN_ID} {API_TOKEN.upper()}"
+    document = {"success": True, "result": {"id": TOKEN_ID}, "errors": [text], "messages": [{"message": text}]}
+    envelope = read(document, CREATE_INTEGRATION_TOKEN)
+    assert {info.message for info in (*envelope.errors, *envelope.messages)} == {"<hidden> <hidden>"}
+    assert envelope.result.id == TOKEN_ID
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        ([], None),
+        ("text", None),
+        (7, None),
+        ({}, ResultInfo()),
+        ({"count": "1", "page": 1.5, "per_page": True, "total_count": []}, ResultInfo(count=1)),
+        ({"count": 2.0, "page": 1, "per_page": 20, "total_count": 40}, ResultInfo(2, 1, 20, 40)),
+    ],
+    ids=repr,
+)
+def test_the_result_info_is_read_as_far_as_it_can_be(info: object, expected: ResultInfo | None) -> None:
+    assert read({"success": True, "result_info": info}).result_info == expected
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ({}, Service("", "")),
+        ({"id": "1"}, Service("1", "")),
+        ({"name": "n"}, Service("", "n")),
+        ({"id": None, "name": None}, Service("", "")),
+        ({"id": "1", "name": None, "url": "x"}, Service("1", "")),
+        ({"id": None}, Service("", "")),
+    ],
+    ids=repr,
+)
+def test_an_item_without_an_id_or_a_name_hides_no_other(item: object, expected: Service) -> None:
+    whole = {"id": "2", "name": "two"}
+    assert read({"success": True, "result": [item, whole]}).result == [expected, Service("2", "two")]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{}, {"result": None}, {"result": {}}, {"result": {"id": None}}, {"result": {"id": ""}}, {"result": {"url": "x"}}],
+    ids=repr,
+)
+def test_a_link_without_an_id_is_a_link(document: dict[str, object]) -> None:
+    assert read({"success": True, **document}, CONNECT).result == ConnectedDestination("")
+
+
+def test_a_byte_order_mark_before_the_document_is_passed_over() -> None:
+    body = '{"success": true, "result": [{"id": "1", "name": "n"}]}'.encode("utf-8-sig")
+    assert decode(LIST, answer(200, body)).result == [Service("1", "n")]
 
 
 @pytest.mark.parametrize("result", [None, {}, [], [1, "x"], "text", {"id": TOKEN_ID}])
@@ -115,36 +221,18 @@ def test_the_last_of_two_equal_keys_counts_as_it_does_for_json_parsers() -> None
         ({"success": True, "result": ["x"]}, "expected an object, not string @ $.result[0]"),
         ({"success": True, "result": [None]}, "expected an object, not null @ $.result[0]"),
         ({"success": True, "result": [[]]}, "expected an object, not array @ $.result[0]"),
-        ({"success": True, "result": [{"name": "n"}]}, "it is missing @ $.result[0].id"),
-        ({"success": True, "result": [{"id": "1"}]}, "it is missing @ $.result[0].name"),
         ({"success": True, "result": [{"id": "1", "name": 7}]}, "expected a string, not number @ $.result[0].name"),
         ({"success": True, "result": [{"id": 7, "name": "n"}]}, "expected a string, not number @ $.result[0].id"),
-        ({"success": True, "result": [{"id": None, "name": "n"}]}, "expected a string, not null @ $.result[0].id"),
         (
             {"success": True, "result": [{"id": "1", "name": "n"}, {"id": "2", "name": ["n"]}]},
             "expected a string, not array @ $.result[1].name",
         ),
-        ({"success": True, "errors": {}}, "expected an array, not object @ $.errors"),
-        ({"success": True, "errors": [{"code": 1}]}, "it is missing @ $.errors[0].message"),
-        ({"success": True, "messages": "m"}, "expected an array, not string @ $.messages"),
-        ({"success": True, "messages": ["m"]}, "expected an object, not string @ $.messages[0]"),
-        (
-            {"success": True, "messages": [{"message": "m", "code": "1000"}]},
-            "expected a whole number, not string @ $.messages[0].code",
-        ),
-        (
-            {"success": True, "messages": [{"message": "m", "code": True}]},
-            "expected a whole number, not boolean @ $.messages[0].code",
-        ),
-        ({"success": True, "result_info": []}, "expected an object, not array @ $.result_info"),
-        ({"success": True, "result_info": {"page": 1.5}}, "expected a whole number, not 1.5 @ $.result_info.page"),
     ],
 )
 def test_a_wrong_type_is_refused_by_the_path_to_it(document: object, problem: str) -> None:
     assert problems_of(document) == (problem,)
 
 
-@pytest.mark.parametrize("endpoint", [CREATE_INTEGRATION_TOKEN, CONNECT], ids=lambda endpoint: endpoint.operation)
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
@@ -152,12 +240,39 @@ def test_a_wrong_type_is_refused_by_the_path_to_it(document: object, problem: st
         ({"success": True, "result": None}, "expected an object, not null @ $.result"),
         ({"success": True, "result": {}}, "it is missing @ $.result.id"),
         ({"success": True, "result": {"id": None}}, "expected a string, not null @ $.result.id"),
+        ({"success": True, "result": {"id": ""}}, "it is empty @ $.result.id"),
         ({"success": True, "result": {"id": 7}}, "expected a string, not number @ $.result.id"),
         ({"success": True, "result": [{"id": "x"}]}, "expected an object, not array @ $.result"),
     ],
 )
-def test_a_result_that_is_needed_is_never_made_up(endpoint: Endpoint[Any], document: object, problem: str) -> None:
-    assert problems_of(document, endpoint) == (problem,)
+def test_a_token_is_never_made_up(document: object, problem: str) -> None:
+    assert problems_of(document, CREATE_INTEGRATION_TOKEN) == (problem,)
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"success": True, "result": {"id": 7}}, "expected a string, not number @ $.result.id"),
+        ({"success": True, "result": [{"id": "x"}]}, "expected an object, not array @ $.result"),
+        ({"success": True, "result": "x"}, "expected an object, not string @ $.result"),
+    ],
+)
+def test_a_link_of_a_wrong_type_is_refused(document: object, problem: str) -> None:
+    assert problems_of(document, CONNECT) == (problem,)
+
+
+@pytest.mark.parametrize("index", [0, 6, 19])
+def test_a_broken_item_is_named_wherever_it_stands_in_a_list(index: int) -> None:
+    services: list[dict[str, object]] = [{"id": "s", "name": "one"} for _ in range(20)]
+    services[index] = {"id": "s", "name": 5}
+    problem = f"expected a string, not number @ $.result[{index}].name"
+    assert problems_of({"success": True, "result": services}) == (problem,)
+
+
+def test_of_many_broken_items_the_first_five_are_named() -> None:
+    services = [{"id": "s", "name": "one"}] * 3 + [{"id": "s", "name": 7}] * 20
+    expected = tuple(f"expected a string, not number @ $.result[{index}].name" for index in range(3, 8))
+    assert problems_of({"success": True, "result": services}) == expected
 
 
 def test_several_problems_are_named_at_once_but_not_thousands() -> None:
@@ -183,7 +298,8 @@ def test_several_problems_are_named_at_once_but_not_thousands() -> None:
         (b'{"success": true, "result": "\xff"}', "the body is not JSON ("),
         (b'{"success": true, "result": "\xed\xa0\x80"}', "the body is not JSON ("),
         ('{"success": true}'.encode("utf-16"), "the body is not JSON ("),
-        ('{"success": true}'.encode("utf-8-sig"), "the body is not JSON ("),
+        (b"\xef\xbb\xbf<html>", "the body is not JSON ("),
+        (b"\xef\xbb\xbf" * 2 + b"{}", "the body is not JSON ("),
         (b"[]", "the body is a JSON array instead of an object"),
         (b'"text"', "the body is a JSON string instead of an object"),
         (b"7", "the body is a JSON number instead of an object"),

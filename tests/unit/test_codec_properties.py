@@ -147,7 +147,7 @@ result_infos = st.builds(ResultInfo, *[st.none() | st.integers(0, 2**31)] * 4)
 results = st.one_of(
     st.tuples(st.just(LIST_SERVICES), st.lists(st.builds(Service, text, text), max_size=5)),
     st.tuples(st.just(DELETE_SERVICES), st.none()),
-    st.tuples(st.just(CREATE_INTEGRATION_TOKEN), st.builds(IntegrationToken, text)),
+    st.tuples(st.just(CREATE_INTEGRATION_TOKEN), st.builds(IntegrationToken, text.filter(bool))),
     st.tuples(st.just(CONNECT), st.builds(ConnectedDestination, text)),
 )
 

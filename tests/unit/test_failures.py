@@ -14,7 +14,7 @@ from pagerduty_alerting._protocol.endpoints import (
     LIST_SERVICES,
     Endpoint,
 )
-from pagerduty_alerting._protocol.failures import status_error
+from pagerduty_alerting._protocol.failures import meaning_of, status_error
 from tests.support.operations import API_TOKEN, TOKEN_ID
 from tests.support.requests_and_answers import ENDPOINTS, answer, request_for
 
@@ -93,7 +93,9 @@ def test_a_status_without_a_name_is_told_by_its_number(status: int) -> None:
         (failure(code(1001, "one")), "one (code 1001)"),
         (failure({"message": "no code"}), "no code"),
         (failure({"message": "null code", "code": None}), "null code"),
-        (failure({"message": "odd code", "code": "1001"}), "odd code"),
+        (failure({"message": "code as text", "code": "1001"}), "code as text (code 1001)"),
+        (failure({"message": "code as float", "code": 1001.0}), "code as float (code 1001)"),
+        (failure({"message": "odd code", "code": "x1"}), "odd code"),
         (failure({"message": "true code", "code": True}), "true code"),
         (failure("just text"), "just text"),
         (failure(code(1, "a."), code(2, "b")), "a (code 1); b (code 2)"),
@@ -101,7 +103,16 @@ def test_a_status_without_a_name_is_told_by_its_number(status: int) -> None:
         (failure(code(1, "two\n  lines\t")), "two lines (code 1)"),
         pytest.param(failure(code(1, "x" * 301)), "x" * 299 + "… (code 1)", id="301 characters"),
         pytest.param(failure(code(1, "x" * 300)), "x" * 300 + " (code 1)", id="300 characters"),
-        (failure({"code": 1}), "the body names no error"),
+        (failure({"code": 1001}), "an error without a text (code 1001)"),
+        (failure({**code(1001), "source": {"pointer": "/id"}}), "text (code 1001, at /id)"),
+        (failure({"message": "text", "source": {"pointer": "/id"}}), "text (at /id)"),
+        (
+            failure({**code(1001), "error_chain": [code(1002, "cause"), code(1003, "another")]}),
+            "text (code 1001): cause (code 1002); another (code 1003)",
+        ),
+        ({"success": False, "errors": [], "messages": [code(1000, "a remark")]}, "a remark (code 1000)"),
+        ({**failure(code(1001)), "messages": [code(1000, "a remark")]}, "text (code 1001)"),
+        (b"\xef\xbb\xbf" + b'{"errors": ["after a mark"]}', "after a mark"),
         (failure(None, 7, [], {}), "the body names no error"),
         ({"success": False, "errors": None}, "the body names no error"),
         ({"success": False, "errors": {"message": "x"}}, "the body names no error"),
@@ -150,7 +161,73 @@ def test_control_characters_in_the_text_of_an_error_do_not_reach_a_terminal(stat
     assert str(error_for(status, failure(code(1, "\x1b[2Jgone\x07\x9b31m\u202egnp")))).isprintable()
 
 
+def test_where_an_error_is_documented_is_said_once() -> None:
+    first = {**code(1001), "documentation_url": "https://d.example/1"}
+    second = {**code(1002), "documentation_url": "https://d.example/2"}
+    error = error_for(418, failure(code(1000), first, second), headers={"CF-Ray": "8f2a-FRA"})
+    assert str(error).endswith(f"({error.method} {error.path}, ray 8f2a-FRA, see https://d.example/1)")
+    assert [info.documentation_url for info in error.errors] == [None, "https://d.example/1", "https://d.example/2"]
+
+
 # What to do about it.
+
+
+def caused_by(number: int, top: int = 6003) -> dict[str, object]:
+    return failure({**code(top, "Invalid request headers"), "error_chain": [code(number, "cause")]})
+
+
+MEANINGS = [
+    (400, caused_by(6103), "Authentication", "an API token was sent as a key"),
+    (400, caused_by(6100), "Authentication", "an API token was sent as a key"),
+    (400, caused_by(6101), "Authentication", "an API token was sent as a key"),
+    (400, caused_by(6102), "Authentication", "an API token was sent as a key"),
+    (400, caused_by(6111), "Authentication", "a Global API Key was sent as a token"),
+    (400, failure(code(6003)), "Authentication", "the credentials are malformed"),
+    (400, failure({"code": "6003"}), "Authentication", "the credentials are malformed"),
+    (403, failure(code(9103)), "Authentication", "does not know these credentials"),
+    (400, failure(code(9106)), "Authentication", "does not know these credentials"),
+    (403, failure(code(9109)), "Account", "the credentials are not for this account"),
+    (404, failure(code(7003)), "Account", "the account id is malformed"),
+    (404, failure({"code": 7003.0}), "Account", "the account id is malformed"),
+    (400, {"success": False, "messages": [code(7003)]}, "Account", "the account id is malformed"),
+    (403, failure(code(17200)), "Plan", "does not include PagerDuty"),
+    (403, failure(code(10000), code(17200)), "Plan", "does not include PagerDuty"),
+    (400, failure(code(10000)), "Authentication", "not valid, or lack the permission"),
+    (403, failure(code(10000)), "Authentication", "not valid, or lack the permission"),
+    (401, b"", "Authentication", "does not accept these credentials"),
+    (403, b"", "Permission", "may not do this"),
+    (404, b"", "Account", "does not know it"),
+    (429, b"", "Rate limit", "used up"),
+    (302, b"", "Base URL", "redirects"),
+    (304, b"", "API", "nothing has changed"),
+    (500, b"", "API", "it failed"),
+    (530, b"<html>", "API", "it failed"),
+    (418, failure(code(1001)), "API", "it answered with status 418"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "area", "finding"), MEANINGS, ids=str)
+def test_a_code_and_else_a_status_tells_what_is_at_fault(status: int, body: object, area: str, finding: str) -> None:
+    error = error_for(status, body)
+    meaning = meaning_of(error.status, error.errors or error.messages)
+    assert meaning.area == area
+    assert finding in meaning.finding
+    assert meaning.advice.partition("{")[0] in str(error)
+
+
+def test_credentials_of_the_wrong_kind_are_told_by_what_caused_the_error() -> None:
+    text = str(error_for(400, caused_by(6103)))
+    assert ": Invalid request headers (code 6003): cause (code 6103). Send an API token as a token, and a" in text
+
+
+def test_a_malformed_account_id_is_told_by_what_it_should_be() -> None:
+    assert "An account id has 32 hexadecimal digits" in str(error_for(404, failure(code(7003))))
+
+
+def test_not_modified_is_no_redirect() -> None:
+    text = str(error_for(304))
+    assert "304 Not Modified: the body is empty. Does a cache answer in its place?" in text
+    assert "redirect" not in text
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
@@ -247,6 +324,20 @@ def test_of_a_redirect_the_host_is_named_and_nothing_else(status: int, location:
     assert "secret" not in text
 
 
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
+@pytest.mark.parametrize("secret", [API_TOKEN, API_TOKEN.upper(), TOKEN_ID, DASHED.upper()])
+def test_a_secret_in_the_host_of_a_redirect_is_masked(secret: str, endpoint: Endpoint[Any]) -> None:
+    error = error_for(302, b"", endpoint, {"Location": f"https://{secret}.example/"})
+    assert "a redirect to <hidden>.example, which" in str(error)
+    assert secret.lower() not in str(error).lower()
+
+
+@pytest.mark.parametrize(("length", "named"), [(253, True), (254, False)])
+def test_the_host_of_a_redirect_is_named_up_to_the_longest_that_dns_allows(length: int, *, named: bool) -> None:
+    host = ("a" * 62 + ".") * 4 + "b" * (length - 252)
+    assert (host in str(error_for(302, headers={"Location": f"https://{host}/x"}))) is named
+
+
 def test_a_redirect_without_a_location_is_one_to_an_unnamed_place() -> None:
     assert "a redirect to an unnamed place" in str(error_for(302))
 
@@ -294,7 +385,17 @@ def test_ids_of_services_are_no_secrets() -> None:
 
 @pytest.mark.parametrize(
     ("ray_id", "kept"),
-    [("8f2a-FRA", "8f2a-FRA"), ("", None), ("x" * 64, "x" * 64), ("x" * 65, None), ("a\x1b[2J", None)],
+    [
+        ("8f2a-FRA", "8f2a-FRA"),
+        ("x" * 24, "x" * 24),
+        ("x" * 25, None),
+        ("", None),
+        ("a\x1b[2J", None),
+        ("8f2a-FRA, 8f2b-FRA", None),
+        (TOKEN_ID, None),
+        (DASHED.upper(), None),
+        (API_TOKEN.upper(), None),
+    ],
 )
 def test_only_what_can_be_a_ray_id_is_taken_for_one(ray_id: str, kept: str | None) -> None:
     error = error_for(400, headers={"CF-Ray": ray_id})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pagerduty_alerting._protocol.redaction import one_line, redact, snippet
+from pagerduty_alerting._protocol.redaction import excerpt, one_line, redact, snippet
 
 UUIDS = [
     "a313ba7d3e464c0ea40808fafbc3816a",
@@ -88,6 +88,24 @@ def test_a_secret_that_crosses_the_end_of_what_is_looked_at_leaves_nothing_behin
     shown = snippet(b"a" + b" " * 4090 + b"opensesame", ["opensesame"])
     assert "open" not in shown
     assert "sesame" not in shown
+
+
+def test_a_secret_that_is_repeated_up_to_the_end_of_what_is_looked_at_leaves_nothing_behind() -> None:
+    # Masks are shorter than what they hide, so that the end of what is looked at comes into the snippet.
+    secret = "x" * 500 + "y"
+    shown = snippet(b" " + secret.encode() * 100, [secret])
+    assert set(shown.replace("<hidden>", "")) == set()
+
+
+@pytest.mark.parametrize("length", [0, 4096, 4097, 6000, 20_000])
+def test_an_excerpt_has_at_most_4096_characters(length: int) -> None:
+    shown = excerpt(b"x" * length, [])
+    assert shown == "x" * min(length, 4096)
+
+
+@pytest.mark.parametrize("secret", ["OpenSesame", "opensesame", "OPENSESAME"])
+def test_a_secret_is_masked_in_any_letter_case(secret: str) -> None:
+    assert redact(secret, ["openSesame"]) == "<hidden>"
 
 
 def test_a_body_of_many_megabytes_costs_no_more_than_its_start() -> None:
