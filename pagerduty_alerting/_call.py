@@ -18,7 +18,7 @@ from typing import Any, Generic, Self, TypeVar
 from attrs import define, field, frozen
 
 from pagerduty_alerting._arguments import check_seconds
-from pagerduty_alerting._http.connector import CONNECTING, Progress
+from pagerduty_alerting._http.connector import CONNECTING, QUEUED, Progress
 from pagerduty_alerting._http.transport import Transport
 from pagerduty_alerting._loop.deadlines import Deadlines, Expired, Limit
 from pagerduty_alerting._pacer import Pacer
@@ -61,7 +61,7 @@ class Call(Progress, Generic[T]):
         request: What is sent.
         seconds: The time for the whole call.
         started: When the call began, on the clock of the event loop.
-        is_patient: Whether waiting for the quota and the limiter does not count against its time.
+        is_patient: Whether waiting for the quota, a connection and the limiter does not count against its time.
         limit: Its deadline.
         attempts: How many attempts were begun.
         may_have_acted: Whether the API may have carried out a request of an attempt that failed.
@@ -160,7 +160,8 @@ class Core:
     ) -> Call[T]:
         """Returns a call that is ready to be carried out; its time begins now.
 
-        A patient call waits for the quota and the limiter as long as it takes: that does not count against its time.
+        A patient call waits for the quota, a connection and the limiter as long as it takes: that does not count
+        against its time.
         """
         request = self._request(endpoint, account_id, token)
         seconds = self.settings.timeout if timeout is None else check_seconds("timeout", timeout)
@@ -258,7 +259,14 @@ class Core:
         started = clock() if clock is not None else 0.0
         answer, decode = None, _decoder()
         call.phase = CONNECTING
+        slots, slot_is_held = self.transport.slots(in_fleet=call.is_patient), False
         try:
+            if slots is not None and not slots.take():
+                call.phase = QUEUED
+                with call.uncounted():
+                    await slots.wait()
+                call.phase = CONNECTING
+            slot_is_held = True
             if self.limiter is None and self.settings.retry.attempt_timeout is None:
                 answer = await self._send(call)
             else:
@@ -267,6 +275,8 @@ class Core:
         except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
             return error
         finally:
+            if slots is not None and slot_is_held:
+                slots.give_back()
             self.pacer.settle(answer, was_sent=call.was_sent)
             if clock is not None:
                 _log_attempt(call, answer, (clock() - started) * 1000)

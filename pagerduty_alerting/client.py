@@ -68,6 +68,8 @@ class AsyncClient:
         limiter: An asynchronous context manager, entered once for each attempt: a limiter of yours, with which several
             programs can share one quota. Waiting for it counts against the timeout, except in `list_services_in` and
             `delete_services_in`. What it raises leaves the call, or ends the run.
+        max_connections: Connections in use at the same time; by default 100, and in fleets their `concurrency`. Waiting
+            for one counts against the timeout, except in fleets.
         session: A session of yours to send the requests with. It is never closed here.
         ssl_context: Verifies the server's certificate, for private CAs.
         trace_configs: aiohttp's tracing hooks, for the client's own session.
@@ -94,6 +96,7 @@ class AsyncClient:
         retry: RetryPolicy | None = None,
         respect_rate_limits: bool = True,
         limiter: AbstractAsyncContextManager[object] | None = None,
+        max_connections: int | None = None,
         session: aiohttp.ClientSession | None = None,
         ssl_context: ssl.SSLContext | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
@@ -101,8 +104,10 @@ class AsyncClient:
         user_agent: str = DEFAULT_USER_AGENT,
         allow_insecure_http: bool = False,
     ) -> None:
-        if session is not None and (ssl_context is not None or trace_configs):
-            raise ConfigurationError("ssl_context and trace_configs belong to the session: set them where it is made")
+        if session is not None and (ssl_context is not None or trace_configs or max_connections is not None):
+            raise ConfigurationError(
+                "ssl_context, trace_configs and max_connections belong to the session: set them where it is made"
+            )
         settings = Settings(
             credentials=resolve_credentials(os.environ, api_token=api_token, api_key=api_key, api_email=api_email),
             account_id=resolve_account_id(os.environ, account_id),
@@ -114,7 +119,13 @@ class AsyncClient:
             max_response_bytes=max_response_bytes,
             user_agent=user_agent,
         )
-        transport = Transport(settings.base_url, session=session, ssl_context=ssl_context, trace_configs=trace_configs)
+        transport = Transport(
+            settings.base_url,
+            session=session,
+            ssl_context=ssl_context,
+            trace_configs=trace_configs,
+            max_connections=max_connections,
+        )
         pacer = pacer_for(session, (settings.base_url, settings.credentials))
         self._core = Core(settings, transport, pacer, Deadlines(), limiter)
 

@@ -50,6 +50,8 @@ class Client:
         limiter: An asynchronous context manager, entered once for each attempt: a limiter of yours, with which several
             programs can share one quota. Waiting for it counts against the timeout, except in `list_services_in` and
             `delete_services_in`. What it raises leaves the call, or ends the run.
+        max_connections: Connections in use at the same time; by default 100, and in fleets their `concurrency`. Waiting
+            for one counts against the timeout, except in fleets.
         ssl_context: Verifies the server's certificate, for private CAs.
         trace_configs: aiohttp's tracing hooks, for the client's own session.
         max_response_bytes: Longest body that is read, in bytes after decompression.
@@ -75,6 +77,7 @@ class Client:
         retry: RetryPolicy | None = None,
         respect_rate_limits: bool = True,
         limiter: AbstractAsyncContextManager[object] | None = None,
+        max_connections: int | None = None,
         ssl_context: ssl.SSLContext | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
@@ -92,6 +95,7 @@ class Client:
             retry=retry,
             respect_rate_limits=respect_rate_limits,
             limiter=limiter,
+            max_connections=max_connections,
             ssl_context=ssl_context,
             trace_configs=trace_configs,
             max_response_bytes=max_response_bytes,

@@ -19,6 +19,7 @@ from attrs import define, field
 
 from pagerduty_alerting._http.errors import ConnectionBrokeError, NotHttpError
 
+QUEUED = "waiting for a free connection"
 CONNECTING = "connecting"
 WAITING = "waiting for the answer"
 READING = "reading the answer"

@@ -1,23 +1,54 @@
 """The only file that talks aiohttp: a request goes in, the raw answer or one of our errors comes out."""
 
 import asyncio
+import contextlib
 import functools
 import os
 import socket
 import ssl
+import sys
 import weakref
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
 
+from pagerduty_alerting._arguments import check_count
 from pagerduty_alerting._http.connector import READING, WAITING, Connector, Progress, current_progress, middlewares_for
 from pagerduty_alerting._http.errors import connection_error
 from pagerduty_alerting._http.proxy import Proxy, find_proxy
+from pagerduty_alerting._http.slots import Slots
 from pagerduty_alerting._loop import fork
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
 from pagerduty_alerting._protocol.endpoints import Request
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
+
+DEFAULT_MAX_CONNECTIONS = 100
+
+# Seconds. Servers close idle connections after some time, and a create that is sent in the last round trip before is in
+# doubt; a path that has died silently in the meantime would cost the call all of its time.
+_LONGEST_IDLE = 4.0
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    """Returns the options by which the system finds out that a path has died: an attempt ends then, not the call.
+
+    Probes go after five seconds without a word of the server, five seconds apart, and the third without an answer is
+    the last. Data that nobody has acknowledged for as long end the connection as well. A server that is merely slow
+    answers probes.
+    """
+    idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the latter on macOS
+    tcp_options = [
+        (idle, 5),
+        (getattr(socket, "TCP_KEEPINTVL", None), 5),
+        (getattr(socket, "TCP_KEEPCNT", None), 3),
+        (getattr(socket, "TCP_USER_TIMEOUT", None), 20_000),  # milliseconds; on Linux
+    ]
+    known = [(socket.IPPROTO_TCP, option, value) for option, value in tcp_options if option is not None]
+    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *known]
+
+
+_SOCKET_OPTIONS = _socket_options()
 
 
 class Transport:
@@ -28,6 +59,8 @@ class Transport:
         session: The caller's own session, which is used instead and never closed.
         ssl_context: Verifies the server's certificate in place of aiohttp's default.
         trace_configs: aiohttp's tracing hooks.
+        max_connections: Attempts that have a connection at the same time; None for the default, which does not hold
+            for fleets. A caller's session has limits of its own.
     """
 
     def __init__(
@@ -37,6 +70,7 @@ class Transport:
         session: aiohttp.ClientSession | None = None,
         ssl_context: ssl.SSLContext | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
+        max_connections: int | None = None,
     ) -> None:
         _check_type("session", session, aiohttp.ClientSession)
         _check_type("ssl_context", ssl_context, ssl.SSLContext)
@@ -46,6 +80,8 @@ class Transport:
         self._callers_session = session
         self._ssl_context = ssl_context
         self._trace_configs = list(trace_configs)
+        self._max_connections = None if max_connections is None else check_count("max_connections", max_connections)
+        self._slots: tuple[asyncio.AbstractEventLoop, Slots] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self._lifetime: AsyncGenerator[None, None] | None = None
@@ -62,12 +98,30 @@ class Transport:
             ClientClosedError: The client is closed.
             ClientUsageError: The client is in use from another event loop.
         """
+        fork.check()
         if self.is_closed:
             raise ClientClosedError("the client is closed")
         if self._loop is not None and self._loop is not asyncio.get_running_loop() and not self._loop.is_closed():
             raise ClientUsageError(
                 "the client is in use from another event loop, which is not closed: make one client for each loop"
             )
+
+    def slots(self, *, in_fleet: bool) -> Slots | None:
+        """Returns what limits the connections in use on the running loop; None where nothing does."""
+        loop = asyncio.get_running_loop()
+        if self._slots is None or self._slots[0] is not loop:
+            self._slots = loop, Slots(self._limit() or sys.maxsize)
+        has_limit = self._max_connections is not None or self._callers_session is not None
+        return self._slots[1] if has_limit or not in_fleet else None
+
+    def _limit(self) -> int:
+        """Returns how many connections may be in use; zero for any number."""
+        if self._callers_session is None:
+            return self._max_connections or DEFAULT_MAX_CONNECTIONS
+        # Waited for here, not in the session's own queue, where nobody could tell that a request waits.
+        connector = self._callers_session.connector
+        limits = (connector.limit, connector.limit_per_host) if connector is not None else ()
+        return min(filter(None, limits), default=0)
 
     async def send(
         self,
@@ -136,7 +190,7 @@ class Transport:
                 if connection.fileno() >= 0:
                     os.close(connection.detach())  # closes this process's descriptor and nothing else
             fork.never_finalize(self._session, self._lifetime, self._loop)
-        self._loop = self._session = self._lifetime = None
+        self._loop = self._session = self._lifetime = self._slots = None
         self._sockets = weakref.WeakSet()
 
     async def _open(self, headers: Mapping[str, str]) -> aiohttp.ClientSession:
@@ -163,7 +217,12 @@ class Transport:
                 # Through a tunnel the proxy sees nothing but the request for the tunnel.
                 self._options["proxy_headers"], self._session_headers = self._session_headers, None
         return aiohttp.ClientSession(
-            connector=Connector(ssl=self._ssl_context or True, socket_factory=self._make_socket),
+            connector=Connector(
+                ssl=self._ssl_context or True,
+                socket_factory=self._make_socket,
+                keepalive_timeout=_LONGEST_IDLE,
+                limit=0,  # that is what `slots` is for
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs,
             headers=self._session_headers,
@@ -174,6 +233,9 @@ class Transport:
         family, kind, protocol, _, _ = address
         made = socket.socket(family, kind, protocol)
         self._sockets.add(made)
+        for level, option, value in _SOCKET_OPTIONS:
+            with contextlib.suppress(OSError):  # known to Python and not to this kernel
+                made.setsockopt(level, option, value)
         return made
 
 

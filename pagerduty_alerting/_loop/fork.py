@@ -60,9 +60,22 @@ class ThreadPerJob(ThreadPoolExecutor):
         return future
 
 
+_process = [os.getpid()]
+_changing = threading.Lock()
+
+
+def check() -> None:
+    """Does what the hooks of a fork would have done, where there were none: uWSGI forks without running them."""
+    if os.getpid() != _process[0]:
+        with _changing:
+            if os.getpid() != _process[0]:
+                _after_fork_in_child()
+
+
 def _after_fork_in_child() -> None:
     for holder in list(_aware):
         holder.after_fork_in_child()
+    _process[0] = os.getpid()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,0 +1,43 @@
+"""Limits how many attempts have a connection at the same time; no I/O."""
+
+import asyncio
+from collections import deque
+
+
+class Slots:
+    """Connections that may be in use on one event loop, given away first come, first served.
+
+    Args:
+        limit: How many there are.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Takes a slot if one is free and nobody waits for it."""
+        if self._free == 0:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Waits for a slot and takes it."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self.give_back()  # it came in the very moment
+            raise
+
+    def give_back(self) -> None:
+        """Gives a slot to the one who has waited longest, or keeps it for the next."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._free += 1

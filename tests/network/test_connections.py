@@ -1,0 +1,218 @@
+"""How many connections there are, how long they may be idle, and how a dead path is found out."""
+
+import asyncio
+import ctypes
+import os
+import socket
+import sys
+from typing import Any
+
+import aiohttp
+import pytest
+
+from pagerduty_alerting import APITimeoutError, AsyncClient, ConfigurationError
+from tests.support.operations import ACCOUNT_ID
+from tests.support.raw_calls import client_of, settings
+from tests.support.raw_server import LISTED, Conversation, answering, http, raw_server
+from tests.support.scripts import script
+
+pytestmark = pytest.mark.virtual_time
+
+ACCOUNTS = [f"{number:032x}" for number in range(120)]
+
+
+async def slow(peer: Conversation) -> None:
+    """Takes 1.2 s for each answer."""
+    while True:
+        await peer.request()
+        await asyncio.sleep(1.2)
+        peer.send(http(200, LISTED))
+
+
+async def outcomes(client: AsyncClient, calls: int) -> list[Any]:
+    return await asyncio.gather(*(client.list_services(timeout=2) for _ in range(calls)), return_exceptions=True)
+
+
+def phases(found: list[Any]) -> list[str]:
+    return [found.phase if isinstance(found, APITimeoutError) else "succeeded" for found in found]
+
+
+async def test_a_call_that_gets_no_connection_in_time_says_so_and_was_not_sent() -> None:
+    async with client_of(slow, max_connections=2) as (client, server):
+        found = await outcomes(client, 6)
+
+    assert phases(found) == ["succeeded"] * 2 + ["waiting for the answer"] * 2 + ["waiting for a free connection"] * 2
+    assert [error.may_have_acted for error in found[2:]] == [True, True, False, False]
+    assert "while waiting for a free connection" in str(found[-1])
+    assert len(server.requests) == 4
+
+
+async def test_the_limit_of_the_callers_session_is_waited_for_in_the_same_way() -> None:
+    for limits in ({"limit": 1}, {"limit": 7, "limit_per_host": 1}):
+        async with (
+            raw_server(slow) as server,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(**limits)) as session,
+        ):
+            found = await outcomes(AsyncClient(**settings(server.url, session=session)), 3)
+        assert phases(found) == ["succeeded", "waiting for the answer", "waiting for a free connection"]
+
+
+async def test_calls_that_are_cancelled_while_they_wait_take_no_connection_from_others() -> None:
+    async with client_of(slow, max_connections=1) as (client, _):
+        first, second, third = (asyncio.create_task(client.list_services()) for _ in range(3))
+        await asyncio.sleep(0.5)
+        second.cancel()
+        await asyncio.wait([first])
+        third.cancel()  # in the very moment in which it gets one
+        await asyncio.wait([second, third])
+        assert len(await client.list_services()) == 1
+
+
+@pytest.mark.parametrize("of_caller", [False, True], ids=["own session", "caller's session"])
+async def test_in_a_fleet_waiting_for_a_connection_does_not_count(of_caller: bool) -> None:
+    async with raw_server(slow) as server, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2)) as session:
+        changes = {"session": session} if of_caller else {"max_connections": 2}
+        client = AsyncClient(**settings(server.url, **changes))
+        fleet = client.list_services_in(ACCOUNTS[:6], concurrency=6, timeout=2)
+        assert [result.error async for result in fleet] == [None] * 6
+        await client.aclose()
+
+
+async def test_without_a_setting_a_fleet_has_as_many_connections_as_calls() -> None:
+    started = 0
+    everybody = asyncio.Event()
+
+    async def together(peer: Conversation) -> None:
+        nonlocal started
+        await peer.request()
+        started += 1
+        if started == len(ACCOUNTS):
+            everybody.set()
+        await everybody.wait()
+        peer.send(http(200, LISTED))
+
+    async with client_of(together, respect_rate_limits=False) as (client, _):
+        fleet = client.list_services_in(ACCOUNTS, concurrency=len(ACCOUNTS))
+        assert [result.error async for result in fleet] == [None] * len(ACCOUNTS)
+
+
+async def test_single_calls_have_a_hundred_connections() -> None:
+    async with client_of(slow) as (client, server):
+        calls = [asyncio.create_task(client.list_services()) for _ in range(101)]
+        await asyncio.sleep(0.6)
+        assert len(server.requests) == 100
+        await asyncio.gather(*calls)
+
+
+@pytest.mark.parametrize("value", [0, -1, True, "10", 1.5])
+def test_a_limit_that_is_none_is_refused(value: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="max_connections must be"):
+        AsyncClient(**settings("https://api.example/v4", max_connections=value))
+
+
+async def test_the_limit_of_a_callers_session_is_the_callers() -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(ConfigurationError, match="max_connections belong to the session"):
+            AsyncClient(**settings("https://api.example/v4", session=session, max_connections=1))
+
+
+# Idle connections.
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("idle", "connections"), [(3.9, 1), (4.1, 2)])
+async def test_a_connection_that_was_idle_for_four_seconds_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, idle: float, connections: int
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("aiohttp.connector.monotonic", clock)
+    made = 0
+
+    async def script(peer: Conversation) -> None:
+        nonlocal made
+        made += 1
+        await answering(http(200, LISTED))(peer)
+
+    async with client_of(script) as (client, _):
+        await client.list_services()
+        clock.now += idle
+        await client.list_services()
+    assert made == connections
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names and values are Linux's")
+async def test_a_path_that_has_died_is_found_out_within_twenty_seconds() -> None:
+    async with client_of(answering(http(200, LISTED))) as (client, _):
+        await client.list_services()
+        (connection,) = client._core.transport._sockets
+        tcp = [
+            connection.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+        ]
+        assert tcp == [5, 5, 3, 20_000]
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+async def test_a_system_that_knows_no_such_options_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pagerduty_alerting._http.transport._SOCKET_OPTIONS", [(socket.IPPROTO_TCP, 9999, 1)])
+    async with client_of(answering(http(200, LISTED))) as (client, _):
+        assert len(await client.list_services()) == 1
+
+
+# A fork that runs none of Python's hooks, as uWSGI's does.
+
+FORK_WITHOUT_HOOKS = """
+    import asyncio, ctypes, os
+    from pagerduty_alerting import AsyncClient
+
+    fork = ctypes.PyDLL(None).fork  # keeps the interpreter's lock, and calls no hook
+    client = AsyncClient()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(client.list_services())
+    pid = fork()
+    if pid == 0:
+        status = 1
+        try:
+            asyncio.set_event_loop(None)
+            child_loop = asyncio.new_event_loop()
+            child_loop.run_until_complete(client.list_services())
+            status = 0
+        finally:
+            os._exit(status)
+    say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    loop.run_until_complete(client.list_services())
+    loop.run_until_complete(client.aclose())
+    loop.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or not hasattr(ctypes.PyDLL(None), "fork"), reason="there is no fork")
+async def test_a_child_of_a_fork_without_hooks_makes_connections_of_its_own() -> None:
+    made = 0
+
+    async def answer(peer: Conversation) -> None:
+        nonlocal made
+        made += 1
+        await answering(http(200, LISTED))(peer)
+
+    async with raw_server(answer) as server:
+        environ = {
+            "CLOUDFLARE_BASE_URL": server.url,
+            "CLOUDFLARE_API_TOKEN": "test",
+            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
+        }
+
+        def run() -> Any:
+            with script(FORK_WITHOUT_HOOKS, environ) as running:
+                return running.end()
+
+        end = await asyncio.to_thread(run)
+        assert end == (0, "0\n", "")
+        assert made == 2
