@@ -134,6 +134,8 @@ async def test_a_line_tells_of_a_request_without_secrets(api, call):
     assert "/connect/*** 400 " in line
     pending = attrs.evolve(api.requests[-1], status=None, elapsed=None, fault="hang")
     assert request_line(pending).endswith(" --- 0.0 ms (hang)")
+    slow = attrs.evolve(pending, elapsed=1.25)
+    assert request_line(slow).endswith(" --- 1250.0 ms (hang)")
 
 
 def test_whoever_serves_to_the_world_is_warned():

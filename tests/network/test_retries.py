@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import email.utils
 import logging
+import re
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable
@@ -414,6 +415,21 @@ async def test_each_attempt_is_logged_for_debugging(caplog: pytest.LogCaptureFix
     assert lines[0].endswith("ms, ray ray-one")
     assert lines[1].startswith(f"GET {path}: 200 in ")
     assert lines[1].endswith("ms, ray ray-two")
+
+
+async def test_the_log_tells_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "pagerduty_alerting")
+
+    async def slow(peer: Conversation) -> None:
+        await peer.request()
+        await asyncio.sleep(40)
+        peer.send(http(200, LISTED))
+
+    async with client_of(slow, timeout=600) as (client, _):
+        await client.list_services()
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "pagerduty_alerting"]
+    (milliseconds,) = re.findall(r"in ([0-9.]+) ms", line)
+    assert 40_000 <= float(milliseconds) < 60_000
 
 
 @pytest.mark.parametrize(

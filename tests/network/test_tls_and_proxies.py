@@ -175,6 +175,16 @@ async def refusing(peer: Conversation) -> None:
     peer.send(http(407, b"who are you?", "Proxy-Authenticate: Basic\r\n"))
 
 
+async def refusing_with_499(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(http(499, b"no"))
+
+
+async def failing_with_500(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(http(500, b"oh"))
+
+
 async def unavailable(peer: Conversation) -> None:
     await peer.request()
     peer.send(http(503, b"not now"))
@@ -190,7 +200,10 @@ async def babbling(peer: Conversation) -> None:
     peer.send(b"hello hello hello\r\n\r\n")
 
 
-@pytest.mark.parametrize(("script", "attempts"), [(refusing, 1), (unavailable, 3), (rude, 3), (babbling, 3)])
+@pytest.mark.parametrize(
+    ("script", "attempts"),
+    [(refusing, 1), (refusing_with_499, 1), (failing_with_500, 3), (unavailable, 3), (rude, 3), (babbling, 3)],
+)
 @pytest.mark.parametrize("operation", CALLS)
 async def test_a_proxy_that_fails_is_told_apart_from_the_api(
     monkeypatch: pytest.MonkeyPatch, operation: str, script: Any, attempts: int
