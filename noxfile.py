@@ -32,26 +32,16 @@ nox.options.sessions = ["tests", "lint", "types", "architecture"]
 ROOT = Path(__file__).parent
 PACKAGE = "pagerduty_alerting"
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+FULL_SIZE = {"PAGERDUTY_ALERTING_FULL_SIZE": "1"}
+# Tests whose floods and crowds are smaller every day: see tests/support/size.py.
+HAVE_A_FULL_SIZE = ["tests/fleet/test_fleet_quota.py", "tests/network/test_hostile_answers.py", "tests/runner"]
 MUTATION_SCORE = 0.95  # the rest are changes that make no difference, such as to texts that are compared in parts
 PYTHONS = nox.project.python_versions(PYPROJECT)
+# More workers than cores: a third of the time the tests wait, for processes and threads of their own.
+IN_PARALLEL = [f"--numprocesses={max(4, os.cpu_count() or 1)}", "--dist=worksteal"]
 
 
-def install(session: nox.Session, *groups: str) -> None:
-    """Installs the package with its command line, editable, and the named dependency groups.
-
-    Editable, because the package lies at the top of the checkout. Whatever starts Python there (pytest,
-    xdist's workers, a test's `python -m`) finds the checkout first, installed copy or not: a copy would be
-    tested by some processes and not by others, with coverage split between the two, and has no generator to
-    test. What an installed copy holds, and that it works, is what `build` shows, with the wheel itself.
-    """
-    session.install("-e", ".[cli]", *nox.project.dependency_groups(PYPROJECT, *groups))
-
-
-def coverage_data(session: nox.Session) -> Path:
-    """Where the Pythons of the matrix leave what they measured, for `coverage` to combine."""
-    directory = Path(session.cache_dir) / "coverage"
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory.resolve()
+# The suite.
 
 
 @nox.session(python=PYTHONS, tags=["ci"])
@@ -64,14 +54,13 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
 
-    in_parallel = ["--numprocesses=auto", "--dist=worksteal"]
     if session.python != f"{sys.version_info.major}.{sys.version_info.minor}":
         # The code has no branches for versions of Python, and to measure takes as long again as to test.
-        session.run("pytest", *in_parallel)
+        session.run("pytest", *IN_PARALLEL)
         return
     measured = {"COVERAGE_FILE": str(coverage_data(session) / f".coverage.{session.python}")}
     session.run("coverage", "erase", env=measured)
-    session.run("coverage", "run", "-m", "pytest", *in_parallel, env=measured)
+    session.run("coverage", "run", "-m", "pytest", *IN_PARALLEL, env=measured)
     session.notify("coverage")
 
 
@@ -85,6 +74,29 @@ def coverage(session: nox.Session) -> None:
     combined = {"COVERAGE_FILE": str(directory / ".coverage")}
     session.run("coverage", "combine", "--quiet", str(directory), env=combined)
     session.run("coverage", "report", env=combined)
+
+
+@nox.session
+def shuffled(session: nox.Session) -> None:
+    """The suite in random order, 20 times or as often as the number after `--` says, on a machine that it overloads."""
+    install(session, "tests")
+    overloaded = [f"--numprocesses={4 * (os.cpu_count() or 1)}", "--dist=worksteal"]
+    for _ in range(int(session.posargs[0]) if session.posargs else 20):
+        session.run("pytest", "--quiet", *overloaded, f"--shuffle={random.randrange(2**32)}")
+
+
+@nox.session(python=PYTHONS)
+def lowest(session: nox.Session) -> None:
+    """The test suite on the lowest versions that the dependencies in pyproject.toml admit."""
+    session.install("uv")
+    lowest_direct = ["--resolution=lowest-direct", "--only-binary=:all:", "--no-binary=pagerduty-alerting"]
+    session.run("uv", "pip", "install", *lowest_direct, "-e", ".[cli]")
+    session.install(*nox.project.dependency_groups(PYPROJECT, "tests"))
+    check_lower_bounds(session)
+    session.run("pytest", *IN_PARALLEL, *session.posargs)
+
+
+# Checks of the source.
 
 
 @nox.session(tags=["ci"])
@@ -119,6 +131,164 @@ def generate(session: nox.Session) -> None:
     """Writes sync.py from client.py; with `-- --check`, fails if it is not what would be written."""
     install(session, "lint")
     session.run("python", "-m", "pagerduty_alerting._generate", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The API reference, from the docstrings, into docs/_build or the directory named after `--`."""
+    install(session, "docs")
+    session.run("interrogate", PACKAGE)
+    directory = session.posargs[0] if session.posargs else "docs/_build"
+    modules = [PACKAGE, f"{PACKAGE}.emulator", f"{PACKAGE}.emulator.pytest_plugin"]
+    session.run("python", "-W", "error", "-m", "pdoc", "--docformat=google", "-o", directory, *modules)
+
+
+@nox.session
+def api(session: nox.Session) -> None:
+    """The public API against that of the last release, or of the revision named after `--`: no unannounced break."""
+    tags = str(session.run("git", "tag", "--sort=-version:refname", external=True, silent=True)).split()
+    if not session.posargs and not tags:
+        session.log("there is no tag of a release yet: name a revision after `--`")
+        return
+    session.install(*nox.project.dependency_groups(PYPROJECT, "api"))
+    unreleased = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("## [")[2].partition("\n## [")[0]
+    announced = "**Breaking" in unreleased
+    against = session.posargs[0] if session.posargs else tags[0]
+    # With 1 it found breaks, which are in order where the changelog names them.
+    codes = [0, 1] if announced else [0]
+    session.run("python", "tests/packaging/breaking_changes.py", against, success_codes=codes)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """No dependency with a known vulnerability (pip-audit), none missing or unused (deptry)."""
+    install(session, "audit")
+    session.run("deptry", ".")
+    # What an installation brings, and not the tools beside it.
+    requirements = Path(session.create_tmp()) / "requirements.txt"
+    project = PYPROJECT["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["cli"]]
+    requirements.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    found = requirements.with_name("found.json")
+    found.unlink(missing_ok=True)
+    report = ["--format=json", f"--output={found}", "--progress-spinner=off"]
+    # It ends with 1 for a vulnerability, and for a database of advisories that cannot be reached: without a result.
+    session.run(
+        "pip-audit", "--requirement", str(requirements), *report, *session.posargs, success_codes=[0, 1], silent=True
+    )
+    if not found.exists():
+        session.warn("no database of advisories can be reached: the dependencies were not looked up")
+        return
+    dependencies = json.loads(found.read_text(encoding="utf-8"))["dependencies"]
+    vulnerable = [f"{it['name']} {it['version']}: {it['vulns']}" for it in dependencies if it.get("vulns")]
+    if vulnerable:
+        session.error("\n".join(vulnerable))
+    session.log(f"{len(dependencies)} dependencies without a known vulnerability")
+
+
+# With other people's programs and libraries.
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """The programs in examples/ and the observability tests, with all that they need; elsewhere they are skipped."""
+    install(session, "tests", "examples")
+    everything = ["--no-skips", "tests/docs", "tests/observability"]
+    session.run("pytest", *IN_PARALLEL, *(session.posargs or everything))
+
+
+@nox.session
+def fleet(session: nox.Session) -> None:
+    """Fleets with other people's engines: Dask on a LocalCluster, a quota shared through Redis; elsewhere skipped."""
+    if shutil.which("redis-server") is None:
+        session.warn("there is no redis-server on this machine (Debian: redis-server): its tests will be skipped")
+    install(session, "tests", "fleet")
+    session.run("pytest", *(session.posargs or ["tests/fleet"]))
+
+
+@nox.session
+def emulator_cloudflare(session: nox.Session) -> None:
+    """Cloudflare's own Python SDK, and curl, against the emulator."""
+    install(session, "tests")
+    session.install("cloudflare")
+    session.run("pytest", "tests/interop/interop_cloudflare.py", "tests/interop/interop_curl.py")
+
+
+@nox.session
+def emulator_node(session: nox.Session) -> None:
+    """Cloudflare's own Node SDK against the emulator."""
+    if shutil.which("npm") is None:
+        session.skip("there is no npm on this machine")
+    install(session, "tests")
+    packages = Path(session.create_tmp()).resolve()
+    session.run("npm", "install", "--silent", "--prefix", str(packages), "cloudflare", external=True)
+    session.run("pytest", "tests/interop/interop_node.py", env={"EMULATOR_NODE_PACKAGES": str(packages)})
+
+
+@nox.session
+def emulator_browser(session: nox.Session) -> None:
+    """The emulator's page in headless Chromium."""
+    if shutil.which("chromedriver") is None:
+        session.skip("there is no Chromium driver on this machine (Debian: chromium-driver)")
+    install(session, "tests")
+    session.install("selenium")
+    session.run("pytest", "tests/interop/interop_browser.py")
+
+
+# What takes longer.
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Changes the pure modules in some thousand ways, each of which a unit test is to notice; takes a few minutes.
+
+    Names after `--` choose mutants. What survived is listed by `mutmut results` and shown by `mutmut show`.
+    """
+    install(session, "tests", "mutation")
+    shutil.rmtree("mutants", ignore_errors=True)
+    session.run("mutmut", "run", *session.posargs)
+    session.run("mutmut", "export-cicd-stats")
+    found = json.loads(Path("mutants/mutmut-cicd-stats.json").read_text())
+    told = found["killed"] + found["timeout"]
+    score = told / max(1, told + found["survived"])
+    session.log(f"{told} mutants noticed, {found['survived']} not: {score:.1%}; {found['no_tests']} without a test")
+    if score < MUTATION_SCORE:
+        session.error(f"fewer than {MUTATION_SCORE:.0%} of the mutants were noticed")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """10,000 made-up answers: our exceptions or right results, nothing else. A seed after `--` repeats a run."""
+    install(session, "tests")
+    seed = session.posargs[0] if session.posargs else str(random.randrange(2**32))
+    session.log(f"seed {seed}")
+    options = [f"--hypothesis-seed={seed}", "--timeout=1200"]
+    session.run("pytest", "tests/network/test_fuzz.py", *options, env={"PAGERDUTY_ALERTING_FUZZ": "2500"})
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """200,000 calls with faults, async and from threads, and the tests that have an everyday size in their full one.
+
+    No answer is lost, nothing is left behind, memory does not grow. What follows `--` is given to the calls, alone.
+    """
+    install(session, "tests")
+    session.run("python", "tests/soak/soak.py", *session.posargs)
+    if not session.posargs:
+        session.run("pytest", "--timeout=1200", *IN_PARALLEL, *HAVE_A_FULL_SIZE, env=FULL_SIZE)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The measurements that the README quotes, side by side with other clients."""
+    session.install(".", *nox.project.dependency_groups(PYPROJECT, "bench"))
+    session.run("python", "tests/bench/run.py", *session.posargs)
+    session.run("python", "tests/bench/sync_bench.py")
+    session.run("python", "tests/bench/fleet_bench.py")
+    session.run("python", "tests/bench/emulator_bench.py", "--check")
+
+
+# What is published.
 
 
 @nox.session
@@ -165,6 +335,27 @@ def build(session: nox.Session) -> None:
     options += ["--quiet", "-W", "error", "-p", "no:cacheprovider"]
     metadata_tests = str(ROOT / "tests" / "packaging")
     session.run(str(programs / "python"), "-P", "-m", "pytest", *options, metadata_tests, external=True)
+
+
+# Helpers of the sessions.
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Installs the package with its command line, editable, and the named dependency groups.
+
+    Editable, because the package lies at the top of the checkout. Whatever starts Python there (pytest,
+    xdist's workers, a test's `python -m`) finds the checkout first, installed copy or not: a copy would be
+    tested by some processes and not by others, with coverage split between the two, and has no generator to
+    test. What an installed copy holds, and that it works, is what `build` shows, with the wheel itself.
+    """
+    session.install("-e", ".[cli]", *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+def coverage_data(session: nox.Session) -> Path:
+    """Where the Pythons of the matrix leave what they measured, for `coverage` to combine."""
+    directory = Path(session.cache_dir) / "coverage"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory.resolve()
 
 
 def source_date() -> str:
@@ -218,35 +409,6 @@ def check_contents(session: nox.Session, wheel: Path, sdist: Path) -> None:
         session.log(f"{archive_path.name}: {len(names)} files, {archive_path.stat().st_size / 1024:.0f} KiB")
 
 
-@nox.session
-def emulator_cloudflare(session: nox.Session) -> None:
-    """Cloudflare's own Python SDK, and curl, against the emulator."""
-    install(session, "tests")
-    session.install("cloudflare")
-    session.run("pytest", "tests/interop/interop_cloudflare.py", "tests/interop/interop_curl.py")
-
-
-@nox.session
-def emulator_node(session: nox.Session) -> None:
-    """Cloudflare's own Node SDK against the emulator."""
-    if shutil.which("npm") is None:
-        session.skip("there is no npm on this machine")
-    install(session, "tests")
-    packages = Path(session.create_tmp()).resolve()
-    session.run("npm", "install", "--silent", "--prefix", str(packages), "cloudflare", external=True)
-    session.run("pytest", "tests/interop/interop_node.py", env={"EMULATOR_NODE_PACKAGES": str(packages)})
-
-
-@nox.session
-def emulator_browser(session: nox.Session) -> None:
-    """The emulator's page in headless Chromium."""
-    if shutil.which("chromedriver") is None:
-        session.skip("there is no Chromium driver on this machine (Debian: chromium-driver)")
-    install(session, "tests")
-    session.install("selenium")
-    session.run("pytest", "tests/interop/interop_browser.py")
-
-
 def check_reproducible(session: nox.Session, *archives: Path) -> None:
     """Builds once more, at another time of the same source, and fails unless the archives are the same to the byte."""
     again = Path(session.create_tmp()).resolve() / "again"
@@ -272,17 +434,6 @@ def report_installed_size(session: nox.Session, python: Path, wheel: Path) -> No
     session.log(f"installed: {own / 2**20:.1f} MiB, with its dependencies {int(str(everything)) / 2**20:.1f} MiB")
 
 
-@nox.session(python=PYTHONS)
-def lowest(session: nox.Session) -> None:
-    """The test suite on the lowest versions that the dependencies in pyproject.toml admit."""
-    session.install("uv")
-    lowest_direct = ["--resolution=lowest-direct", "--only-binary=:all:", "--no-binary=pagerduty-alerting"]
-    session.run("uv", "pip", "install", *lowest_direct, "-e", ".[cli]")
-    session.install(*nox.project.dependency_groups(PYPROJECT, "tests"))
-    check_lower_bounds(session)
-    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *session.posargs)
-
-
 def check_lower_bounds(session: nox.Session) -> None:
     """Fails if one of the test tools has raised a dependency above its lower bound."""
     project = PYPROJECT["project"]
@@ -293,103 +444,3 @@ def check_lower_bounds(session: nox.Session) -> None:
         session.log(f"{name} {found}")
         if Version(found) != Version(bound):
             session.error(f"{name} {found} is installed, and the lower bound is {bound}")
-
-
-@nox.session
-def bench(session: nox.Session) -> None:
-    """The measurements that the README quotes, side by side with other clients."""
-    session.install(".", *nox.project.dependency_groups(PYPROJECT, "bench"))
-    session.run("python", "tests/bench/run.py", *session.posargs)
-    session.run("python", "tests/bench/sync_bench.py")
-    session.run("python", "tests/bench/fleet_bench.py")
-    session.run("python", "tests/bench/emulator_bench.py", "--check")
-
-
-@nox.session
-def fuzz(session: nox.Session) -> None:
-    """10,000 made-up answers: our exceptions or right results, nothing else. A seed after `--` repeats a run."""
-    install(session, "tests")
-    seed = session.posargs[0] if session.posargs else str(random.randrange(2**32))
-    session.log(f"seed {seed}")
-    options = [f"--hypothesis-seed={seed}", "--timeout=1200"]
-    session.run("pytest", "tests/network/test_fuzz.py", *options, env={"PAGERDUTY_ALERTING_FUZZ": "2500"})
-
-
-@nox.session
-def soak(session: nox.Session) -> None:
-    """200,000 calls with faults, async and from threads: no answer lost, nothing left behind, no growth of memory."""
-    install(session)
-    session.run("python", "tests/soak/soak.py", *session.posargs)
-
-
-@nox.session
-def mutation(session: nox.Session) -> None:
-    """Changes the pure modules in some thousand ways, each of which a unit test is to notice; takes a few minutes.
-
-    Names after `--` choose mutants. What survived is listed by `mutmut results` and shown by `mutmut show`.
-    """
-    install(session, "tests", "mutation")
-    shutil.rmtree("mutants", ignore_errors=True)
-    session.run("mutmut", "run", *session.posargs)
-    session.run("mutmut", "export-cicd-stats")
-    found = json.loads(Path("mutants/mutmut-cicd-stats.json").read_text())
-    told = found["killed"] + found["timeout"]
-    score = told / max(1, told + found["survived"])
-    session.log(f"{told} mutants noticed, {found['survived']} not: {score:.1%}; {found['no_tests']} without a test")
-    if score < MUTATION_SCORE:
-        session.error(f"fewer than {MUTATION_SCORE:.0%} of the mutants were noticed")
-
-
-@nox.session
-def docs(session: nox.Session) -> None:
-    """The API reference, from the docstrings, into docs/_build or the directory named after `--`."""
-    install(session, "docs")
-    session.run("interrogate", PACKAGE)
-    directory = session.posargs[0] if session.posargs else "docs/_build"
-    modules = [PACKAGE, f"{PACKAGE}.emulator", f"{PACKAGE}.emulator.pytest_plugin"]
-    session.run("python", "-W", "error", "-m", "pdoc", "--docformat=google", "-o", directory, *modules)
-
-
-@nox.session
-def examples(session: nox.Session) -> None:
-    """The programs in examples/ and the observability tests, with all that they need; elsewhere they are skipped."""
-    install(session, "tests", "examples")
-    session.run("pytest", "--numprocesses=auto", *(session.posargs or ["tests/docs", "tests/observability"]))
-
-
-@nox.session
-def fleet(session: nox.Session) -> None:
-    """Fleets with other people's engines: Dask on a LocalCluster, a quota shared through Redis; elsewhere skipped."""
-    if shutil.which("redis-server") is None:
-        session.warn("there is no redis-server on this machine (Debian: redis-server): its tests will be skipped")
-    install(session, "tests", "fleet")
-    session.run("pytest", *(session.posargs or ["tests/fleet"]))
-
-
-@nox.session
-def api(session: nox.Session) -> None:
-    """The public API against that of the last release, or of the tag named after `--`: no unannounced break."""
-    tags = str(session.run("git", "tag", "--sort=-version:refname", external=True, silent=True)).split()
-    if not session.posargs and not tags:
-        session.log("there is no tag of a release yet: nothing to compare the public API with")
-        return
-    session.install(*nox.project.dependency_groups(PYPROJECT, "api"))
-    unreleased = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("## [")[2].partition("\n## [")[0]
-    announced = "**Breaking" in unreleased
-    against = session.posargs[0] if session.posargs else tags[0]
-    # With 1 it found breaks, which are in order where the changelog names them.
-    codes = [0, 1] if announced else [0]
-    session.run("griffe", "check", PACKAGE, "--against", against, "--verbose", success_codes=codes)
-
-
-@nox.session
-def audit(session: nox.Session) -> None:
-    """No dependency with a known vulnerability (pip-audit), none missing or unused (deptry)."""
-    install(session, "audit")
-    session.run("deptry", ".")
-    # What an installation brings, and not the tools beside it.
-    requirements = Path(session.create_tmp()) / "requirements.txt"
-    project = PYPROJECT["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["cli"]]
-    requirements.write_text("\n".join(wanted) + "\n", encoding="utf-8")
-    session.run("pip-audit", "--requirement", str(requirements), *session.posargs)

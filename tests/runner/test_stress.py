@@ -1,6 +1,6 @@
 """Many threads, many calls, and a server that does everything wrong: each call gets its own answer, and only that.
 
-STRESS_CALLS sets the number of calls for each thread, STRESS_SEED the dice.
+`nox -s soak` makes more calls; STRESS_SEED sets the dice.
 """
 
 import asyncio
@@ -17,10 +17,11 @@ import pytest
 
 from pagerduty_alerting import APIConnectionError, APITimeoutError, Client, InternalServerError, RetryPolicy
 from tests.support import stress_server
+from tests.support.size import size
 from tests.support.threads import InThread
 
 THREADS = 32
-CALLS = int(os.environ.get("STRESS_CALLS", "500"))
+CALLS = size(60, full=500)  # of each thread
 SEED = int(os.environ.get("STRESS_SEED", "20261123"))
 
 KINDS = {"good": 50, "late": 20, "edge": 8, "reset": 4, "truncated": 4, "unavailable": 6, "closes": 4, "hangs": 4}
