@@ -1,48 +1,50 @@
 """Writes sync.py from client.py: `python -m pagerduty_alerting._generate`, or with `--check` only compares them.
 
 The facade has the names, signatures and docstrings of the asynchronous client; each method hands its coroutine to a
-`LoopRunner`. This file reads the package as text and must not import it.
+`LoopRunner`. Here the tree is transformed; imports and layout are left to ruff. This file reads the package as text and
+must not import it.
 """
 
 import ast
 import re
+import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 SOURCE = PACKAGE / "client.py"
 TARGET = PACKAGE / "sync.py"
-WIDTH = 120
 
+# The docstring, and what the facade needs besides what client.py imports.
 HEADER = '''\
 """The synchronous client, for code without an event loop. GENERATED from client.py by _generate.py: do not edit."""
-'''
 
-# What the facade needs besides the names that its signatures use.
-OWN_IMPORTS = {
-    "pagerduty_alerting._loop.runner": {"LoopRunner"},
-    "pagerduty_alerting.client": {"AsyncClient", "AsyncClientWithResponse"},
-}
+from collections.abc import Iterator
+from pagerduty_alerting._loop.runner import LoopRunner
+from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
+'''
 
 # An aiohttp session belongs to an event loop of the caller's, and the facade's callers have none.
 DROPPED_ARGUMENTS = {"session"}
 
 METHOD_NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 
-# Changes to signatures and docstrings, in this order.
+# Changes to the whole text, in this order.
 WORDS = [
     (r"\bAsyncClientWithResponse\b", "ClientWithResponse"),
     (r"\bAsyncClient\b", "Client"),
-    (r"\bAsync(Generator|Iterator)\[(.+?), None\]", r"Iterator[\2]"),
-    (r"\bAsyncIterator\b", "Iterator"),
+    (r"\bAsyncGenerator\[(.+), None\]", r"Iterator[\1]"),
     (r" \| AsyncIterable\[\w+\]", ""),
-    (r"\basync (with|for|def)\b", r"\1"),
+    (r"\basync (with|for)\b", r"\1"),
     (r"\bawait ", ""),
 ]
 
-# Whole passages of docstrings that are different for the facade.
+# Whole passages that are different in the facade, most of them of docstrings.
 PASSAGES = {
+    "def __init__(self, core: Core) -> None:": (
+        "def __init__(self, client: AsyncClientWithResponse, runner: LoopRunner) -> None:"
+    ),
     """for asynchronous code.
 
     It opens its connections with the first call and belongs to the event loop of that call until it, or the loop, is
@@ -58,11 +60,25 @@ PASSAGES = {
     ),
 }
 
-WITH_RESPONSE_INIT = """
-    def __init__(self, client: AsyncClientWithResponse, runner: LoopRunner) -> None:
-        self._async = client
-        self._runner = runner
-"""
+# The bodies of methods with a body of their own, and else of each kind of method.
+BODIES = {
+    "Client.__init__": "self._async = AsyncClient({arguments}); self._runner = LoopRunner(self._async.aclose)",
+    "ClientWithResponse.__init__": "self._async = client; self._runner = runner",
+    "Client.aclose": "self._runner.close()",
+    "Client.__aenter__": "return self",
+    "Client.__aexit__": "self.close()",
+    "Client.__repr__": "return repr(self._async).replace('AsyncClient', 'Client', 1)",
+    "Client.with_response": "return ClientWithResponse(self._async.with_response, self._runner)",
+    "Client.with_options": (
+        "changed = object.__new__(Client); changed._async = self._async.with_options({arguments});"
+        " changed._runner = self._runner; return changed"
+    ),
+}
+ITERATE = "return self._runner.iterate(self._async.{name}({arguments}))"
+RUN = "return self._runner.run(self._async.{name}({arguments}))"
+READ = "return self._async.{name}"
+
+Method = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def generate(source: str) -> str:
@@ -74,198 +90,73 @@ def generate(source: str) -> str:
     missing = [passage for passage in PASSAGES if passage not in source]
     if missing:
         raise ValueError(f"client.py no longer holds: {missing}")
-    tree = ast.parse(source)
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    body = "\n\n".join(_class(node, source) for node in classes)
-    exported = "__all__ = [{}]".format(", ".join(sorted(f'"{_translate(node.name)}"' for node in classes)))
-    return f"{HEADER}\n{_imports(tree, body)}\n{exported}\n\n\n{body}"
-
-
-def _class(node: ast.ClassDef, source: str) -> str:
-    name = _translate(node.name)
-    methods = [
-        _method(name, method, source)
-        for method in node.body
-        if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and not _is_private(method.name)
-    ]
-    return "\n".join([f"class {name}:\n    {_docstring(node, source)}\n", *methods])
-
-
-def _method(class_name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, source: str) -> str:
-    """Returns a method of the facade: decorators, signature, docstring, and the one statement of its body."""
-    if node.name == "__init__" and class_name != "Client":
-        return WITH_RESPONSE_INIT.lstrip("\n")
-    decorators = "".join(f"    @{_text(decorator)}\n" for decorator in node.decorator_list)
-    docstring = _docstring(node, source)
-    return (
-        decorators
-        + _signature(node)
-        + (f"        {docstring}\n" if docstring else "")
-        + "".join(f"{line}\n" for line in _statements(class_name, node, source))
-    )
-
-
-def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    name = METHOD_NAMES.get(node.name, node.name)
-    returns = f" -> {_text(node.returns)}" if node.returns else ""
-    return _wrapped(f"    def {name}(", _parameters(node.args), f"){returns}:\n")
-
-
-def _parameters(arguments: ast.arguments) -> list[str]:
-    """Returns each parameter as it stands in a signature, `/` and the bare `*` among them."""
-    positional = [*arguments.posonlyargs, *arguments.args]
-    defaults: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
-    parameters = [_parameter(*pair) for pair in zip(positional, defaults, strict=True)]
-    keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    named = [_parameter(argument, default) for argument, default in keywords if argument.arg not in DROPPED_ARGUMENTS]
-    if arguments.posonlyargs:
-        parameters.insert(len(arguments.posonlyargs), "/")
-    if arguments.vararg:
-        parameters.append(f"*{_parameter(arguments.vararg, None)}")
-    elif named:
-        parameters.append("*")
-    return [*parameters, *named, *([f"**{_parameter(arguments.kwarg, None)}"] if arguments.kwarg else [])]
-
-
-def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
-    annotation = f": {_text(argument.annotation)}" if argument.annotation else ""
-    value = "" if default is None else f"{' = ' if annotation else '='}{_text(default)}"
-    return f"{argument.arg}{annotation}{value}"
-
-
-def _passed_on(arguments: ast.arguments) -> list[str]:
-    """Returns the arguments of a call that passes each parameter on."""
-    positional = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args][1:]]
-    named = [argument.arg for argument in arguments.kwonlyargs if argument.arg not in DROPPED_ARGUMENTS]
-    return [
-        *positional,
-        *([f"*{arguments.vararg.arg}"] if arguments.vararg else []),
-        *(f"{name}={name}" for name in named),
-        *([f"**{arguments.kwarg.arg}"] if arguments.kwarg else []),
-    ]
-
-
-def _statements(class_name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, source: str) -> Iterator[str]:
-    """Yields the body of a method, most often a single statement."""
-    returns = ast.unparse(node.returns) if node.returns else ""
-    call = f"self._async.{node.name}("
-    if node.name == "__init__":
-        yield _wrapped("        self._async = AsyncClient(", _passed_on(node.args), ")")
-        yield "        self._runner = LoopRunner(self._async.aclose)"
-    elif node.name == "aclose":
-        yield "        self._runner.close()"
-    elif node.name == "__aenter__":
-        yield "        return self"
-    elif node.name == "__aexit__":
-        yield "        self.close()"
-    elif node.name == "__repr__":
-        yield '        return repr(self._async).replace("AsyncClient", "Client", 1)'
-    elif re.search(r"\bAsync(Generator|Iterator)\b", returns):
-        yield _wrapped(f"        return self._runner.iterate({call}", _passed_on(node.args), "))")
-    elif isinstance(node, ast.AsyncFunctionDef):
-        # What is done to arguments before the call is done here too.
-        yield from (f"        {ast.unparse(statement)}" for statement in node.body if isinstance(statement, ast.Assign))
-        yield _wrapped(f"        return self._runner.run({call}", _passed_on(node.args), "))")
-    elif "AsyncClientWithResponse" in returns:
-        yield f"        return ClientWithResponse(self._async.{node.name}, self._runner)"
-    elif "AsyncClient" in returns:
-        yield f"        changed = object.__new__({class_name})"
-        yield _wrapped(f"        changed._async = {call}", _passed_on(node.args), ")")
-        yield "        changed._runner = self._runner"
-        yield "        return changed"
-    else:
-        yield from (f"        {ast.get_source_segment(source, statement)}" for statement in node.body)
-
-
-def _wrapped(start: str, items: list[str], end: str) -> str:
-    """Returns a bracketed list as the formatter lays it out: on one line, on a line of its own, or one line an item."""
-    line = f"{start}{', '.join(items)}{end}"
-    if len(line.rstrip("\n")) <= WIDTH:
-        return line
-    indent = " " * (len(start) - len(start.lstrip()))
-    if start.count("(") == 2:
-        outer, inner = start.split("(", 1)
-        return f"{outer}(\n" + _wrapped(f"{indent}    {inner}", items, ")") + f"\n{indent})"
-    together = f"{indent}    {', '.join(items)}"
-    if len(together) <= WIDTH:
-        return f"{start}\n{together}\n{indent}{end}"
-    return f"{start}\n" + "".join(f"{indent}    {item},\n" for item in items) + f"{indent}{end}"
-
-
-def _docstring(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, source: str) -> str:
-    """Returns the docstring with its quotes, in the words of the facade; empty if there is none."""
-    first = node.body[0]
-    if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)):
-        return ""
-    text = ast.get_source_segment(source, first) or ""
-    for passage, replacement in PASSAGES.items():
-        text = text.replace(passage, replacement)
-    for argument in DROPPED_ARGUMENTS:
-        text = re.sub(rf"\n        {argument}: .*(?:\n            .*)*", "", text)
-    return _translate(text)
-
-
-def _text(node: ast.expr) -> str:
-    """Returns an expression in the words of the facade, its strings in the formatter's quotes."""
-    text = _translate(ast.unparse(node))
-    return text if '"' in text else text.replace("'", '"')
-
-
-def _translate(text: str) -> str:
-    for pattern, replacement in WORDS:
-        text = re.sub(pattern, replacement, text)
+    tree = ast.parse(_in_words_of_the_facade(source))
+    kept = [node for node in tree.body[1:] if not isinstance(node, ast.FunctionDef)]
+    for node in kept:
+        if isinstance(node, ast.ClassDef):
+            node.body = [*node.body[:1], *_methods(node)]
+    text = HEADER + ast.unparse(ast.Module(kept, []))
+    for command in ("check --fix --quiet --select=F401", "check --fix --quiet --select=I", "format"):
+        text = _ruff(*command.split(), source=text)
     return text
 
 
-def _is_private(name: str) -> bool:
-    return name.startswith("_") and not name.endswith("__")
+def _in_words_of_the_facade(text: str) -> str:
+    for argument in DROPPED_ARGUMENTS:  # from the docstring
+        text = re.sub(rf"\n        {argument}: [A-Z].*(?:\n            .*)*", "", text)
+    for pattern, replacement in WORDS:
+        text = re.sub(pattern, replacement, text)
+    for passage, replacement in PASSAGES.items():
+        text = text.replace(passage, replacement)
+    return text
 
 
-def _imports(tree: ast.Module, body: str) -> str:
-    """Returns the imports of client.py that the facade uses too, and its own, sorted into the usual sections."""
-    used = set(re.findall(r"\b\w+\b", _without_docstrings(body)))
-    plain: set[str] = set()
-    names: dict[str, set[str]] = {module: set(wanted) for module, wanted in OWN_IMPORTS.items()}
-    for node in tree.body:
-        if isinstance(node, ast.Import):
-            plain |= {alias.name for alias in node.names if alias.name in used}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            wanted = {alias.name for alias in node.names if alias.name in used}
-            if wanted:
-                names.setdefault(node.module, set()).update(wanted)
-    if "Iterator" in used:
-        names.setdefault("collections.abc", set()).add("Iterator")
-    sections = [
-        "".join([f"import {module}\n" for module in sorted(filter(belongs, plain))])
-        + "".join([_import_from(module, names[module]) for module in sorted(filter(belongs, names))])
-        for belongs in (_is_standard, _is_foreign, _is_ours)
-    ]
-    return "\n".join(filter(None, sections))
+def _methods(owner: ast.ClassDef) -> Iterator[ast.FunctionDef]:
+    for node in owner.body:
+        if isinstance(node, Method) and not (node.name.startswith("_") and not node.name.endswith("__")):
+            yield _method(owner.name, node)
 
 
-def _import_from(module: str, names: Iterable[str]) -> str:
-    # The formatter's order: constants, then classes, then functions.
-    ordered = sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
-    line = f"from {module} import {', '.join(ordered)}\n"
-    if len(line) <= WIDTH + 1:
-        return line
-    return f"from {module} import (\n" + "".join(f"    {name},\n" for name in ordered) + ")\n"
+def _method(owner: str, node: Method) -> ast.FunctionDef:
+    """Returns a method of the facade: the same signature and docstring, another body."""
+    keywords = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    named = [pair for pair in keywords if pair[0].arg not in DROPPED_ARGUMENTS]
+    node.args.kwonlyargs, node.args.kw_defaults = [name for name, _ in named], [default for _, default in named]
+    docstring = node.body[:1] if ast.get_docstring(node) else []
+    body = _body(owner, node, node.body[len(docstring) :])
+    name = METHOD_NAMES.get(node.name, node.name)
+    return ast.FunctionDef(name, node.args, [*docstring, *body], node.decorator_list, node.returns, lineno=0)
 
 
-def _without_docstrings(text: str) -> str:
-    return re.sub(r'""".*?"""', "", text, flags=re.DOTALL)
+def _body(owner: str, node: Method, statements: list[ast.stmt]) -> list[ast.stmt]:
+    kept: list[ast.stmt] = []
+    is_property = any(ast.unparse(decorator) == "property" for decorator in node.decorator_list)
+    if special := BODIES.get(f"{owner}.{node.name}"):
+        template = special
+    elif node.returns and ast.unparse(node.returns).startswith("Iterator["):
+        template = ITERATE
+    elif isinstance(node, ast.AsyncFunctionDef):
+        template, kept = RUN, statements[:-1]  # what is done to arguments before the call is done here too
+    elif is_property:
+        template = READ
+    else:
+        return statements
+    return [*kept, *ast.parse(template.format(name=node.name, arguments=_passed_on(node.args))).body]
 
 
-def _is_standard(module: str) -> bool:
-    return module.split(".", maxsplit=1)[0] in sys.stdlib_module_names
+def _passed_on(arguments: ast.arguments) -> str:
+    """Returns the arguments of a call that passes each parameter on."""
+    passed = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args][1:]]
+    passed += [f"*{arguments.vararg.arg}"] if arguments.vararg else []
+    passed += [f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs]
+    passed += [f"**{arguments.kwarg.arg}"] if arguments.kwarg else []
+    return ", ".join(passed)
 
 
-def _is_ours(module: str) -> bool:
-    return module.split(".", maxsplit=1)[0] == PACKAGE.name
-
-
-def _is_foreign(module: str) -> bool:
-    return not (_is_standard(module) or _is_ours(module))
+def _ruff(*arguments: str, source: str) -> str:
+    command = [sys.executable, "-m", "ruff", *arguments, "--stdin-filename", str(TARGET), "-"]
+    done = subprocess.run(command, input=source, stdout=subprocess.PIPE, encoding="utf-8", check=True)  # noqa: S603  # ours
+    return done.stdout
 
 
 def main(arguments: list[str]) -> int:
