@@ -207,6 +207,17 @@ def fleet(session: nox.Session) -> None:
 
 
 @nox.session
+def hosts(session: nox.Session) -> None:
+    """The synchronous client in the servers, task queues, greenlets and other programs that legacy code lives in."""
+    for program, package in {"redis-server": "redis-server", "Xvfb": "xvfb"}.items():
+        if shutil.which(program) is None:
+            session.warn(f"there is no {program} on this machine (Debian: {package}): its hosts will be skipped")
+    install(session, "tests", "hosts")
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""  # every host would compile all that it imports
+    session.run("pytest", *IN_PARALLEL, *(session.posargs or ["tests/hosts"]))
+
+
+@nox.session
 def emulator_cloudflare(session: nox.Session) -> None:
     """Cloudflare's own Python SDK, and curl, against the emulator."""
     install(session, "tests")

@@ -1,0 +1,41 @@
+"""What every host runs: calls of a client that the module made and used when it was imported.
+
+Where the host imports its application before it forks or patches, the client was used before, too.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+
+from pagerduty_alerting import Client
+
+CALLS = int(os.environ["HOSTS_CALLS"])
+HANGING_ACCOUNT = "f" * 32
+
+client = Client()
+client.list_services()
+
+
+def account_ids(calls: int = CALLS) -> list[str]:
+    """Returns the account of each call."""
+    return [f"{number:032x}" for number in range(1, calls + 1)]
+
+
+def names(account_id: str) -> list[str]:
+    """Returns the names of an account's services."""
+    return [service.name for service in client.list_services(account_id=account_id)]
+
+
+def names_or_error(account_id: str) -> object:
+    """Returns the names of an account's services, or the text of the error that the call raised."""
+    try:
+        return names(account_id)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def report(answers: Mapping[str, object]) -> None:
+    """Prints the answer for each account."""
+    json.dump(answers, sys.stdout)
+    sys.stdout.flush()

@@ -1,0 +1,49 @@
+"""dramatiq actors, and what asks for them. Time limits are exceptions that dramatiq raises in the actor's thread."""
+
+import os
+
+import caller
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import TimeLimitExceeded
+from dramatiq.results import Results
+from dramatiq.results.backends import RedisBackend
+
+broker = RedisBroker(url=os.environ["HOSTS_REDIS"])
+broker.add_middleware(Results(backend=RedisBackend(url=os.environ["HOSTS_REDIS"])))
+dramatiq.set_broker(broker)
+
+
+@dramatiq.actor(store_results=True, max_retries=0)
+def names(account_id: str) -> list[str]:
+    return caller.names(account_id)
+
+
+@dramatiq.actor(store_results=True, max_retries=0, time_limit=1000)
+def interrupted(account_id: str) -> list[str]:
+    """Calls until it is interrupted by dramatiq, wherever it is then, and calls again."""
+    expected = caller.names(account_id)
+    try:
+        while caller.names(account_id) == expected:
+            pass
+    except TimeLimitExceeded:
+        return caller.names(account_id)
+    return ["the answer to another call"]
+
+
+def answers(accounts: list[str]) -> dict[str, object]:
+    """Returns the answer of an actor for each account."""
+    return _answers(names, accounts)
+
+
+def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
+    """Likewise, of actors that exceed their time limit."""
+    return _answers(interrupted, accounts)
+
+
+def _answers(actor: dramatiq.Actor, accounts: list[str]) -> dict[str, object]:
+    messages = [actor.send(account_id) for account_id in accounts]
+    return {
+        account_id: message.get_result(block=True, timeout=60_000)
+        for account_id, message in zip(accounts, messages, strict=True)
+    }

@@ -1,0 +1,198 @@
+"""Calls by greenlets: `greenlets.py HOST CASE`, where the host is gevent or eventlet.
+
+A case is a function of this module. It is given the accounts, and returns the answer of a call for each.
+"""
+
+import importlib
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+AT_A_TIME = 32
+
+
+class Gevent:
+    """Greenlets as gevent has them."""
+
+    def __init__(self) -> None:
+        self.module = importlib.import_module("gevent")
+        self.Timeout = self.module.Timeout
+        self.Killed = self.module.GreenletExit
+
+    def patch(self) -> None:
+        importlib.import_module("gevent.monkey").patch_all()
+
+    def map(self, function: Callable[[Any], object], items: Iterable[Any]) -> list[object]:
+        return list(importlib.import_module("gevent.pool").Pool(AT_A_TIME).map(function, items))
+
+    def map_in_threads(self, function: Callable[[Any], object], items: Iterable[Any]) -> list[object]:
+        return list(importlib.import_module("gevent.threadpool").ThreadPool(8).map(function, items))
+
+    def spawn(self, function: Callable[[], object]) -> Any:
+        return self.module.spawn(function)
+
+    def outcome(self, greenlet: Any) -> object:
+        return greenlet.get()
+
+    def sleep(self) -> None:
+        self.module.sleep(0)
+
+
+class Eventlet:
+    """Greenlets as eventlet has them."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is on its way out
+            self.module = importlib.import_module("eventlet")
+        self.Timeout = self.module.Timeout
+        self.Killed = importlib.import_module("greenlet").GreenletExit
+
+    def patch(self) -> None:
+        self.module.monkey_patch()
+
+    def map(self, function: Callable[[Any], object], items: Iterable[Any]) -> list[object]:
+        return list(self.module.GreenPool(AT_A_TIME).imap(function, items))
+
+    def map_in_threads(self, function: Callable[[Any], object], items: Iterable[Any]) -> list[object]:
+        tpool = importlib.import_module("eventlet.tpool")
+        return self.map(lambda item: tpool.execute(function, item), items)
+
+    def spawn(self, function: Callable[[], object]) -> Any:
+        return self.module.spawn(function)
+
+    def outcome(self, greenlet: Any) -> object:
+        return greenlet.wait()
+
+    def sleep(self) -> None:
+        self.module.sleep(0)
+
+
+def patched_first(host: Gevent | Eventlet) -> dict[str, object]:
+    """The usual way: the program patches before it imports anything else."""
+    host.patch()
+    return all_answers(host, import_caller())
+
+
+def patched_late(host: Gevent | Eventlet) -> dict[str, object]:
+    """The client was made and used before."""
+    caller = import_caller()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # gevent dislikes that ssl is there already
+        host.patch()
+    return all_answers(host, caller)
+
+
+def not_patched(host: Gevent | Eventlet) -> dict[str, object]:
+    """A call holds up the other greenlets, which is no harm but to them."""
+    return all_answers(host, import_caller())
+
+
+def a_client_each(host: Gevent | Eventlet) -> dict[str, object]:
+    """Every call has a client of its own."""
+    host.patch()
+    caller = import_caller()
+
+    def names(account_id: str) -> object:
+        with caller.Client() as client:
+            return [service.name for service in client.list_services(account_id=account_id)]
+
+    accounts = caller.account_ids(64)
+    return dict(zip(accounts, host.map(names, accounts), strict=True))
+
+
+def from_threads_too(host: Gevent | Eventlet) -> dict[str, object]:
+    """Native threads call as well, at the same time."""
+    host.patch()
+    caller = import_caller()
+    accounts = caller.account_ids()
+    half = len(accounts) // 2
+    in_greenlets = host.spawn(lambda: host.map(caller.names_or_error, accounts[:half]))
+    in_threads = host.map_in_threads(caller.names_or_error, accounts[half:])
+    found = [*host.outcome(in_greenlets), *in_threads]
+    return dict(zip(accounts, found, strict=True))
+
+
+def timed_out(host: Gevent | Eventlet) -> dict[str, object]:
+    """The host's time-outs end calls that hang, and nothing else."""
+    host.patch()
+    caller = import_caller()
+
+    def names(account_id: str) -> object:
+        timeout = host.Timeout(0.3)
+        try:
+            caller.names(caller.HANGING_ACCOUNT)
+        except host.Timeout as error:
+            return caller.names_or_error(account_id) if error is timeout else "the time-out of another call"
+        finally:
+            timeout.cancel()
+        return "no time-out"
+
+    accounts = caller.account_ids(AT_A_TIME)
+    return dict(zip(accounts, host.map(names, accounts), strict=True)) | all_answers(host, caller)
+
+
+def killed(host: Gevent | Eventlet) -> dict[str, object]:
+    """Greenlets are killed while they wait for an answer."""
+    host.patch()
+    caller = import_caller()
+    ends: list[str] = []
+
+    def hang() -> None:
+        try:
+            caller.names(caller.HANGING_ACCOUNT)
+        except BaseException as error:
+            ends.append(type(error).__name__)
+            raise
+
+    greenlets = [host.spawn(hang) for _ in range(AT_A_TIME)]
+    host.sleep()
+    answers = all_answers(host, caller)
+    for greenlet in greenlets:
+        greenlet.kill()
+    assert ends == [host.Killed.__name__] * AT_A_TIME, ends
+    return answers | all_answers(host, caller)
+
+
+def forked(host: Gevent | Eventlet) -> dict[str, object]:
+    """A child that was forked after calls, and with one under way, makes half of the calls."""
+    host.patch()
+    caller = import_caller()
+    all_answers(host, caller)
+    hanging = host.spawn(lambda: caller.names(caller.HANGING_ACCOUNT))
+    host.sleep()
+    accounts = caller.account_ids()
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        mine = accounts[::2]
+        with os.fdopen(writing, "w") as pipe:
+            json.dump(dict(zip(mine, host.map(caller.names_or_error, mine), strict=True)), pipe)
+        os._exit(0)
+    os.close(writing)
+    mine = accounts[1::2]
+    answers = dict(zip(mine, host.map(caller.names_or_error, mine), strict=True))
+    with os.fdopen(reading) as pipe:
+        answers.update(json.load(pipe))
+    assert os.waitpid(pid, 0)[1] == 0
+    hanging.kill()
+    return answers
+
+
+def import_caller() -> ModuleType:
+    return importlib.import_module("caller")
+
+
+def all_answers(host: Gevent | Eventlet, caller: ModuleType) -> dict[str, object]:
+    accounts = caller.account_ids()
+    return dict(zip(accounts, host.map(caller.names_or_error, accounts), strict=True))
+
+
+if __name__ == "__main__":
+    _, name, case = sys.argv
+    host = {"gevent": Gevent, "eventlet": Eventlet}[name]()
+    json.dump(globals()[case](host), sys.stdout)

@@ -1,0 +1,46 @@
+"""RQ jobs, and what asks for them. The worker forks a child for each job, which makes several calls."""
+
+import os
+
+import caller
+from redis import Redis
+from rq import Queue
+from rq.timeouts import JobTimeoutException
+
+CALLS_PER_JOB = 8
+
+
+def names_of_all(accounts: list[str]) -> list[list[str]]:
+    return [caller.names(account_id) for account_id in accounts]
+
+
+def interrupted(accounts: list[str]) -> list[list[str]]:
+    """Is interrupted by RQ while it waits for an answer that never comes, and then calls again."""
+    try:
+        caller.names(caller.HANGING_ACCOUNT)
+    except JobTimeoutException:
+        return names_of_all(accounts)
+    return [["was not interrupted"] for _ in accounts]
+
+
+def answers(accounts: list[str]) -> dict[str, object]:
+    """Returns the answer of a job for each account."""
+    return _answers(names_of_all, accounts, job_timeout=60)
+
+
+def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
+    """Likewise, of jobs that exceed their time limit."""
+    return _answers(interrupted, accounts, job_timeout=1)
+
+
+def _answers(function: object, accounts: list[str], job_timeout: int) -> dict[str, object]:
+    batches = [accounts[start : start + CALLS_PER_JOB] for start in range(0, len(accounts), CALLS_PER_JOB)]
+    with Redis.from_url(os.environ["HOSTS_REDIS"]) as redis:
+        queue = Queue(connection=redis)
+        jobs = [queue.enqueue(function, batch, job_timeout=job_timeout) for batch in batches]
+        found: dict[str, object] = {}
+        for job, batch in zip(jobs, batches, strict=True):
+            result = job.latest_result(timeout=30)
+            failed = "no result" if result is None else str(result.exc_string)
+            found.update(zip(batch, (result and result.return_value) or [failed] * len(batch), strict=True))
+        return found

@@ -1,0 +1,126 @@
+"""Web servers whose applications use one module-level `Client`.
+
+A new one is an entry of `SERVERS`: what it needs, and the command that serves on the socket with the number {fd}.
+"""
+
+import signal
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from tests.hosts.harness import HANGING_ACCOUNT, account_ids, ask, ask_for_all, check, listening, needs, running
+
+
+@frozen
+class Server:
+    """How a server is started and stopped.
+
+    Attributes:
+        needs: The modules and programs without which it cannot run.
+        command: Its command, with the number of the socket for {fd}.
+        stop: The signal that stops it.
+        status: Its exit status then.
+        chatter: What it always writes to standard error, as a regular expression.
+    """
+
+    needs: tuple[str, ...]
+    command: str
+    stop: signal.Signals = signal.SIGTERM
+    status: int = 0
+    chatter: str = ""
+
+
+GUNICORN = "gunicorn --bind fd://{fd} --workers 2 --log-level warning"
+UVICORN = "uvicorn --fd {fd} --log-level warning"
+UWSGI = (
+    "uwsgi --http-socket fd://{fd} --master --processes 2"
+    f" --virtualenv {sys.prefix} --module wsgi --need-app --die-on-term --disable-logging"
+)
+# Its settings, up to the master's start, and how its processes start and stop.
+UWSGI_CHATTER = (
+    r"\A.*?^spawned uWSGI master[^\n]*\n"
+    r"|^(spawned uWSGI|WSGI app 0|\*\*\* running gevent|SIGINT/SIGTERM received|Brutally killing|worker \d buried"
+    r"|goodbye to|[\w :]+ - (stopping|main) gevent [\w ]*watchers)[^\n]*\n"
+)
+
+SERVERS = {
+    "gunicorn sync": Server(("gunicorn",), f"{GUNICORN} -k sync wsgi"),
+    "gunicorn sync --preload": Server(("gunicorn",), f"{GUNICORN} -k sync --preload wsgi"),
+    "gunicorn gthread --preload": Server(("gunicorn",), f"{GUNICORN} -k gthread --threads 8 --preload wsgi"),
+    "gunicorn gevent": Server(("gunicorn", "gevent"), f"{GUNICORN} -k gevent wsgi"),
+    "gunicorn gevent --preload": Server(("gunicorn", "gevent"), f"{GUNICORN} -k gevent --preload wsgi"),
+    "gunicorn uvicorn": Server(
+        ("gunicorn", "uvicorn_worker", "fastapi"),
+        f"{GUNICORN} -k uvicorn_worker.UvicornWorker --preload fastapi_app:in_threads",
+    ),
+    "uwsgi": Server(("uwsgi",), UWSGI, chatter=UWSGI_CHATTER),
+    "uwsgi threads": Server(("uwsgi",), f"{UWSGI} --enable-threads --threads 8", chatter=UWSGI_CHATTER),
+    "uwsgi gevent": Server(
+        ("uwsgi", "gevent"), f"{UWSGI} --gevent 50 --gevent-early-monkey-patch", chatter=UWSGI_CHATTER
+    ),
+    "flask": Server(("gunicorn", "flask"), f"{GUNICORN} -k gthread --threads 8 flask_app"),
+    "fastapi": Server(("uvicorn", "fastapi"), f"{UVICORN} fastapi_app:in_threads", signal.SIGINT),
+    "fastapi on the loop": Server(("uvicorn", "fastapi"), f"{UVICORN} fastapi_app:on_the_loop", status=-signal.SIGTERM),
+    "django wsgi": Server(("gunicorn", "django"), f"{GUNICORN} -k gthread --threads 8 django_app:wsgi"),
+    "django asgi": Server(("uvicorn", "django"), f"{UVICORN} django_app:asgi", status=-signal.SIGTERM),
+}
+
+
+def command(server: Server, fd: int) -> list[str]:
+    """Returns the command that serves on a socket."""
+    return server.command.format(fd=fd).split()
+
+
+@pytest.mark.parametrize("server", [pytest.param(it, id=name, marks=needs(*it.needs)) for name, it in SERVERS.items()])
+def test_every_answer_is_that_of_its_account_and_the_server_stops_without_a_word(
+    server: Server, api: Mapping[str, str], tmp_path: Path
+) -> None:
+    accounts = account_ids()
+    with (
+        listening() as socket,
+        running(command(server, socket.fileno()), api, tmp_path, [socket.fileno()]) as process,
+    ):
+        check(ask_for_all(socket.getsockname()[1], accounts), accounts)
+        assert process.stop(server.stop, server.chatter) == (server.status, "")
+
+
+@needs("gunicorn")
+def test_gunicorn_reloads_its_workers_while_they_serve(api: Mapping[str, str], tmp_path: Path) -> None:
+    accounts = account_ids()
+    server = SERVERS["gunicorn gthread --preload"]
+    with (
+        listening() as socket,
+        running(command(server, socket.fileno()), api, tmp_path, [socket.fileno()]) as process,
+    ):
+        port = socket.getsockname()[1]
+        check({account_id: ask(port, account_id) for account_id in accounts[:1]}, accounts[:1])
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(ask_for_all, port, accounts)
+            process.tell(signal.SIGHUP)
+            check(asking.result(), accounts)
+        assert process.stop(server.stop) == (server.status, "")
+
+
+@needs("gunicorn")
+def test_the_traceback_of_a_worker_that_took_too_long_shows_gunicorns_handler(
+    api: Mapping[str, str], tmp_path: Path
+) -> None:
+    server = Server(("gunicorn",), f"{GUNICORN} -k sync --timeout 1 wsgi")
+    with (
+        listening() as socket,
+        running(command(server, socket.fileno()), api, tmp_path, [socket.fileno()]) as process,
+    ):
+        port = socket.getsockname()[1]
+        ask(port, HANGING_ACCOUNT)
+        check(ask_for_all(port, account_ids(20)), account_ids(20))
+        ended = process.stop(server.stop)
+
+    assert ended.status == 0
+    assert "WORKER TIMEOUT" in ended.complaints
+    assert "in handle_abort" in ended.complaints
+    assert "in names" in ended.complaints
+    assert "SystemExit" in ended.complaints
