@@ -1,31 +1,75 @@
 """Drives coroutines for synchronous callers, in the callers' own threads; it must know nothing of the API or of HTTP.
 
-One event loop serves all threads that share a runner. Whichever caller finds nobody driving the loop becomes the
-*leader* and drives it. Callers that come meanwhile are *followers*: they hand their coroutine over and sleep. When the
-leader's own call is over, it wakes one of the followers, which drives on. So there is no thread of the runner's own
-(except where a caller's thread is already running another loop), no lock is held while anything waits for the network,
-and all calls share one pool of connections.
+One event loop serves all threads that share a runner. A caller that finds nobody driving the loop becomes the *leader*
+and drives it. Callers that come meanwhile are *followers*: they hand their coroutine over and sleep. When the leader's
+own call is over, it wakes the newest follower, which drives on. So there is no thread of the runner's own (except where
+a caller's thread is already running another loop), and all calls share one pool of connections.
+
+The states of a call:
+
+    NEW ──────> WAITING ──────> RUNNING ──────> OVER
+     │ admitted    │  its task     │  the task     ^
+     │             │  is made      │  is done, or the call was interrupted a second ago
+     └─────────────┴───────────────┴───────────────┘
+       the runner is closed, or the caller was interrupted
+
+**Why nothing hangs.** Signal handlers, finalizers and asynchronous exceptions may strike between any two instructions.
+
+- There is no lock. Every change of shared state is one operation of a dict that CPython carries out as one, and can be
+  repeated. Who leads, and who closes, is decided by `dict.setdefault`.
+- A caller first makes itself visible in `_calls` and then tries to lead. A leader first gives up leading and then looks
+  for a follower to wake. So either the leader sees the follower, or the follower finds nobody leading.
+- A thread that is anywhere inside the runner is in `_busy`. A call that a handler, a finalizer or a hook makes there
+  would wait for its own thread, and is refused; a generator that is forgotten there is closed at the end of the call.
+- What a signal handler raises during a call is kept until the call's end (`interrupts.py`). What strikes all the same,
+  an asynchronous exception, is caught in `_attend`; the call is cancelled, and left after a second if that is not
+  enough. After that, or where asyncio swallowed an exception, nobody relies on notifications: whoever drives the loop
+  looks at every call (`_look_at_all`).
 """
 
 import asyncio
 import atexit
 import contextlib
 import contextvars
+import enum
 import functools
 import selectors
-import signal
 import threading
+import time
 import weakref
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
-from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from attrs import define
 
-from pagerduty_alerting._loop import fork
+from pagerduty_alerting._loop import fork, interrupts
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
 
 T = TypeVar("T")
+
+# Seconds that an interrupted call has to end by itself.
+_GRACE = 1.0
+
+_RE_ENTERED = (
+    "a synchronous call was made from code that runs inside another call of the same client, in the same thread, and"
+    " would wait for itself. That is so in aiohttp's trace hooks and other code on the client's own event loop, in"
+    " signal handlers and finalizers that strike during a call, and in greenlets of a program that is not"
+    " monkey-patched: use an AsyncClient there, or another Client"
+)
+
+
+class _State(enum.Enum):
+    """How far a call has come; the module's docstring draws it."""
+
+    NEW = enum.auto()
+    WAITING = enum.auto()
+    RUNNING = enum.auto()
+    OVER = enum.auto()
+
+
+# Looked up for every call, where the members of an enum class would take a look-up more.
+_NEW, _WAITING, _RUNNING, _OVER = _State
 
 
 @define(eq=False, repr=False)
@@ -36,12 +80,21 @@ class _Call(Generic[T]):
     context: contextvars.Context
     is_step: bool = False  # of a generator, which has to begin on the loop for the loop to know of it
     closes: bool = False  # it is the runner's own last call
-    loop: asyncio.AbstractEventLoop | None = None  # set once the call was let in
+    state: _State = _NEW
     task: asyncio.Task[T] | None = None
-    alarm: "threading.Lock | None" = None  # a follower sleeps until another thread releases it, which happens once
-    interrupt: BaseException | None = None  # what to raise instead of the task's outcome, such as KeyboardInterrupt
+    alarm: "threading.Lock | None" = None  # a follower sleeps until another thread releases it
+    is_attended: bool = False  # a thread waits for it, which can drive the loop
+    is_begun: bool = False  # the coroutine belongs to a task
     is_refused: bool = False  # the runner was closed before it or under it
-    is_over: bool = False
+    interrupt: BaseException | None = None  # what to raise instead of the task's outcome, such as KeyboardInterrupt
+    interrupted_at: float = 0.0
+    timer: asyncio.TimerHandle | None = None  # gives the task up
+
+    def wake(self) -> None:
+        """Wakes the follower, or keeps it from falling asleep."""
+        if self.alarm is not None:
+            with contextlib.suppress(RuntimeError):  # it is awake already
+                self.alarm.release()
 
 
 class LoopRunner:
@@ -60,12 +113,13 @@ class LoopRunner:
     ) -> None:
         self._aclose = aclose
         self._make_loop = loop_factory or asyncio.new_event_loop
-        self._lock = threading.Lock()  # guards the five below; held for moments only
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._leader: _Call[Any] | None = None
-        self._calls: dict[_Call[Any], None] = {}  # all that were let in and have not left, the oldest first
-        self._starting: list[_Call[Any]] = []  # those of them that `_start_calls`, which is scheduled, will start
-        self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # made and closed by leaders alone
+        self._calls: dict[_Call[Any], None] = {}  # all that were admitted and have not left, the oldest first
+        self._leader: dict[str, _Call[Any]] = {}  # at most one
+        self._closer: dict[str, _Call[Any]] = {}  # at most one, which stays
+        self._busy: set[int] = set()  # the threads that are inside the runner
+        self._forgotten: deque[_Call[Any]] = deque()  # closings of generators, which busy threads have yet to wait for
+        self._is_disturbed = False  # a notification may have been lost
         fork.register(self)
         _runners.add(self)
 
@@ -74,11 +128,16 @@ class LoopRunner:
 
         Raises:
             ClientClosedError: The runner is closed, or was while the coroutine ran.
-            ClientUsageError: The caller runs on the runner's own loop.
-            KeyboardInterrupt: Ctrl-C; the coroutine was cancelled and has ended.
-            BaseException: Whatever the coroutine raises.
+            ClientUsageError: The thread is already in a call of this runner.
+            KeyboardInterrupt: Ctrl-C; the coroutine was cancelled.
+            BaseException: Whatever the coroutine, or a signal handler that struck meanwhile, raises.
         """
-        return self._result(_Call(lambda: coroutine, contextvars.copy_context()))
+        call = _Call(lambda: coroutine, contextvars.copy_context())
+        try:
+            return self._result(call)
+        finally:
+            if not call.is_begun:
+                coroutine.close()
 
     def iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
         """Yields what an asynchronous generator yields; one that is left early is closed.
@@ -95,8 +154,47 @@ class LoopRunner:
                     return
                 yield item
         finally:
-            with contextlib.suppress(ClientClosedError):  # a runner that was closed has closed its generators
-                self._result(_Call(items.aclose, context, is_step=True))
+            closing = _Call(items.aclose, context, is_step=True)
+            if threading.get_ident() in self._busy:  # this is a finalizer, or a handler, that struck during a call
+                self._admit(closing)
+                self._forgotten.append(closing)
+            else:
+                with contextlib.suppress(ClientClosedError):  # a runner that was closed has closed its generators
+                    self._result(closing)
+
+    def close(self) -> None:
+        """Ends the calls of all threads with `ClientClosedError`, then closes the loop. Idempotent.
+
+        Raises:
+            ClientUsageError: The thread is in a call of this runner.
+        """
+        call = _Call(self._shut_down, contextvars.copy_context(), closes=True)
+        self._carry_out(call)
+        if call.interrupt is not None:
+            raise call.interrupt
+        if call.task is not None and call.task.done():
+            call.task.result()
+
+    def close_quietly(self) -> None:
+        """Closes a runner that was forgotten, unless calls are under way; raises nothing, and needs no global."""
+        try:
+            if self._loop is not None and not self._calls:
+                self.close()
+        except BaseException:  # noqa: S110  # there is nobody to tell
+            pass
+
+    __del__ = close_quietly
+
+    def after_fork_in_child(self) -> None:
+        """Leaves the loop and its calls to the parent; the child makes a loop of its own when it needs one."""
+        if self._loop is not None:
+            fork.never_finalize(self._loop, self._calls, self._forgotten)
+        self._loop = None
+        self._calls = {}
+        self._leader = {}
+        self._busy = set()
+        self._forgotten = deque()
+        interrupts.restore_after_fork()
 
     def _result(self, call: _Call[T]) -> T:
         """Returns or raises what comes of a coroutine, with no frame in the traceback but this one and its caller's."""
@@ -104,196 +202,245 @@ class LoopRunner:
         try:
             self._carry_out(call)
             if call.interrupt is not None:
-                raise call.interrupt.with_traceback(None)
-            if call.task is None or (call.is_refused and call.task.cancelled()):
+                raise call.interrupt
+            if call.task is None or (call.is_refused and (not call.task.done() or call.task.cancelled())):
                 raise ClientClosedError("the client is closed, or was while the call was under way")
             failure = None if call.task.cancelled() else call.task.exception()
             if failure is not None:
-                raise _without_own_frame(failure)
+                raise failure
             return call.task.result()
         finally:
             # Frames that an exception's traceback leads to hold the call, which must not hold the exception in turn.
             call.task = call.interrupt = failure = None
 
-    def close(self) -> None:
-        """Ends the calls of all threads with `ClientClosedError`, then closes the loop. Idempotent.
-
-        Raises:
-            ClientUsageError: The caller runs on the runner's own loop.
-        """
-        call = _Call(self._shut_down, contextvars.copy_context(), closes=True)
-        self._carry_out(call)
-        if call.interrupt is not None:
-            raise call.interrupt
-        if call.task is not None:
-            call.task.result()
-
-    def close_quietly(self) -> None:
-        """Closes a runner that was forgotten, unless calls are under way; raises nothing."""
-        if not self._calls:
-            with contextlib.suppress(Exception):
-                self.close()
-
-    __del__ = close_quietly
-
-    def after_fork_in_child(self) -> None:
-        """Leaves the loop and its calls to the parent; the child makes a loop of its own when it needs one."""
-        if self._loop is not None:
-            fork.never_finalize(self._loop, self._calls, self._starting)
-        self._lock = threading.Lock()
-        self._loop = self._leader = None
-        self._calls = {}
-        self._starting = []
-        if isinstance(_signal.getsignal(signal.SIGINT), _CtrlC):  # of a thread that the child does not have
-            _signal.signal(signal.SIGINT, signal.default_int_handler)
-
     def _carry_out(self, call: _Call[Any]) -> None:
-        """Returns when the call is over. Ctrl-C, which would raise wherever it strikes, is kept for the call's end."""
-        in_main_thread = threading.get_ident() == threading.main_thread().ident
-        if not in_main_thread or _signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            self._find_thread(call)
+        """Returns when the call is over; what interrupted it, if anything did, is in the call."""
+        fork.check()
+        thread = threading.get_ident()
+        if thread in self._busy:
+            call.interrupt = ClientUsageError(_RE_ENTERED)
             return
-        on_ctrl_c = _CtrlC(call)
-        _signal.signal(signal.SIGINT, on_ctrl_c)
-        try:
-            self._find_thread(call)
-        finally:
-            found = _signal.signal(signal.SIGINT, signal.default_int_handler)
-            if found is not on_ctrl_c:  # a hook of the caller's has set another
-                _signal.signal(signal.SIGINT, found)
-
-    def _find_thread(self, call: _Call[Any]) -> None:
-        """Attends to the call in this thread, or in another if this one is running a loop of the caller's."""
-        running = asyncio._get_running_loop()
-        if running is None:
-            self._attend(call)
-        elif running is self._loop:
-            call.begin().close()
-            call.interrupt = ClientUsageError(
-                "a synchronous call was made from code that runs on the client's own event loop, such as an aiohttp"
-                " trace hook, and would wait for itself: use an AsyncClient there, or another Client"
-            )
+        work = self._attend if asyncio._get_running_loop() is None else self._delegate
+        if thread == threading.main_thread().ident:
+            interrupts.defer(functools.partial(self._keep, call), work, call, thread)
         else:
-            helper = threading.Thread(target=self._attend, args=(call,), name="pagerduty-alerting", daemon=True)
+            work(call, thread)
+        while self._forgotten:
+            closing = self._forgotten.popleft()
+            work(closing, thread)
+            call.interrupt = call.interrupt or closing.interrupt
+
+    # In the caller's thread.
+
+    def _attend(self, call: _Call[Any], thread: int) -> None:
+        """Sees to it that the call comes to its end, and leaves nothing behind if an exception strikes. Raises none."""
+        try:
             try:
-                helper.start()
+                self._busy.add(thread)
+                self._drive_or_sleep(call)
+            finally:
+                self._leave(call, thread)
+        except BaseException as error:
+            self._leave(call, thread)
+            call.interrupt = error
+
+    def _drive_or_sleep(self, call: _Call[Any]) -> None:
+        """Drives the loop, or sleeps while another thread does, until the call is over."""
+        call.is_attended = True
+        while call.state is not _OVER:
+            try:
+                if call.state is _NEW:
+                    self._admit(call)
+                elif self._leader.setdefault("", call) is call:
+                    self._drive(call)
+                elif call.alarm is None:
+                    call.alarm = threading.Lock()
+                    call.alarm.acquire()
+                    self._schedule(call)
+                else:
+                    call.alarm.acquire()
+            except BaseException as error:
+                self._strike(call, error)
+
+    def _delegate(self, call: _Call[Any], thread: int) -> None:
+        """Like `_attend`, but in a thread of its own, because this one is running a loop of the caller's."""
+        try:
+            try:
+                self._busy.add(thread)
+                self._start_helper(call)
+            finally:
+                self._busy.discard(thread)
+        except BaseException as error:
+            self._busy.discard(thread)
+            self._abandon(call)
+            call.interrupt = error
+
+    def _start_helper(self, call: _Call[Any]) -> None:
+        def attend() -> None:
+            self._attend(call, threading.get_ident())
+
+        helper = threading.Thread(target=attend, name="pagerduty-alerting", daemon=True)
+        helper.start()
+        while helper.is_alive():
+            try:
                 helper.join()
             except BaseException as error:
-                if helper.ident is None:  # it could not be started
-                    call.begin().close()
-                _interrupt(call, error)
+                self._strike(call, error)
+                if call.state is _OVER:
+                    self._abandon(call)
+                    return
 
-    def _attend(self, call: _Call[Any]) -> None:
-        """Drives the loop, or sleeps while another thread does, until the call is over. Raises nothing."""
-        try:
-            self._enter(call)
-            while not call.is_over:
-                try:
-                    if self._leader is call and call.loop is not None:
-                        call.loop.run_forever()
-                    elif call.alarm is not None:
-                        call.alarm.acquire()
-                except BaseException as error:
-                    if not self._is_outcome(error):
-                        _interrupt(call, error)
-                if call.task is not None and call.task.done():
-                    _end(call)
-        except BaseException as error:
-            call.interrupt = error
-        try:
-            self._leave(call)
-        except BaseException as error:  # of a signal handler of the host's: the others must not be left in the lurch
-            call.interrupt = error
-            self._leave(call)
-
-    def _enter(self, call: _Call[Any]) -> None:
-        """Lets the call in; its thread becomes the leader if there is none."""
-        with self._lock:
-            if self._is_closed or (call.closes and self._loop is None):
-                self._is_closed = call.is_refused = call.is_over = True
-                return
-            self._is_closed = call.closes
-            if self._loop is None:
-                self._loop = self._open_loop()
-            call.loop = self._loop
-            self._calls[call] = None
-            self._starting.append(call)
-            if self._leader is not None:
-                call.alarm = threading.Lock()
-                call.alarm.acquire()
-                if len(self._starting) == 1:
-                    self._loop.call_soon_threadsafe(self._start_calls)
-                return
-            self._leader = call
-            if len(self._starting) > 1:
-                return
-            if call.is_step or _has_news(self._loop):
-                # The server may have closed kept-alive connections while nobody drove the loop. It gets a turn to
-                # notice before calls start, one that `_start_calls` is not yet part of: with TLS it takes that long.
-                self._loop.call_soon(self._loop.call_soon, self._start_calls)
-                return
-            self._starting.clear()
-        self._start(call, call.loop)
-
-    def _leave(self, call: _Call[Any]) -> None:
-        """Lets the call go. A leader wakes another caller to drive on; the last of a closed runner closes the loop."""
-        with self._lock:
-            call.is_over = True
-            self._calls.pop(call, None)
-            if self._leader is call:
-                # The newest, because it has the longest to wait and so hands over last.
-                heir = next((other for other in reversed(self._calls) if not other.is_over), None)
-                alarm = None if heir is None else heir.alarm
-                self._leader = heir
-                if alarm is not None:
-                    alarm.release()
-            loop = None
-            if self._is_closed and not self._calls:
-                loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.close()
-        if call.loop is None:
-            call.begin().close()
-
-    def _start_calls(self) -> None:
-        """Starts the calls that were let in. Runs on the loop."""
-        with self._lock:
-            calls, self._starting = self._starting, []
-        for call in calls:
-            self._start(call, asyncio.get_running_loop())
-
-    def _start(self, call: _Call[Any], loop: asyncio.AbstractEventLoop) -> None:
-        """Makes a call a task. Runs on the loop, or in the thread that is about to drive it."""
-        if call.interrupt is not None or (self._is_closed and not call.closes):
-            call.begin().close()
-            self._finish(call)
-        elif self._leader is call and not call.is_step:
-            # Stopped from within its last step, the loop ends with that turn; a callback would take another one.
-            call.task = loop.create_task(_stop_after(loop, call.begin()), context=call.context)
+    def _admit(self, call: _Call[Any]) -> None:
+        """Makes the call known to the other threads, unless the runner is closed."""
+        if call.closes and self._closer.setdefault("", call) is call and (self._loop is None and not self._calls):
+            call.state = _OVER
+            return
+        self._calls[call] = None
+        if self._closer and self._closer[""] is not call:
+            call.is_refused = True
+            call.state = _OVER
         else:
-            call.task = loop.create_task(call.begin(), context=call.context)
-            call.task.add_done_callback(functools.partial(self._finish, call))
+            call.state = _WAITING
+        if not call.is_attended:
+            self._schedule(call)
 
-    def _finish(self, call: _Call[Any], _task: object = None) -> None:
-        """Lets the caller know. Runs where `_start` does."""
-        if not call.is_over:
-            _end(call)
-            if call.alarm is not None and self._leader is not call:
-                call.alarm.release()
-            elif call.loop is not None:
-                call.loop.stop()
+    def _schedule(self, call: _Call[Any]) -> None:
+        """Has the leader start the call; one that has yet to make the loop does so by itself."""
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.call_soon, self._start, call, loop)
+
+    def _drive(self, call: _Call[Any]) -> None:
+        """Drives the loop, as the leader, until it is stopped."""
+        loop = self._loop
+        if loop is None:
+            self._is_disturbed = True  # others may have come before there was a loop that would start them
+            self._loop = loop = self._open_loop()
+        if self._is_disturbed:
+            self._look_at_all(loop)
+        if call.state is _WAITING:
+            if call.is_step or _has_news(loop):
+                # The server may have closed kept-alive connections while nobody drove the loop. It gets a turn to
+                # notice before the call starts, one that `_start` is not yet part of: with TLS it takes that long.
+                loop.call_soon(loop.call_soon, self._start, call, loop)
+            else:
+                self._start(call, loop)
+        if call.state is not _OVER:
+            loop.run_forever()
+
+    def _leave(self, call: _Call[Any], thread: int) -> None:
+        """Lets the call go. A leader wakes another caller to drive on; the last of a closed runner closes the loop."""
+        if call.task is not None and not call.task.done():
+            self._abandon(call)
+        call.state = _OVER
+        self._calls.pop(call, None)
+        if self._closer.get("") is call and not call.is_begun and call.interrupt is not None:
+            self._closer.clear()  # it closed nothing
+        self._give_up_leading(call)
+        self._busy.discard(thread)
+
+    def _abandon(self, call: _Call[Any]) -> None:
+        """Has whoever drives the loop cancel the task of a call that nobody waits for any more."""
+        loop, task = self._loop, call.task
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._end, call)
+            if task is not None:
+                loop.call_soon_threadsafe(task.cancel)
+
+    def _strike(self, call: _Call[Any], error: BaseException) -> None:
+        """Notes an exception that no call is known to have raised; the second one ends the call at once."""
+        self._is_disturbed = True
+        if self._is_outcome(error):
+            return
+        if call.interrupt is not None or self._loop is None:
+            call.state = _OVER
+        self._keep(call, error)
+
+    def _keep(self, call: _Call[Any], error: BaseException) -> bool:
+        """Cancels the call and keeps the exception for its end. It runs in signal handlers, at any moment.
+
+        Returns:
+            False if the call was to end a second ago and did not: something blocks, and only raising can end it.
+        """
+        former, now = call.interrupt, time.monotonic()
+        if former is None:
+            call.interrupted_at = now
+        elif now - call.interrupted_at > _GRACE and call.state is not _OVER:
+            return False
+        call.interrupt = _chained(error, former)
+        loop = self._loop
+        # A runner's last call is not cut short.
+        if former is None and loop is not None and not call.closes:
+            loop.call_soon_threadsafe(self._cancel, call)
+        return True
 
     def _is_outcome(self, error: BaseException) -> bool:
-        """Whether an exception that came out of the loop is the outcome of a call, perhaps another caller's.
-
-        asyncio lets SystemExit and KeyboardInterrupt of a task out of the loop, too. In the main thread they may as
-        well come from a signal handler that struck while the task was running: there the caller is interrupted.
-        """
-        if threading.get_ident() == threading.main_thread().ident:
-            return False
-        with self._lock:
-            ended = [call.task for call in self._calls if call.task is not None and call.task.done()]
+        """Whether a task has raised this exception: asyncio lets SystemExit and KeyboardInterrupt out of the loop."""
+        ended = [call.task for call in list(self._calls) if call.task is not None and call.task.done()]
         return any(not task.cancelled() and task.exception() is error for task in ended)
+
+    def _give_up_leading(self, call: _Call[Any]) -> None:
+        if self._leader.get("") is call:
+            self._leader.clear()
+        while not self._leader:
+            for other in reversed(list(self._calls)):
+                # The newest, because it has the longest to wait and so gives up last.
+                if other.is_attended and other.state is not _OVER:
+                    other.wake()
+                    return
+            if not self._closer or self._calls or self._loop is None:
+                return
+            if self._leader.setdefault("", call) is call:
+                if not self._calls:
+                    loop, self._loop = self._loop, None
+                    loop.close()
+                self._leader.clear()
+
+    # In whatever thread drives the loop, on the loop or just before it turns.
+
+    def _start(self, call: _Call[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Makes a call that is waiting a task."""
+        if call.state is not _WAITING:
+            return
+        if call.task is None:
+            call.is_refused = bool(self._closer) and not call.closes
+            if call.is_refused or (call.interrupt is not None and not call.closes):
+                self._end(call)
+                return
+            call.task = loop.create_task(call.begin(), context=call.context)
+        call.is_begun = True
+        call.task.add_done_callback(functools.partial(self._end, call))
+        call.state = _RUNNING
+
+    def _end(self, call: _Call[Any], task: asyncio.Task[Any] | None = None) -> None:
+        """Lets the caller know that the call is over."""
+        call.state = _OVER
+        if call.timer is not None:
+            call.timer.cancel()
+        if task is not None and not task.cancelled():
+            task.exception()  # asyncio logs one that nobody asks for, as those who were interrupted do not
+        if self._leader.get("") is not call:
+            call.wake()
+        elif self._loop is not None:
+            self._loop.stop()
+
+    def _cancel(self, call: _Call[Any]) -> None:
+        """Cancels the task of an interrupted call, and gives it up if that does not end it."""
+        if call.state is not _OVER and self._loop is not None:
+            call.timer = self._loop.call_later(_GRACE, self._end, call)
+            if call.task is not None:  # otherwise `_start` will see to it
+                call.task.cancel()
+
+    def _look_at_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Does what notifications that were lost would have done."""
+        self._is_disturbed = False
+        for call in list(self._calls):
+            if call.state is _OVER or (call.task is not None and call.task.done()):
+                self._end(call, call.task)
+            elif call.state is _WAITING:
+                loop.call_soon(self._start, call, loop)
+            elif call.interrupt is not None and not call.closes:
+                loop.call_soon(self._cancel, call)
 
     def _open_loop(self) -> asyncio.AbstractEventLoop:
         try:
@@ -301,74 +448,57 @@ class LoopRunner:
         except OSError as error:
             raise PagerDutyAlertingError(f"no event loop can be made: {error.strerror}") from error
         loop.set_default_executor(fork.ThreadPerJob(1))
+        loop.set_exception_handler(functools.partial(_look_again, weakref.ref(self)))
         return loop
 
     async def _shut_down(self) -> None:
         """The runner's last call: ends the others, closes what they shared."""
-        with self._lock:
-            for call in self._calls:
-                call.is_refused = not call.closes
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
+        calls = [call for call in list(self._calls) if not call.closes]
+        for call in calls:
+            call.is_refused = True
+        for task in _other_tasks():
             task.cancel()
-        if others:
-            await asyncio.wait(others)
+        await _wait_for(_other_tasks())
+        for call in calls:
+            self._end(call)
         await self._aclose()
         await asyncio.get_running_loop().shutdown_asyncgens()
+        await asyncio.sleep(0)
+        await _wait_for(_other_tasks())  # that close generators which were forgotten meanwhile
 
 
-# The C functions below `signal`, whose wrappers try to make enum members of handlers: before Python 3.13 that alone is
-# four per cent of a call.
-_signal = getattr(signal, "_signal", signal)
+def _other_tasks() -> set[asyncio.Task[Any]]:
+    return asyncio.all_tasks() - {asyncio.current_task()}
 
 
-@define(eq=False, repr=False)
-class _CtrlC:
-    """Handles Ctrl-C while the main thread attends to a call."""
-
-    call: _Call[Any]
-
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        _interrupt(self.call, KeyboardInterrupt())
+async def _wait_for(tasks: set[asyncio.Task[Any]]) -> None:
+    """Waits until tasks are done, for the time that interrupted calls have."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=_GRACE)
 
 
-def _interrupt(call: _Call[Any], error: BaseException) -> None:
-    """Cancels the call of an interrupted caller, who waits for its end; the second time raises the error instead.
-
-    It runs in signal handlers and must not wait for a lock.
-    """
-    if call.interrupt is not None:
-        raise error
-    call.interrupt = error
-    # A runner's last call is not cut short.
-    if call.loop is not None and not call.is_over and not call.closes:
-        call.loop.call_soon_threadsafe(_cancel, call)
+def _chained(error: BaseException, former: BaseException | None) -> BaseException:
+    """Returns an exception with one that it replaces as its context, as if that had been handled."""
+    shown = error
+    while shown.__context__ is not None and shown.__context__ is not former:
+        shown = shown.__context__
+    if former is not None and former is not error and shown is not former:
+        shown.__context__ = former
+    return error
 
 
-def _end(call: _Call[Any]) -> None:
-    call.is_over = True
-    if call.task is not None and not call.task.cancelled():
-        call.task.exception()  # asyncio logs one that nobody asks for, as those who were interrupted do not
-
-
-def _without_own_frame(error: BaseException) -> BaseException:
-    """Returns an exception, `_stop_after` taken out of its traceback."""
-    traceback = error.__traceback__
-    if traceback is not None and traceback.tb_frame.f_code is _stop_after.__code__:
-        traceback = traceback.tb_next
-    return error.with_traceback(traceback)
-
-
-async def _stop_after(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    try:
-        return await coroutine
-    finally:
-        loop.stop()
-
-
-def _cancel(call: _Call[Any]) -> None:
-    if call.task is not None:  # otherwise `_start_calls` will see to it
-        call.task.cancel()
+def _look_again(runner: "weakref.ref[LoopRunner]", loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handles an exception that a callback raised, perhaps an asynchronous one that kept it from its work."""
+    found, error = runner(), context.get("exception")
+    leader = None if found is None else found._leader.get("")
+    loop.stop()
+    if found is not None and leader is not None:
+        found._is_disturbed = True
+        # No callback raises such an exception by itself. Those of tasks, which nobody asked for, are something else.
+        if not isinstance(error, Exception | asyncio.CancelledError | None) and not {"future", "task"} & set(context):
+            found._strike(leader, error)
+            return
+    loop.default_exception_handler(context)
 
 
 def _has_news(loop: asyncio.AbstractEventLoop) -> bool:

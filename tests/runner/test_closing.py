@@ -102,11 +102,11 @@ def test_a_call_that_ends_while_another_thread_begins_to_close_leaves_what_they_
         closed_on.append(asyncio.get_running_loop())
 
     class Slow(LoopRunner):
-        def _enter(self, call: object) -> None:
+        def _admit(self, call: object) -> None:
             if getattr(call, "closes", False):
                 entering.set()
                 assert go_on.wait(30)
-            super()._enter(call)  # type: ignore[arg-type]
+            super()._admit(call)  # type: ignore[arg-type]
 
     runner = Slow(aclose)
     call = InThread(lambda: runner.run(gate.passed()))
@@ -134,8 +134,8 @@ def test_a_call_that_is_let_in_just_before_closing_is_not_begun(runner: LoopRunn
         assert hold_loop.wait(30)  # so that nothing starts before both are let in
 
     entered = threading.Semaphore(0)
-    enter = runner._enter
-    runner._enter = lambda call: (enter(call), entered.release())[0]  # type: ignore[method-assign]
+    enter = runner._admit
+    runner._admit = lambda call: (enter(call), entered.release())[0]  # type: ignore[method-assign]
     leader = InThread(lambda: runner.run(hold()))
     gate.open()
     assert loop_is_held.wait(30)

@@ -106,7 +106,7 @@ def enter_together(runner: LoopRunner, client: Client) -> None:
     """Makes two calls, of which the second is let in before the first drives the loop."""
     let_in = threading.Event()
     leader = threading.get_ident()
-    enter = runner._enter
+    enter = runner._admit
     followers: list[InThread[object]] = []
 
     def enter_and_wait(call: Any) -> None:
@@ -117,7 +117,7 @@ def enter_together(runner: LoopRunner, client: Client) -> None:
         else:
             let_in.set()
 
-    runner._enter = enter_and_wait  # type: ignore[method-assign]
+    runner._admit = enter_and_wait  # type: ignore[method-assign]
     client.create_integration_token()
     followers[0].result()
 

@@ -1,0 +1,183 @@
+"""Calls under a storm of interruptions at random moments: none hangs, none is lost, and the client stays usable.
+
+    python tests/runner/storm.py KIND COUNT SEED THREADS
+
+KIND is "signal" (a handler that raises), "ctrl-c" (Python's own), or "asynchronous" (`PyThreadState_SetAsyncExc`, whose
+arrival CPython does not promise). COUNT interruptions hit calls of the main thread, while so many other threads make
+calls of their own. The client is told by the environment where the API is.
+"""
+
+import ctypes
+import faulthandler
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from types import FrameType
+
+from pagerduty_alerting import Client
+
+HANG = 30.0
+TIMEOUT = 10.0
+
+
+class Struck(BaseException):
+    """What a handler raises, or is raised from another thread."""
+
+
+raised = 0
+may_raise = False
+dropped: list[object] = []
+"""What Python itself dropped: exceptions in finalizers and callbacks of weak references."""
+
+
+def on_signal(number: int, frame: FrameType | None) -> None:
+    """Raises, once for each call."""
+    global raised, may_raise
+    if may_raise:
+        may_raise = False
+        raised += 1
+        if number == signal.SIGINT:
+            signal.default_int_handler(number, frame)
+        raise Struck
+
+
+class Others:
+    """Threads that make calls until they are told to stop."""
+
+    def __init__(self, client: Client, count: int) -> None:
+        self.calls = 0
+        self.failed: list[BaseException] = []
+        self._client = client
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self) -> None:
+        while not self._is_over.is_set():
+            try:
+                self._client.list_services(timeout=TIMEOUT)
+                self.calls += 1
+            except BaseException as error:
+                self.failed.append(error)
+
+    def end(self) -> None:
+        """Waits for the threads."""
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+class Sender:
+    """A thread that raises in the main thread, so long after it is told to."""
+
+    def __init__(self) -> None:
+        self._told: list[float] = []
+        self._wakes = threading.Semaphore(0)
+        self._main = ctypes.c_ulong(threading.get_ident())
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def send(self, seconds: float) -> None:
+        """Has it raised after that time."""
+        self._told.append(seconds)
+        self._wakes.release()
+
+    def _work(self) -> None:
+        while self._wakes.acquire():
+            time.sleep(self._told.pop())
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(self._main, ctypes.py_object(Struck))
+
+
+def storm_of_signals(client: Client, kind: str, count: int, dice: random.Random, typical: float) -> Counter[str]:
+    """Makes calls until so many were interrupted; returns what came of them."""
+    global may_raise
+    number = signal.SIGINT if kind == "ctrl-c" else signal.SIGALRM
+    signal.signal(number, on_signal)
+    if number == signal.SIGINT:
+        # Ctrl-C, at the time of the timer.
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    came: Counter[str] = Counter()
+    while raised < count:
+        faulthandler.dump_traceback_later(HANG, exit=True)
+        before, dropped_before = raised, len(dropped)
+        outcome = "answered"
+        try:
+            may_raise = True
+            signal.setitimer(signal.ITIMER_REAL, dice.uniform(1e-6, 1.2 * typical))
+            client.list_services(timeout=TIMEOUT)
+            may_raise = False
+        except BaseException as error:
+            outcome = type(error).__name__
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        came[outcome] += 1
+        was_raised = raised > before and len(dropped) == dropped_before
+        if was_raised != (outcome in {"Struck", "KeyboardInterrupt"}):
+            came[f"WRONG: {raised - before} raised, and the call ended with {outcome}"] += 1
+        if signal.getsignal(number) is not on_signal:
+            came["WRONG: the handler was not restored"] += 1
+            signal.signal(number, on_signal)
+    return came
+
+
+def storm_of_exceptions(client: Client, count: int, dice: random.Random, typical: float) -> Counter[str]:
+    """The same with asynchronous exceptions."""
+    came: Counter[str] = Counter()
+    sender = Sender()
+    for _ in range(count):
+        try:
+            faulthandler.dump_traceback_later(HANG, exit=True)
+            started = time.monotonic()
+            sender.send(dice.uniform(0, 1.2 * typical))
+            client.list_services(timeout=TIMEOUT)
+            came["answered"] += 1
+        except BaseException as error:
+            came[type(error).__name__] += 1
+        try:
+            if time.monotonic() - started > TIMEOUT + 1.5:
+                came["WRONG: a call outlived its deadline"] += 1
+        except Struck:
+            came["Struck"] += 1
+    while True:
+        try:
+            time.sleep(2 * typical)
+            return came
+        except Struck:
+            pass
+
+
+def main(kind: str, count: int, seed: int, threads: int) -> None:
+    """Runs a storm and says what came of it."""
+    sys.unraisablehook = dropped.append
+    dice = random.Random(seed)
+    client = Client()
+    client.list_services()
+    others = Others(client, threads)
+    started = time.perf_counter()
+    for _ in range(50):
+        client.list_services()
+    typical = (time.perf_counter() - started) / 50
+    if kind == "asynchronous":
+        import logging
+
+        logging.disable()  # asyncio logs those that strike its callbacks
+        came = storm_of_exceptions(client, count, dice, typical)
+    else:
+        came = storm_of_signals(client, kind, count, dice, typical)
+    faulthandler.dump_traceback_later(HANG, exit=True)
+    others.end()
+    client.list_services()
+    runner = client._runner
+    assert (runner._calls, runner._leader, runner._busy) == ({}, {}, set())
+    client.close()
+    faulthandler.cancel_dump_traceback_later()
+    for error in others.failed:
+        came[f"WRONG: another thread got {error!r}"] += 1
+    print(dict(came))
+    sys.exit(any(name.startswith("WRONG") for name in came))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

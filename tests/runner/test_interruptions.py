@@ -1,0 +1,70 @@
+"""Interruptions at every line of the runner, and storms of them: nothing hangs, gets lost or stays broken.
+
+STORM_COUNT sets the number of interruptions in each storm (`nox -s soak` takes 10,000), STORM_SEED the dice.
+"""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import stress_server
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no signals to speak of")
+
+HERE = Path(__file__).parent
+COUNT = int(os.environ.get("STORM_COUNT", "200"))
+SEED = int(os.environ.get("STORM_SEED", "20261124"))
+
+FEWEST_POINTS = 50
+"""Lines that each situation has at the least: fewer would mean that they are not counted any more."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("strike", ["exception", "signal", "ctrl-c", "call", "garbage-collection"])
+def test_whatever_strikes_at_any_line_hangs_nothing_and_leaves_the_client_usable(strike: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", HERE / "every_line.py", strike], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if not line.endswith(" points, 0 failed")] == []
+    assert len(lines) == 10
+    assert min(int(line.split(": ")[1].split()[0]) for line in lines) >= FEWEST_POINTS
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[dict[str, str]]:
+    """An API in a process of its own, as an environment."""
+    process = subprocess.Popen(
+        [sys.executable, stress_server.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    port = process.stdout.readline().strip()
+    try:
+        yield {
+            "CLOUDFLARE_BASE_URL": f"http://127.0.0.1:{port}/client/v4",
+            "CLOUDFLARE_API_TOKEN": "storm",
+            "CLOUDFLARE_ACCOUNT_ID": "good-1",
+        }
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("threads", [0, 4], ids=["alone", "beside threads"])
+@pytest.mark.parametrize("kind", ["signal", "ctrl-c", "asynchronous"])
+def test_a_storm_of_interruptions_hangs_no_call_and_leaves_the_client_usable(
+    api: dict[str, str], kind: str, threads: int
+) -> None:
+    # What strikes before the runner is reached leaves a coroutine that nobody awaits, of which Python warns.
+    command = [sys.executable, "-W", "ignore", HERE / "storm.py", kind, str(COUNT), str(SEED), str(threads)]
+    done = subprocess.run(command, env={**os.environ, **api}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    came = ast.literal_eval(done.stdout.splitlines()[0])
+    assert came["KeyboardInterrupt" if kind == "ctrl-c" else "Struck"] > COUNT / 2
