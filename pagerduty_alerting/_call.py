@@ -23,7 +23,7 @@ from pagerduty_alerting._http.transport import Transport
 from pagerduty_alerting._loop.deadlines import Deadlines, Expired, Limit
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
-from pagerduty_alerting._protocol.endpoints import WITHOUT_TOKEN, Endpoint, Request, build_request
+from pagerduty_alerting._protocol.endpoints import ENDPOINTS, Endpoint, Request, build_request
 from pagerduty_alerting._protocol.frames import hide_requests
 from pagerduty_alerting._protocol.rate_limit import LONGEST_HOLD, parse_rate_limits
 from pagerduty_alerting._protocol.retry import may_have_acted, next_delay
@@ -125,7 +125,8 @@ class Core:
         object.__setattr__(self, "_headers", SecretHeaders(self.settings.headers()))
         # Most calls are for the client's own account: their requests are made once.
         own = self.settings.account_id
-        requests = {} if own is None else {endpoint: self._build(endpoint, own) for endpoint in WITHOUT_TOKEN}
+        plain = [endpoint for endpoint in ENDPOINTS if endpoint.argument is None]
+        requests = {} if own is None else {endpoint: self._build(endpoint, own) for endpoint in plain}
         object.__setattr__(self, "_requests", requests)
 
     def with_settings(self, changes: Mapping[str, Any]) -> Self:
@@ -144,17 +145,17 @@ class Core:
         endpoint: Endpoint[T],
         account_id: str | None,
         timeout: float | None,
-        token: IntegrationToken | None = None,
+        argument: IntegrationToken | None = None,
     ) -> Coroutine[Any, Any, Success[T]]:
         """Prepares a call and returns the coroutine that carries it out."""
-        return self.carry_out(self.prepare(endpoint, account_id, timeout, token))
+        return self.carry_out(self.prepare(endpoint, account_id, timeout, argument))
 
     def prepare(
         self,
         endpoint: Endpoint[T],
         account_id: str | None,
         timeout: float | None,
-        token: IntegrationToken | None = None,
+        argument: IntegrationToken | None = None,
         *,
         is_patient: bool = False,
     ) -> Call[T]:
@@ -163,7 +164,7 @@ class Core:
         A patient call waits for the quota, a connection and the limiter as long as it takes: that does not count
         against its time.
         """
-        request = self._request(endpoint, account_id, token)
+        request = self._request(endpoint, account_id, argument)
         seconds = self.settings.timeout if timeout is None else check_seconds("timeout", timeout)
         self.transport.check_usable()
         started = asyncio.get_running_loop().time()
@@ -194,18 +195,18 @@ class Core:
         finally:
             del failure, outer  # the traceback holds this frame, which must not hold the exception in turn
 
-    def _request(self, endpoint: Endpoint[T], account_id: str | None, token: IntegrationToken | None) -> Request[T]:
+    def _request(self, endpoint: Endpoint[T], account_id: str | None, argument: IntegrationToken | None) -> Request[T]:
         if account_id is None:
-            if token is None and endpoint in self._requests:
+            if argument is None and endpoint in self._requests:
                 return self._requests[endpoint]
             account_id = self.settings.account_id
             if account_id is None:
                 raise ConfigurationError("no account: pass account_id=…, or set CLOUDFLARE_ACCOUNT_ID")
-        return self._build(endpoint, account_id, token)
+        return self._build(endpoint, account_id, argument)
 
-    def _build(self, endpoint: Endpoint[T], account_id: str, token: IntegrationToken | None = None) -> Request[T]:
+    def _build(self, endpoint: Endpoint[T], account_id: str, argument: IntegrationToken | None = None) -> Request[T]:
         secrets = self.settings.credentials.secrets()
-        return build_request(endpoint, self.settings.base_url, account_id, token, secrets=secrets)
+        return build_request(endpoint, self.settings.base_url, account_id, argument, secrets=secrets)
 
     async def _try_until_done(self, call: Call[T]) -> Success[T]:
         """Makes attempts until one succeeds or there is no point in another, and raises the last one's failure."""

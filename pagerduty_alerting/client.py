@@ -19,7 +19,6 @@ from pagerduty_alerting._protocol.endpoints import (
     CREATE_INTEGRATION_TOKEN,
     DELETE_SERVICES,
     LIST_SERVICES,
-    as_token,
 )
 from pagerduty_alerting.config import (
     DEFAULT_MAX_RESPONSE_BYTES,
@@ -218,7 +217,8 @@ class AsyncClient:
             ConfigurationError: There is no account id.
             TypeError, ValueError: An argument is impossible; nothing was sent.
         """
-        token = as_token(token)
+        if isinstance(token, str):
+            token = IntegrationToken(token)  # which no traceback shows that prints local variables
         return (await self._core.call(CONNECT, account_id, timeout, token)).envelope.result
 
     def list_services_in(
@@ -389,7 +389,8 @@ class AsyncClientWithResponse:
         self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[ConnectedDestination]:
         """Does as `AsyncClient.connect` (*Connect PagerDuty*) and returns the whole response."""
-        token = as_token(token)
+        if isinstance(token, str):
+            token = IntegrationToken(token)  # which no traceback shows that prints local variables
         return (await self._core.call(CONNECT, account_id, timeout, token)).response()
 
 

@@ -9,7 +9,6 @@ from typing import NoReturn, Self
 import aiohttp
 
 from pagerduty_alerting._loop.runner import LoopRunner
-from pagerduty_alerting._protocol.endpoints import as_token
 from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
 from pagerduty_alerting.config import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_USER_AGENT, RetryPolicy
 from pagerduty_alerting.models import (
@@ -193,7 +192,8 @@ class Client:
             ConfigurationError: There is no account id.
             TypeError, ValueError: An argument is impossible; nothing was sent.
         """
-        token = as_token(token)
+        if isinstance(token, str):
+            token = IntegrationToken(token)
         return self._runner.run(self._async.connect(token, account_id=account_id, timeout=timeout))
 
     def list_services_in(
@@ -337,5 +337,6 @@ class ClientWithResponse:
         self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[ConnectedDestination]:
         """Does as `Client.connect` (*Connect PagerDuty*) and returns the whole response."""
-        token = as_token(token)
+        if isinstance(token, str):
+            token = IntegrationToken(token)
         return self._runner.run(self._async.connect(token, account_id=account_id, timeout=timeout))

@@ -30,12 +30,12 @@ class Endpoint(Generic[T_co]):
     Attributes:
         operation: Its name in Cloudflare's documentation.
         method: HTTP method.
-        suffix: Path below the account's PagerDuty destinations.
+        suffix: Path below the account's PagerDuty destinations; it may end in an argument in braces.
         result_type: What `result` is structured as; None where the operation has no result.
         success: The documented success status; another 2xx is accepted when the envelope says success.
         replay_safe: Whether sending it twice does no more than sending it once.
         permissions: Any one of them is enough.
-        answers_secret: Whether an answer may carry an integration token.
+        answers_secret: Whether a response may carry an integration token.
     """
 
     operation: str
@@ -46,6 +46,11 @@ class Endpoint(Generic[T_co]):
     replay_safe: bool
     permissions: tuple[str, ...]
     answers_secret: bool = False
+
+    @property
+    def argument(self) -> str | None:
+        """The name of the path's argument besides the account; None where there is none."""
+        return self.suffix.partition("{")[2].rstrip("}") or None
 
 
 LIST_SERVICES = Endpoint(
@@ -75,14 +80,14 @@ CREATE_INTEGRATION_TOKEN = Endpoint(
 CONNECT = Endpoint(
     operation="Connect PagerDuty",
     method="GET",
-    suffix="/connect/",
+    suffix="/connect/{token}",
     result_type=ConnectedDestination,
     replay_safe=False,  # a GET that changes state
     permissions=_WRITE,
     answers_secret=True,
 )
 
-WITHOUT_TOKEN: tuple[Endpoint[Any], ...] = (LIST_SERVICES, DELETE_SERVICES, CREATE_INTEGRATION_TOKEN)
+ENDPOINTS: tuple[Endpoint[Any], ...] = (LIST_SERVICES, DELETE_SERVICES, CREATE_INTEGRATION_TOKEN, CONNECT)
 
 
 @frozen
@@ -118,30 +123,30 @@ def build_request(
     endpoint: Endpoint[T],
     base_url: str,
     account_id: str,
-    token: IntegrationToken | None = None,
+    argument: IntegrationToken | str | None = None,
     *,
     secrets: tuple[str, ...] = (),
 ) -> Request[T]:
     """Returns the request for a call; `secrets` are those of the credentials.
 
+    An argument that is an integration token is masked in the path that may be shown; a text is an id like others.
+
     Raises:
         TypeError: An id is not a str.
         ValueError: An id is empty, a dot segment, too long, or holds white space or control characters.
     """
-    path = _destinations_path(check_text("account_id", account_id)) + endpoint.suffix
-    if token is None:
+    path = _destinations_path(check_text("account_id", account_id)) + endpoint.suffix.partition("{")[0]
+    if endpoint.argument is None:
         return Request(endpoint, URL(base_url + path, encoded=True), path, secrets)
-    segment = check_identifier("token", token.id)
-    # The token counts as a secret in both spellings: as given, and as it stands in the URL.
+    if not isinstance(argument, IntegrationToken):
+        path += check_identifier(endpoint.argument, argument)
+        return Request(endpoint, URL(base_url + path, encoded=True), path, secrets)
+    segment = check_identifier(endpoint.argument, argument.id)
     url = URL(base_url + path + segment, encoded=True)
-    return Request(endpoint, url, path + MASK, (*secrets, token.id, segment))
+    # A secret in both spellings: as given, and as it stands in the URL.
+    return Request(endpoint, url, path + MASK, (*secrets, argument.id, segment))
 
 
 @functools.lru_cache(maxsize=256)
 def _destinations_path(account_id: str) -> str:
     return f"/accounts/{check_identifier('account_id', account_id)}/alerting/v3/destinations/pagerduty"
-
-
-def as_token(token: IntegrationToken | str) -> IntegrationToken:
-    """Wraps a plain token at once, so that it shows in no traceback that prints local variables."""
-    return token if isinstance(token, IntegrationToken) else IntegrationToken(token)

@@ -216,10 +216,9 @@ def _instead(request: Request[object], answer: RawResponse, document: dict[str, 
 
 def _advice(request: Request[object], meaning: Meaning, retry_after: float | None) -> str:
     """Returns what a person can do about it."""
-    asks_for_token = request.endpoint.method == "GET" and request.endpoint.answers_secret
     return meaning.advice.format(
         permissions=", ".join(request.endpoint.permissions),
-        token=", and that the token is authorised in PagerDuty and unused" if asks_for_token else "",
+        token=", and that the token is authorised in PagerDuty and unused" if request.endpoint.argument else "",
         wait="Wait five minutes" if retry_after is None else f"Wait {retry_after:.0f} s",
     )
 

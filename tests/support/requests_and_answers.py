@@ -7,18 +7,10 @@ from multidict import CIMultiDict
 
 from pagerduty_alerting import IntegrationToken
 from pagerduty_alerting._protocol.answer import RawResponse
-from pagerduty_alerting._protocol.endpoints import (
-    CONNECT,
-    CREATE_INTEGRATION_TOKEN,
-    DELETE_SERVICES,
-    LIST_SERVICES,
-    Endpoint,
-    Request,
-    build_request,
-)
+from pagerduty_alerting._protocol.endpoints import CONNECT, ENDPOINTS, Endpoint, Request, build_request
 from tests.support.operations import ACCOUNT_ID, API_TOKEN, TOKEN_ID
 
-ENDPOINTS: tuple[Endpoint[Any], ...] = (LIST_SERVICES, DELETE_SERVICES, CREATE_INTEGRATION_TOKEN, CONNECT)
+__all__ = ["ENDPOINTS", "answer", "request_for"]
 
 
 def request_for(endpoint: Endpoint[Any], token_id: str = TOKEN_ID) -> Request[Any]:

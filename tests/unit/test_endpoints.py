@@ -14,7 +14,6 @@ from pagerduty_alerting._protocol.endpoints import (
     DELETE_SERVICES,
     LIST_SERVICES,
     Endpoint,
-    as_token,
     build_request,
 )
 from tests.support.operations import ACCOUNT_ID, OPERATIONS, TOKEN_ID, Documented
@@ -121,11 +120,19 @@ def test_neither_the_repr_nor_the_text_of_a_request_shows_a_secret(endpoint: End
     assert str(request) == f"{endpoint.method} {request.path}"
 
 
-def test_a_token_may_be_given_as_it_is_or_as_its_text() -> None:
-    token = IntegrationToken(TOKEN_ID)
+def test_only_connect_has_an_argument_in_its_path() -> None:
+    assert [endpoint.argument for endpoint in ENDPOINTS] == [None, None, None, "token"]
 
-    assert as_token(token) is token
-    assert as_token(TOKEN_ID) == token
+
+def test_an_argument_that_is_a_plain_text_is_an_id_that_may_be_shown() -> None:
+    request = build_request(CONNECT, BASE, ACCOUNT_ID, "a/b", secrets=("credential",))
+    assert request.path == f"/accounts/{ACCOUNT_ID}/alerting/v3/destinations/pagerduty/connect/a%2Fb"
+    assert (str(request.url), request.secrets) == (BASE + request.path, ("credential",))
+
+
+def test_a_missing_argument_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^token must be a str, not NoneType$"):
+        build_request(CONNECT, BASE, ACCOUNT_ID)
 
 
 def test_the_path_to_show_masks_the_token() -> None:
