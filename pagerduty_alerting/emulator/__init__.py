@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         InitialAccount,
         InitialApiKey,
         InitialApiToken,
+        InitialIntegrationToken,
         InitialState,
     )
     from pagerduty_alerting.emulator.rules.rate_limits import RateLimits
@@ -50,6 +51,7 @@ __all__ = [
     "InitialAccount",
     "InitialApiKey",
     "InitialApiToken",
+    "InitialIntegrationToken",
     "InitialState",
     "IntegrationToken",
     "Operation",
@@ -71,7 +73,13 @@ _MODULES = {
     "requests": ("RecordedRequest", "RequestLog"),
     "rules.answers": ("Dialect", "ErrorCode"),
     "rules.contract": ("Operation", "Permission"),
-    "rules.initial_state": ("InitialAccount", "InitialApiKey", "InitialApiToken", "InitialState"),
+    "rules.initial_state": (
+        "InitialAccount",
+        "InitialApiKey",
+        "InitialApiToken",
+        "InitialIntegrationToken",
+        "InitialState",
+    ),
     "rules.rate_limits": ("RateLimits",),
     "rules.state": ("Account", "IdStyle", "IntegrationToken", "Service", "TokenState"),
 }

@@ -175,31 +175,42 @@ class Emulator:
             return rules.add_account(self._state, account_id, services, entitled=entitled).id
 
     def add_api_token(
-        self, *, permissions: Iterable[Permission] = _WRITE, accounts: Iterable[str] | None = None
+        self,
+        *,
+        token: str | None = None,
+        permissions: Iterable[Permission] = _WRITE,
+        accounts: Iterable[str] | None = None,
     ) -> str:
         """Adds an API token and returns it, for `Authorization: Bearer`.
 
         Args:
+            token: The token, in any form; None for a new one.
             permissions: What it may do.
             accounts: The ids of the accounts that it may be used on; None for all.
         """
         with self._lock:
-            secret = self._state.ids.api_token()
+            secret = self._state.ids.api_token() if token is None else token
             self._state.credentials[secret] = make_credential(secret, permissions, accounts)
             return secret
 
     def add_api_key(
-        self, email: str, *, permissions: Iterable[Permission] = _WRITE, accounts: Iterable[str] | None = None
+        self,
+        email: str,
+        *,
+        key: str | None = None,
+        permissions: Iterable[Permission] = _WRITE,
+        accounts: Iterable[str] | None = None,
     ) -> str:
         """Adds a user with an API key and returns the key, for `X-Auth-Key`.
 
         Args:
             email: The user's address, for `X-Auth-Email`.
+            key: The key, in any form; None for a new one.
             permissions: What the user may do.
             accounts: The ids of the accounts that the user has; None for all.
         """
         with self._lock:
-            secret = self._state.ids.api_key()
+            secret = self._state.ids.api_key() if key is None else key
             self._state.keys[email.lower(), secret] = make_credential(secret, permissions, accounts, email)
             return secret
 
@@ -405,7 +416,7 @@ class Emulator:
     def _fresh_state(self) -> State:
         ids = IdSource(self._id_style, self._seed)
         state = State(ids, self._rate_limits, self._dialect, self._token_lifetime)
-        populate(state, self._initial, self.account_id, self.api_token)
+        populate(state, self._initial, self.account_id, self.api_token, self._now())
         return state
 
 

@@ -36,6 +36,46 @@ async def test_a_malformed_header_is_named_in_the_error_chain(call):
     assert [link["code"] for link in chain] == [6102, 6103]
 
 
+FORMS_OF_TOKENS = [
+    "v1.0-0123456789abcdef",
+    "Sn3lZJTBX6kkg7OdcBUAxOO963GEIyGQqnFTOFYY",
+    "cfut_Sn3lZJTBX6kkg7OdcBUAxOO963GEIyGQqnFTOFYY1a2b3c4d",
+    "cfat_Sn3lZJTBX6kkg7OdcBUAxOO963GEIyGQqnFTOFYY1a2b3c4d",
+]
+FORMS_OF_KEYS = [
+    "144c9defac04969c7bfad8ad631d7a4a",
+    "c2547eb745079dac9320b638f5e225cf483cc",
+    "c2547eb745079dac9320b638f5e225cf483cc5cfdde41",
+    "cfk_Sn3lZJTBX6kkg7OdcBUAxOO963GEIyGQqnFTOFYY1a2b3c4d",
+]
+
+
+@pytest.mark.parametrize("token", FORMS_OF_TOKENS)
+async def test_a_token_of_every_form_works_and_is_refused_as_a_key(api, call, token):
+    unknown = await call(LIST, headers={"Authorization": f"Bearer {token}"})
+    assert (unknown.status, unknown.codes) == (401, [10000])
+    api.add_api_token(token=token)
+    assert (await call(LIST, headers={"Authorization": f"Bearer {token}"})).status == 200
+    as_key = await call(LIST, headers={"X-Auth-Email": "user@example.com", "X-Auth-Key": token})
+    assert (as_key.status, as_key.json["errors"]) == (400, [invalid_headers(6103, "X-Auth-Key")])
+
+
+@pytest.mark.parametrize("key", FORMS_OF_KEYS)
+async def test_a_key_of_every_form_works_and_is_refused_as_a_token(api, call, key):
+    headers = {"X-Auth-Email": "user@example.com", "X-Auth-Key": key}
+    unknown = await call(LIST, headers=headers)
+    assert (unknown.status, unknown.codes) == (403, [9103])
+    api.add_api_key("user@example.com", key=key)
+    assert (await call(LIST, headers=headers)).status == 200
+    as_token = await call(LIST, headers={"Authorization": f"Bearer {key}"})
+    assert (as_token.status, as_token.json["errors"]) == (400, [invalid_headers(6111, "Authorization")])
+
+
+def invalid_headers(code, name):
+    chain = [{"code": code, "message": f"Invalid format for {name} header"}]
+    return {"code": 6003, "message": "Invalid request headers", "error_chain": chain}
+
+
 async def test_the_scheme_is_understood_in_any_case(api, call):
     assert (await call(LIST, headers={"authorization": f"bearer {api.api_token}"})).status == 200
 
@@ -75,7 +115,8 @@ async def test_a_token_for_some_accounts_opens_no_other(api, call):
     headers = {"Authorization": f"Bearer {api.add_api_token(accounts={mine})}"}
     assert (await call(LIST, account_id=mine, headers=headers)).status == 200
     refused = await call(LIST, account_id=other, headers=headers)
-    assert (refused.status, refused.codes) == (403, [10000])
+    assert (refused.status, refused.codes) == (403, [9109])
+    assert refused.json["errors"][0]["message"] == "Unauthorized to access requested resource"
 
 
 async def test_a_key_goes_with_its_email_in_any_case(api, call):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,11 @@ from pagerduty_alerting.emulator import (
     EmulatorUsageError,
     InitialAccount,
     InitialApiToken,
+    InitialIntegrationToken,
     InitialState,
     Operation,
     Permission,
+    TokenState,
 )
 
 FIRST, SECOND = "1" * 32, "2" * 32
@@ -82,6 +85,63 @@ def test_a_seed_with_the_same_account_twice_is_refused():
     twice = InitialState(accounts=(InitialAccount(FIRST), InitialAccount(FIRST)))
     with pytest.raises(EmulatorUsageError, match="exists already"):
         Emulator(initial_state=twice)
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "emulator_seed.json"
+
+
+async def test_the_example_of_a_seed_fills_the_emulator(caller_of):
+    async with Emulator(initial_state=InitialState.from_file(EXAMPLE)) as api:
+        call = caller_of(api)
+        assert [service.name for service in api.services()] == ["Primary on-call", "Database"]
+        assert [api.token_state(token) for token in api.tokens()] == ["authorized", "pending", "expired"]
+        keyed = {"X-Auth-Email": "user@example.com", "X-Auth-Key": "144c9defac04969c7bfad8ad631d7a4a"}
+        ready = await call(Operation.CONNECT, "f174e90a-fafe-4643-bbbc-4a0ed4fc8415", headers=keyed)
+        assert ready.status == 200
+        assert await call.names() == ["Primary on-call", "Database", "Website"]
+        assert (await call(Operation.LIST, account_id=api.accounts()[1].id)).codes == [17200]
+
+
+@pytest.mark.parametrize("stage", list(TokenState))
+async def test_an_integration_token_can_be_there_from_the_start_in_every_state(caller_of, stage):
+    services = ("Database",) if stage in {TokenState.AUTHORIZED, TokenState.USED} else ()
+    token = InitialIntegrationToken("a" * 32, state=stage, services=services)
+    async with Emulator(initial_state=InitialState(integration_tokens=(token,))) as api:
+        api.advance(5)
+        api.reset()
+        assert api.token_state("a" * 32) is stage
+        statuses = {"pending": 400, "authorized": 200, "used": 409, "expired": 400}
+        assert (await caller_of(api)(Operation.CONNECT, "a" * 32)).status == statuses[stage]
+
+
+async def test_an_integration_token_from_the_start_lives_its_time_in_its_account(caller_of):
+    accounts = (InitialAccount(FIRST), InitialAccount(SECOND))
+    token = InitialIntegrationToken(account_id=SECOND, state=TokenState.AUTHORIZED, services=("Website",))
+    initial = InitialState(accounts=accounts, integration_tokens=(token,))
+    async with Emulator(initial_state=initial, clock=lambda: 0.0, token_lifetime=10.0) as api:
+        token_id = api.tokens()[0].id
+        assert (await caller_of(api)(Operation.CONNECT, token_id)).status == 404
+        assert (await caller_of(api)(Operation.CONNECT, token_id, account_id=SECOND)).status == 200
+        api.reset()
+        api.advance(10)
+        assert api.token_state(api.tokens()[0]) is TokenState.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("tokens", "complaint"),
+    [
+        ([{"id": "mine"}], "integration token 1 is not a UUID"),
+        ([{"id": "a" * 32}, {"id": "A" * 32}], "integration token 2 is given twice"),
+        ([{"state": "authorized"}], "authorized needs services"),
+        ([{"state": "used"}], "used needs services"),
+        ([{"services": ["Database"]}], "pending has no services"),
+        ([{"account_id": FIRST}], "no account"),
+        ([{"state": "new"}], "new"),
+    ],
+)
+def test_an_integration_token_that_cannot_be_is_refused(tokens, complaint):
+    with pytest.raises(EmulatorUsageError, match=complaint):
+        Emulator(initial_state=InitialState.from_json(json.dumps({"integration_tokens": tokens})))
 
 
 def test_permissions_of_a_seed_are_the_words_of_the_dashboard():

@@ -220,8 +220,32 @@ async def test_every_answer_has_a_ray_id_of_its_own(call):
     assert rays[0] != rays[1]
 
 
-async def test_real_failures_leave_out_what_the_description_promises(call):
-    assert set((await call(LIST, account_id="nowhere")).json) == {"success", "errors"}
+async def test_the_authentication_error_alone_is_bare(call):
+    bare = await call(LIST, headers={"Authorization": "Bearer unknown"})
+    assert bare.json == {"success": False, "errors": [{"code": 10000, "message": "Authentication error"}]}
+    full = (await call(LIST, account_id="nowhere")).json
+    assert set(full) == {"success", "errors", "messages", "result"}
+    assert (full["messages"], full["result"]) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("forms", "names"),
+    [(["full-failures"], {"success", "errors", "messages", "result"}), (["no-full-failures"], {"success", "errors"})],
+    ids=["full", "bare"],
+)
+async def test_a_dialect_makes_all_failures_alike(caller_of, forms, names):
+    async with Emulator(dialect=Dialect.of(*forms)) as api:
+        call = caller_of(api)
+        assert set((await call(LIST, headers={"Authorization": "Bearer unknown"})).json) == names
+        assert set((await call(LIST, account_id="nowhere")).json) == names
+
+
+def test_a_dialect_is_named_by_its_forms():
+    dialect = Dialect.of("null-lists", "no-list-result-info", "delete-result-info")
+    assert dialect == Dialect(null_lists=True, list_result_info=False, delete_result_info=True)
+    assert Dialect.of() == Dialect()
+    with pytest.raises(EmulatorUsageError, match="no form 'klingon' of answers: use full-failures, null-lists"):
+        Dialect.of("klingon")
 
 
 async def test_dialects_change_the_form_of_answers(caller_of):
@@ -232,7 +256,22 @@ async def test_dialects_change_the_form_of_answers(caller_of):
         listed = (await call(LIST)).json
         assert listed["result"] is None
         assert "result_info" not in listed
-        assert set((await call(DELETE)).json["result_info"]) == {"count", "page", "per_page", "total_count"}
+        api.add_service("Database")
+        nothing_left = {"count": 0, "page": 1, "per_page": 20, "total_count": 0}
+        assert (await call(DELETE)).json == {
+            "success": True,
+            "errors": [],
+            "messages": [],
+            "result": None,
+            "result_info": nothing_left,
+        }
+
+
+async def test_a_list_tells_how_many_services_there_are(api, call):
+    for number in range(21):
+        api.add_service(f"Service {number}")
+    info = (await call(LIST)).json["result_info"]
+    assert info == {"count": 21, "page": 1, "per_page": 21, "total_count": 21}
 
 
 async def test_a_body_that_nobody_asked_for_is_ignored(call):

@@ -237,4 +237,5 @@ def _envelope(status: int) -> Json:
     if status < 400:
         return {"success": True, "errors": [], "messages": [], "result": None}
     message = f"HTTP {status}, as ordered from the emulator"
-    return {"success": False, "errors": [{"code": int(ErrorCode.INTERNAL_ERROR), "message": message}]}
+    error: Json = {"code": int(ErrorCode.INTERNAL_ERROR), "message": message}
+    return {"success": False, "errors": [error], "messages": [], "result": None}

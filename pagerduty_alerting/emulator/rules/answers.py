@@ -1,11 +1,12 @@
 """Answers and refusals in Cloudflare's envelope, as pure values."""
 
 import enum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import orjson
-from attrs import field, frozen
+from attrs import field, fields_dict, frozen
 
+from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.rules.contract import Headers
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -18,6 +19,7 @@ class ErrorCode(enum.IntEnum):
     """
 
     AUTHENTICATION_ERROR = 10000
+    WRONG_ACCOUNT = 9109
     INVALID_REQUEST_HEADERS = 6003
     INVALID_AUTH_EMAIL_FORMAT = 6102
     INVALID_AUTH_KEY_FORMAT = 6103
@@ -69,16 +71,33 @@ class Dialect:
     """The forms of an answer in which the published description and real answers differ.
 
     Attributes:
-        full_failures: Failures carry `messages`, as documented; real ones leave it out.
+        full_failures: Whether failures carry `"messages": []` and `"result": null`; None for what real ones do, of
+            which the authentication error alone carries neither.
         null_lists: An account without services answers `"result": null` instead of `[]`.
         list_result_info: A list carries `result_info`.
         delete_result_info: Delete answers with `result` and `result_info`, as it did until 2025.
     """
 
-    full_failures: bool = False
+    full_failures: bool | None = None
     null_lists: bool = False
     list_result_info: bool = True
     delete_result_info: bool = False
+
+    @classmethod
+    def of(cls, *forms: str) -> Self:
+        """Returns the dialect with forms named as on the command line, such as `null-lists` or `no-full-failures`.
+
+        Raises:
+            EmulatorUsageError: There is no such form.
+        """
+        known = {name.replace("_", "-"): name for name in fields_dict(cls)}
+        changes: dict[str, bool] = {}
+        for form in forms:
+            name = known.get(form.removeprefix("no-"))
+            if name is None:
+                raise EmulatorUsageError(f"no form {form!r} of answers: use {', '.join(known)}, or one with no-")
+            changes[name] = not form.startswith("no-")
+        return cls(**changes)
 
 
 JSON_HEADERS = (("Content-Type", "application/json"),)
@@ -111,8 +130,11 @@ def failure(refusal: Refusal, dialect: Dialect) -> Answer:
     if refusal.chain:
         error["error_chain"] = [{"code": int(code), "message": text} for code, text in refusal.chain]
     envelope: dict[str, object] = {"success": False, "errors": [error]}
-    if dialect.full_failures:
-        envelope["messages"] = []
+    full = dialect.full_failures
+    if full is None:
+        full = refusal.code != ErrorCode.AUTHENTICATION_ERROR
+    if full:
+        envelope |= {"messages": [], "result": None}
     if refusal.result_id is not None:
         envelope["result"] = {"id": refusal.result_id}
     return Answer(refusal.status, to_json(envelope), JSON_HEADERS + refusal.headers)

@@ -10,7 +10,17 @@ from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.json_input import read_json
 from pagerduty_alerting.emulator.rules.contract import Permission
 from pagerduty_alerting.emulator.rules.credentials import Credential
-from pagerduty_alerting.emulator.rules.state import State, add_account
+from pagerduty_alerting.emulator.rules.state import (
+    Account,
+    IntegrationToken,
+    State,
+    TokenState,
+    account_of,
+    add_account,
+    canonical_uuid,
+    checked_names,
+    put_token,
+)
 
 _WRITE = (Permission.NOTIFICATIONS_WRITE,)
 
@@ -63,6 +73,23 @@ class InitialApiKey:
 
 
 @frozen
+class InitialIntegrationToken:
+    """An integration token from the start, in any state.
+
+    Attributes:
+        id: A UUID in either spelling; None for a random one.
+        account_id: The account that it was made for; None for the first one.
+        state: How far it has come.
+        services: The names of the services chosen in PagerDuty; an authorized or used token has some.
+    """
+
+    id: str | None = field(default=None, repr=False)
+    account_id: str | None = None
+    state: TokenState = TokenState.PENDING
+    services: tuple[str, ...] = ()
+
+
+@frozen
 class InitialState:
     """All that an emulator starts with.
 
@@ -70,18 +97,22 @@ class InitialState:
         accounts: The accounts. The first is the emulator's default one.
         api_tokens: The API tokens. The first is the emulator's default one.
         api_keys: The users with API keys.
+        integration_tokens: The integration tokens that were made already.
     """
 
     accounts: tuple[InitialAccount, ...] = ()
     api_tokens: tuple[InitialApiToken, ...] = ()
     api_keys: tuple[InitialApiKey, ...] = ()
+    integration_tokens: tuple[InitialIntegrationToken, ...] = ()
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Self:
-        """Reads it from JSON with the same names.
+        """Reads it from JSON: objects with the names of these classes' attributes, all of which may be left out.
+
+        `examples/emulator_seed.json` has one of everything.
 
         Args:
-            data: Such as ``{"accounts": [{"services": ["Database"]}], "api_tokens": [{"token": "…"}]}``.
+            data: Such as `{"accounts": [{"services": ["Database"]}], "api_tokens": [{"token": "…"}]}`.
 
         Raises:
             EmulatorUsageError: It is not JSON, or not of that shape: the message says where.
@@ -115,7 +146,7 @@ class InitialState:
         return self.api_tokens[0].token if self.api_tokens else None
 
 
-def populate(state: State, initial: InitialState, account_id: str, api_token: str) -> None:
+def populate(state: State, initial: InitialState, account_id: str, api_token: str, now: float) -> None:
     """Fills a new state, with these defaults for the first account and for the API token.
 
     Raises:
@@ -129,6 +160,24 @@ def populate(state: State, initial: InitialState, account_id: str, api_token: st
     for user in initial.api_keys:
         credential = make_credential(user.key, user.permissions, user.accounts, user.email)
         state.keys[user.email.lower(), user.key] = credential
+    for wanted in initial.integration_tokens:
+        _add_token(state, wanted, account_of(state, wanted.account_id or account_id), now)
+
+
+def _add_token(state: State, wanted: InitialIntegrationToken, account: Account, now: float) -> None:
+    token_id = state.ids.uuid() if wanted.id is None else wanted.id
+    key = canonical_uuid(token_id)
+    if key is None or key in state.tokens:
+        trouble = "is not a UUID" if key is None else "is given twice"
+        raise EmulatorUsageError(f"the id of integration token {len(state.tokens) + 1} {trouble}")
+    chosen = checked_names(wanted.services)
+    if wanted.state in {TokenState.AUTHORIZED, TokenState.USED} and not chosen:
+        raise EmulatorUsageError(f"an integration token that is {wanted.state} needs services")
+    if wanted.state is TokenState.PENDING and chosen:
+        raise EmulatorUsageError("an integration token that is pending has no services: nobody has chosen yet")
+    expires_at = now if wanted.state is TokenState.EXPIRED else now + state.token_lifetime
+    used = wanted.state is TokenState.USED
+    put_token(state, IntegrationToken(token_id, account.id, now, expires_at, chosen or None, used))
 
 
 def make_credential(

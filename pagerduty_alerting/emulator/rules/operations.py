@@ -138,7 +138,9 @@ def _find_account(state: State, exchange: Exchange) -> Account | Refusal:
     if account is None:
         message = f"Could not route to {exchange.path}, perhaps your object identifier is invalid?"
         return Refusal(404, ErrorCode.NO_ROUTE, message)
-    if not caller.covers(account.id) or not permits(caller.permissions, route.operation):
+    if not caller.covers(account.id):
+        return Refusal(403, ErrorCode.WRONG_ACCOUNT, "Unauthorized to access requested resource")
+    if not permits(caller.permissions, route.operation):
         return authentication_error(403)
     if not account.entitled:
         return Refusal(403, ErrorCode.NOT_ENTITLED, "account is not entitled to PagerDuty: it needs a Business zone")
