@@ -1,10 +1,12 @@
 """The requests that the emulator saw, for tests to look at and assert on; secrets are masked."""
 
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import overload
+from urllib.parse import unquote
 
 import orjson
 from attrs import frozen
@@ -16,7 +18,38 @@ from pagerduty_alerting.emulator.rules.operations import Exchange
 
 MASK = "***"
 
+KEPT_OF_BODY = 4096
+KEPT_IN_ALL = 16 * 1024 * 1024
+"""Bytes of a body, and of all requests together, that the log keeps."""
+
+_ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
+_SECRET_SIZE = 32  # characters: nothing else in the API's paths is that long
+_LONG = re.compile(rf"[^&=;+]{{{_SECRET_SIZE},}}")
 _SECRET_HEADERS = frozenset({"x-auth-key", "x-auth-user-service-key", "cookie", "proxy-authorization"})
+
+
+def mask_path(path: str) -> str:
+    """Returns a path with everything after `connect` masked, and every long segment that is not an account's id."""
+    masked: list[str] = []
+    before, connecting = "", False
+    for segment in path.split("/"):
+        plain = unquote(segment)
+        if before == "accounts":
+            masked.append(mask_account(segment))
+        else:
+            masked.append(MASK if plain and (connecting or len(plain) >= _SECRET_SIZE) else segment)
+        before, connecting = plain, connecting or plain.lower() == "connect"
+    return "/".join(masked)
+
+
+def mask_account(segment: str) -> str:
+    """Returns an account's id as sent, masked where it is long and is not one."""
+    return segment if len(segment) < _SECRET_SIZE or _ACCOUNT_ID.fullmatch(segment) else MASK
+
+
+def mask_query(query: str) -> str:
+    """Returns a query string with every long value masked."""
+    return _LONG.sub(MASK, query)
 
 
 class MaskedHeaders(Mapping[str, str]):
@@ -62,7 +95,7 @@ class RecordedRequest:
         account_id: The account in the path, as sent.
         token_id: The integration token in the path, as sent.
         headers: The headers, with credentials masked; names compare without case.
-        body: The body.
+        body: The body's first 4 KiB.
         remote: The IP address that it came from.
         at: When it arrived, in seconds of the emulator's clock.
         received_at: When it arrived, by the calendar (UTC).
@@ -98,15 +131,15 @@ class RecordedRequest:
         """Returns the body, read as JSON.
 
         Raises:
-            ValueError: It is not JSON.
+            ValueError: It is not JSON, or longer than what is kept of it.
         """
         value: Json = orjson.loads(self.body)
         return value
 
     @property
     def masked_path(self) -> str:
-        """The path with the integration token masked."""
-        return self.path if self.token_id is None else f"{self.path.rpartition('/')[0]}/{MASK}"
+        """The path with integration tokens masked, and whatever else could be a secret where it leads nowhere."""
+        return mask_path(self.path)
 
     def __repr__(self) -> str:
         outcome = self.fault or self.status or "not answered"
@@ -136,7 +169,7 @@ def record(exchange: Exchange) -> RecordedRequest:
 
 
 class RequestLog(Sequence[RecordedRequest]):
-    """The latest requests as a sequence, oldest first.
+    """The latest requests as a sequence, oldest first; at most as many as the emulator keeps, and 16 MiB of them.
 
     Every `assert_…` method raises `AssertionError` and shows the requests that there were.
 
@@ -147,7 +180,9 @@ class RequestLog(Sequence[RecordedRequest]):
 
     def __init__(self, lock: threading.RLock, keep: int) -> None:
         self._lock = lock
-        self._exchanges: deque[Exchange] = deque(maxlen=keep)
+        self._keep = keep
+        self._exchanges: deque[Exchange] = deque()
+        self._bytes = 0
         self._total = 0
 
     @property
@@ -232,13 +267,17 @@ class RequestLog(Sequence[RecordedRequest]):
         """Forgets all requests; the numbers start at 1 again."""
         with self._lock:
             self._exchanges.clear()
-            self._total = 0
+            self._bytes = self._total = 0
 
     def add(self, exchange: Exchange) -> None:
-        """Numbers a request and keeps it; the lock is held."""
+        """Numbers a request and keeps it, in place of the oldest where it is too much; the lock is held."""
         self._total += 1
         exchange.number = self._total
+        exchange.body = exchange.body[:KEPT_OF_BODY]
         self._exchanges.append(exchange)
+        self._bytes += exchange.size
+        while len(self._exchanges) > self._keep or self._bytes > KEPT_IN_ALL:
+            self._bytes -= self._exchanges.popleft().size
 
 
 def _listed(requests: Sequence[RecordedRequest]) -> str:

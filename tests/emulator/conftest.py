@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
+import yarl
 
 from pagerduty_alerting.emulator import Emulator, Operation
 
@@ -62,10 +63,12 @@ class Caller:
         path = self.path(operation, token_id, account_id)
         return await self.raw(method or METHODS[operation], path, headers=headers)
 
-    async def raw(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **rest: Any) -> Reply:
+    async def raw(
+        self, method: str, path: str | yarl.URL, *, headers: Mapping[str, str] | None = None, **rest: Any
+    ) -> Reply:
         if headers is None:
             headers = {"Authorization": f"Bearer {self.api.api_token}"}
-        url = f"{self.api.origin}{path}"
+        url = yarl.URL(f"{self.api.origin}{path}", encoded=not isinstance(path, str))
         async with self.session.request(method, url, headers=headers, allow_redirects=False, **rest) as response:
             return Reply(response.status, response.headers, await response.read())
 
@@ -100,3 +103,13 @@ def call(api: Emulator, session: aiohttp.ClientSession) -> Caller:
 @pytest.fixture
 def caller_of(session: aiohttp.ClientSession) -> Callable[[Emulator], Caller]:
     return lambda api: Caller(api, session)
+
+
+@pytest.fixture
+def control(call):
+    async def ask(method, action, **body):
+        reply = await call.raw(method, f"/_emulator/{action}", headers={}, json=body or None)
+        assert reply.headers["Content-Type"] == "application/json"
+        return reply
+
+    return ask

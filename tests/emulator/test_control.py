@@ -29,16 +29,6 @@ from pagerduty_alerting.emulator.json_input import read_json
 LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
 
 
-@pytest.fixture
-def control(call):
-    async def ask(method, action, **body):
-        reply = await call.raw(method, f"/_emulator/{action}", headers={}, json=body or None)
-        assert reply.headers["Content-Type"] == "application/json"
-        return reply
-
-    return ask
-
-
 async def test_the_whole_job_can_be_driven_from_outside(call, control):
     token_id = await call.create()
     reply = await control("POST", "authorize", token=token_id, services=["Database"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import yarl
 
-from pagerduty_alerting.emulator import Emulator, Operation
+from pagerduty_alerting.emulator import Emulator, Operation, requests
 
 LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
 
@@ -46,6 +47,65 @@ async def test_integration_tokens_are_masked_in_representations(api, call):
     assert request.path.endswith(token_id)
     assert token_id not in repr(request)
     assert repr(request).endswith("/connect/*** -> 400>")
+
+
+HEX, DASHED = "a313ba7d3e464c0ea40808fafbc3816a", "f174e90a-fafe-4643-bbbc-4a0ed4fc8415"
+
+
+@pytest.mark.parametrize("token", [HEX, DASHED, HEX.upper(), "%61" + HEX[1:], "cfut_" + HEX], ids=str)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{services}/connect/{token}/",
+        "{services}/connect/{token}/again",
+        "{services}/connect//{token}",
+        "{services}/Connect/{token}",
+        "{services}/{token}",
+        "/client/v4/accounts/{token}-/alerting/v3/destinations/pagerduty",
+        "/client/v4/{token}",
+        "/{token}",
+    ],
+)
+async def test_tokens_in_paths_that_lead_nowhere_are_masked(api, call, control, path, token):
+    await call.raw("GET", yarl.URL(path.format(services=call.path(LIST), token=token), encoded=True))
+    shown = await control("GET", "requests")
+    assert token not in repr(api.requests[0])
+    assert token.encode() not in shown.body
+    assert token in api.requests[0].path
+    assert "***" in api.requests[0].masked_path
+
+
+async def test_a_short_token_that_leads_nowhere_is_masked_after_connect(api, call):
+    await call.raw("GET", f"{call.path(CREATE)}/secret/x")
+    assert api.requests[0].masked_path == f"{call.path(CREATE)}/***/***"
+
+
+async def test_account_ids_and_paths_without_secrets_are_shown(api, call):
+    for path in (call.path(LIST), call.path(CREATE), "/nowhere"):
+        await call.raw("GET", path)
+        assert api.requests[-1].masked_path == path
+
+
+async def test_a_token_in_a_query_is_masked_in_the_control_api(call, control):
+    await call.raw("GET", f"/nowhere?page=2&token={HEX}")
+    assert (await control("GET", "requests")).json["result"][0]["query"] == "page=2&token=***"
+
+
+async def test_the_log_keeps_the_first_4_kib_of_a_body(api, call):
+    await call.raw("POST", call.path(CREATE), data=b"x" * 4097)
+    assert api.requests[0].body == b"x" * 4096
+
+
+async def test_the_log_is_bounded_in_bytes_whatever_requests_carry(api, call, monkeypatch):
+    monkeypatch.setattr(requests, "KEPT_IN_ALL", 25_000)
+    for _ in range(10):
+        headers = {"Authorization": f"Bearer {api.api_token}", "X-Long": "y" * 4000}
+        await call.raw("POST", f"{call.path(CREATE)}?{'z' * 2000}", headers=headers, data=b"x" * 9000)
+    assert [request.number for request in api.requests] == [9, 10]
+    assert api.requests.total == 10
+    api.requests.clear()
+    await call(LIST)
+    assert len(api.requests) == 1
 
 
 async def test_a_request_that_was_cut_off_has_no_status_but_a_fault(api, call):

@@ -21,7 +21,7 @@ from pagerduty_alerting.emulator.control.page import PAGE_HEADERS, PageContent, 
 from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.faults.playback import to_response
 from pagerduty_alerting.emulator.json_input import read_json
-from pagerduty_alerting.emulator.requests import RecordedRequest
+from pagerduty_alerting.emulator.requests import RecordedRequest, mask_account, mask_query
 from pagerduty_alerting.emulator.rules.answers import (
     Answer,
     Dialect,
@@ -80,9 +80,9 @@ def _described_request(request: RecordedRequest) -> Json:
         "number": request.number,
         "method": request.method,
         "path": request.masked_path,
-        "query": request.query,
+        "query": mask_query(request.query),
         "operation": None if request.operation is None else request.operation.value,
-        "account_id": request.account_id,
+        "account_id": None if request.account_id is None else mask_account(request.account_id),
         "headers": dict(request.headers),
         "body": request.body.decode(errors="replace"),
         "received_at": request.received_at.isoformat(),

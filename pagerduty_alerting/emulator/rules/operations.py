@@ -86,6 +86,12 @@ class Exchange:
     def __attrs_post_init__(self) -> None:
         self.route = find_route(self.method, self.path)
 
+    @property
+    def size(self) -> int:
+        """How many characters and bytes are kept of it."""
+        head = sum(len(name) + len(value) for name, value in self.headers.items())
+        return head + len(self.path) + len(self.query) + len(self.body)
+
 
 def admit(state: State, exchange: Exchange) -> None:
     """Counts a request, and sets its `caller` and `reply_headers`: where it leads, who asks, whether they may now."""
