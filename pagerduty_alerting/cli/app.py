@@ -270,6 +270,10 @@ def emulator(
     fail_rate: Annotated[
         float, typer.Option(min=0, max=1, help="How likely a request is to be answered with 503, 0 to 1.")
     ] = 0.0,
+    dialect: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FORM", help="A form of the answers, such as null-lists or no-full-failures; repeatable."),
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Serve an emulator of the API until Ctrl-C.
@@ -281,7 +285,9 @@ def emulator(
     options = _options(context, Options(verbose=verbose))
     _finish(
         options,
-        lambda terminal: emulator(terminal, host=host, port=port, seed=seed, latency=latency, fail_rate=fail_rate),
+        lambda terminal: emulator(
+            terminal, host, port, seed=seed, latency=latency, fail_rate=fail_rate, dialect=dialect or ()
+        ),
     )
 
 

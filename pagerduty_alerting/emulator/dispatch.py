@@ -61,7 +61,7 @@ class Dispatcher:
             body = await request.read() if request.can_read_body else b""
             url = request.rel_url
             path = url.raw_path
-            if path.startswith(CONTROL_PATH):
+            if path.startswith(CONTROL_PATH) or (path == "/" and request.method in {"GET", "HEAD"}):
                 return await self._control(request, path, body)
             exchange = Exchange(
                 request.method,

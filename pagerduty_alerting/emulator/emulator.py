@@ -70,6 +70,7 @@ class Emulator:
         keep_requests: How many of the latest requests `requests` keeps.
 
     Attributes:
+        host: The address to listen on.
         catalogue: The names of the services that the emulator's page offers to choose from.
         account_id: An account that always exists, with no services at first.
         api_token: An API token with `Permission.NOTIFICATIONS_WRITE` on all accounts.
@@ -97,7 +98,7 @@ class Emulator:
         fail_rate: float = 0.0,
         keep_requests: int = 10_000,
     ) -> None:
-        self._host = host
+        self.host = host
         self._id_style = IdStyle(id_style)
         self._seed = seed
         self._rate_limits = rate_limits or RateLimits()
@@ -115,7 +116,7 @@ class Emulator:
         self._thread: ServerThread | None = None
         self._server = Server(self._handle, host, port, keep_alive)
         log = RequestLog(self._lock, keep_requests)
-        control = ControlAPI(self)
+        control = ControlAPI(self, host)
         self._dispatcher = Dispatcher(self._fresh_state(), self._now, self._lock, log, control, self._server.refuse)
         if latency:
             self.on().latency(latency)
@@ -141,7 +142,7 @@ class Emulator:
         """
         if not self._server.running:
             raise EmulatorUsageError("the emulator is not serving: enter it with `with` or `async with` first")
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)  # noqa: S104
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104
         return f"http://{f'[{host}]' if ':' in host else host}:{self._server.port}"
 
     @property
@@ -152,6 +153,15 @@ class Emulator:
             "CLOUDFLARE_ACCOUNT_ID": self.account_id,
             "CLOUDFLARE_BASE_URL": self.url,
         }
+
+    @property
+    def authorize_url(self) -> str:
+        """The address of the page where a person authorizes a token, which belongs in the place of `{token}`.
+
+        For `PAGERDUTY_ALERTING_AUTHORIZE_URL`, which `pagerduty-alerting connect` reads. What follows the `#` stays
+        in the browser and comes into no log.
+        """
+        return f"{self.origin}/_emulator/#{{token}}"
 
     @property
     def requests(self) -> RequestLog:

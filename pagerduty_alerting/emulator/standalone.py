@@ -1,16 +1,16 @@
-"""The emulator as a server of its own, for a terminal and for clients in any language; it must not print by itself."""
-
-from __future__ import annotations
+"""The emulator as a server of its own, for a terminal and for clients in any language."""
 
 import asyncio
 import contextlib
-import ipaddress
 import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+from pagerduty_alerting.emulator.control.api import is_loopback
+from pagerduty_alerting.emulator.control.page import exports
 from pagerduty_alerting.emulator.emulator import Emulator
 from pagerduty_alerting.emulator.requests import RecordedRequest
+from pagerduty_alerting.emulator.rules.answers import Dialect
 from pagerduty_alerting.emulator.rules.initial_state import InitialState
 
 DEFAULT_PORT = 8787
@@ -24,8 +24,9 @@ def serve(
     seed: Path | None = None,
     latency: float = 0.0,
     fail_rate: float = 0.0,
+    dialect: Dialect | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then close everything and return.
+    """Serves until SIGINT or SIGTERM, then closes everything and returns.
 
     First the lines to paste into a shell are printed, then one line for each request to the API.
 
@@ -36,18 +37,21 @@ def serve(
         seed: A JSON file with the accounts and credentials to start with, as `InitialState` reads it.
         latency: Seconds that every request waits.
         fail_rate: How likely every request is to be answered with 503, 0 to 1.
+        dialect: The forms of the answers.
 
     Raises:
         EmulatorUsageError: The seed cannot be read, or a number is out of range; the message says which.
         OSError: The address cannot be listened on.
     """
     initial = None if seed is None else InitialState.from_file(seed)
-    emulator = Emulator(host=host, port=port, initial_state=initial, latency=latency, fail_rate=fail_rate)
+    emulator = Emulator(
+        host=host, port=port, initial_state=initial, latency=latency, fail_rate=fail_rate, dialect=dialect
+    )
     asyncio.run(serve_until_signalled(emulator, echo))
 
 
 async def serve_until_signalled(emulator: Emulator, echo: Callable[[str], None]) -> None:
-    """Serve an emulator on the running event loop until SIGINT or SIGTERM.
+    """Serves an emulator on the running event loop until SIGINT or SIGTERM.
 
     Args:
         emulator: What to serve; it is not serving yet.
@@ -66,37 +70,25 @@ async def serve_until_signalled(emulator: Emulator, echo: Callable[[str], None])
 
 
 def welcome(api: Emulator) -> list[str]:
-    """The lines that tell a person how to use a running emulator, ready to paste into a shell."""
+    """Returns the lines that tell a person how to use a running emulator, ready to paste into a shell."""
     lines = [f"# Emulating Cloudflare's PagerDuty destinations at {api.url}"]
-    if not is_loopback(api.origin):
+    if not is_loopback(f"http://{api.host}"):
         lines.append("# Anyone who reaches this address can use and control it.")
-    lines.append(f"# Authorise tokens and see requests at {api.origin}/_emulator/ (stop with Ctrl-C)")
-    lines += [f"export {name}={value}" for name, value in api.environ.items()]
-    return lines
+    lines.append(f"# Authorize tokens and see requests at {api.origin}/_emulator/ (stop with Ctrl-C)")
+    return lines + exports({"PAGERDUTY_ALERTING_AUTHORIZE_URL": api.authorize_url} | api.environ)
 
 
 def request_line(request: RecordedRequest) -> str:
-    """Tell of a request that has ended, in one line and without secrets."""
+    """Returns a line about a request that has ended, without secrets."""
     status = "---" if request.status is None else str(request.status)
     took = f"{(request.elapsed or 0.0) * 1000:.1f} ms"
     line = f"{request.received_at:%Y-%m-%dT%H:%M:%SZ} {request.method} {request.masked_path} {status} {took}"
     return f"{line} ({request.fault})" if request.fault else line
 
 
-def is_loopback(origin: str) -> bool:
-    """Tell whether an origin such as ``http://127.0.0.1:8787`` can be reached from this machine alone."""
-    host = origin.removeprefix("http://").rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 @contextlib.contextmanager
 def stop_signals() -> Generator[asyncio.Event]:
-    """Turn SIGINT and SIGTERM into an event on the running event loop while the context lasts."""
+    """Turns SIGINT and SIGTERM into an event on the running event loop while the context lasts."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     signals = (signal.SIGINT, signal.SIGTERM)

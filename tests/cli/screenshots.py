@@ -134,7 +134,7 @@ def _authorize(terminal: OnTerminal, api: Emulator) -> None:
 
 def _ask_and_stop(terminal: OnTerminal, _: Emulator) -> None:
     terminal.wait_for("CLOUDFLARE_BASE_URL=")
-    settings = dict(re.findall(r"export (\w+)=(\S+)", terminal.text))
+    settings = dict(re.findall(r"export (\w+)='?([^\s']+)", terminal.text))
     for arguments in (("services", "list"), ("connect", "--no-wait")):
         with on_terminal(*arguments, settings=settings) as other:
             other.status()

@@ -1,13 +1,17 @@
 """`emulator`: the standalone server behind the command; what the server does is tested elsewhere."""
 
 import json
+import re
+import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.support.command_line import Started, run, started
+from tests.support.command_line import Started, on_terminal, run, started
 
 
 @contextmanager
@@ -20,7 +24,7 @@ def served(*options: str) -> Iterator[tuple[Started, dict[str, str]]]:
             assert line, command.stderr.read()
             if line.startswith("export "):
                 name, _, value = line.removeprefix("export ").strip().partition("=")
-                settings[name] = value
+                (settings[name],) = shlex.split(value)
         yield command, settings
 
 
@@ -53,6 +57,32 @@ def test_it_starts_with_what_a_seed_file_says(tmp_path):
         assert run("services", "list", settings=settings).out.endswith("\tDatabase\n")
 
 
+def test_it_answers_in_the_dialect_that_was_asked_for():
+    with served("--dialect=null-lists", "--dialect", "no-list-result-info") as (_, settings):
+        assert run("services", "list", "--json", settings=settings).out == "[]\n"
+        url = f"{settings['CLOUDFLARE_BASE_URL']}/accounts/{settings['CLOUDFLARE_ACCOUNT_ID']}"
+        headers = {"Authorization": f"Bearer {settings['CLOUDFLARE_API_TOKEN']}"}
+        with urlopen(Request(f"{url}/alerting/v3/destinations/pagerduty", headers=headers), timeout=30) as answer:
+            assert json.load(answer) == {"result": None, "success": True, "errors": [], "messages": []}
+
+
+def test_connect_against_it_shows_a_link_that_works_to_the_end():
+    with (
+        served() as (_, settings),
+        on_terminal("connect", "--poll-interval=100ms", settings=settings, columns=160) as terminal,
+    ):
+        page = settings["PAGERDUTY_ALERTING_AUTHORIZE_URL"].removesuffix("{token}")
+        terminal.wait_for(page)
+        terminal.wait_for("left")
+        token = re.search(rf"{re.escape(page)}([0-9a-f]+)", terminal.words)[1]
+        with urlopen(page.rstrip("#"), timeout=30) as answer:
+            assert f'id="{token}"'.encode() in answer.read()  # what the browser scrolls to
+        form = urlencode({"token": token, "services": "Database"}).encode()
+        urlopen(page.replace("#", "authorize"), form, timeout=30).close()
+        terminal.wait_for("PagerDuty is connected.")
+        assert terminal.status() == 0
+
+
 def test_a_broken_seed_file_is_a_usage_error(tmp_path):
     seed = tmp_path / "state.json"
     seed.write_text('{"accounts": 7}')
@@ -69,7 +99,8 @@ def test_a_port_that_is_taken_is_a_usage_error(api):
 
 
 @pytest.mark.parametrize(
-    "option", ["--port=70000", "--latency=soon", "--latency=-1s", "--fail-rate=2", "--seed=/nowhere/at/all"]
+    "option",
+    ["--port=70000", "--latency=soon", "--latency=-1s", "--fail-rate=2", "--seed=/nowhere/at/all", "--dialect=klingon"],
 )
 def test_impossible_options_are_usage_errors(option):
     ran = run("emulator", option, settings={})

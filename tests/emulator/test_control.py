@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pagerduty_alerting.emulator import (
     Account,
+    Emulator,
     EmulatorUsageError,
     FaultBuilder,
     InitialState,
@@ -220,6 +221,72 @@ async def test_web_pages_from_elsewhere_cannot_steer_the_emulator(api, call, ori
     assert len(api.services()) == 1
 
 
+FOREIGN = [
+    "evil.example",
+    "evil.example:8787",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example",
+    "192.0.2.1",
+    "[",
+    "",
+    "@",
+]
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "state"), ("GET", "requests"), ("POST", "reset")])
+async def test_a_foreign_host_is_refused_by_page_and_control(api, call, method, path, host):
+    api.add_service("Database")
+    reply = await call.raw(method, f"/_emulator/{path}", headers={"Host": host, "Origin": f"http://{host}"})
+    assert reply.status == 403
+    assert api.api_token.encode() not in reply.body
+    assert len(api.services()) == 1
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LocalHost:8787", "localhost.", "api.localhost", "127.0.0.7:1", "[::1]:1"]
+)
+async def test_every_name_of_this_machine_is_served(call, host):
+    assert (await call.raw("GET", "/_emulator/state", headers={"Host": host})).status == 200
+
+
+async def test_the_host_that_it_was_told_to_listen_on_is_served(caller_of):
+    async with Emulator(host="0.0.0.0") as api:
+        assert (await caller_of(api).raw("GET", "/_emulator/", headers={"Host": "0.0.0.0:8787"})).status == 200
+        assert (await caller_of(api).raw("GET", "/_emulator/", headers={"Host": "192.0.2.1"})).status == 403
+
+
+async def test_the_root_leads_to_the_page(api, call):
+    reply = await call.raw("GET", "/", headers={})
+    assert (reply.status, reply.headers["Location"]) == (302, "/_emulator/")
+    api.requests.assert_not_called()
+    assert (await call.raw("POST", "/")).status == 404
+
+
+async def test_the_page_shows_the_environment_to_copy(api, call):
+    text = html.unescape((await call.raw("GET", "/_emulator/", headers={})).body.decode())
+    for name, value in api.environ.items():
+        assert f"export {name}={value}\n" in text
+    assert f"export PAGERDUTY_ALERTING_AUTHORIZE_URL='{api.origin}/_emulator/#{{token}}'</pre>" in text
+
+
+async def test_the_page_has_an_anchor_for_each_pending_token(api, call):
+    token_id = await call.create()
+    page = (await call.raw("GET", "/_emulator/", headers={})).body.decode()
+    assert f'id="{token_id}"' in page
+    assert api.authorize_url.replace("{token}", token_id) == f"{api.origin}/_emulator/#{token_id}"
+
+
+async def test_the_page_has_one_spelling_of_authorize(api, call):
+    await call.create()
+    ready = await call.create()
+    api.authorize(ready, ["Database"])
+    page = (await call.raw("GET", "/_emulator/", headers={})).body.decode()
+    assert ">Authorize<" in page
+    assert ">authorized<" in page
+    assert "authoris" not in page.lower()
+
+
 async def test_the_page_offers_pending_tokens_for_authorisation(api, call):
     token_id = await call.create()
     page = await call.raw("GET", "/_emulator/", headers={})
@@ -227,7 +294,7 @@ async def test_the_page_offers_pending_tokens_for_authorisation(api, call):
     assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert f'name="token" value="{token_id}"' in text
     assert 'value="Primary on-call"' in text
-    assert "/connect</code>" in text
+    assert "/connect</code>" in text.replace("<wbr>", "")
 
 
 async def test_the_form_authorises_and_leads_back_to_the_page(api, call):
@@ -277,7 +344,7 @@ HOSTILE = "\"'><script>alert(1)</script>&amp;"
 def test_every_text_on_the_page_is_escaped(text):
     token = IntegrationToken("ab" * 16, text, 0.0, 1.0, services=(text,))
     content = PageContent(
-        url=text,
+        environ={"NAME": text},
         accounts=(Account(text, (Service(text, text),)),),
         tokens=(PageToken(token, TokenState.PENDING), PageToken(token, TokenState.USED)),
         catalogue=(text,),
@@ -285,12 +352,12 @@ def test_every_text_on_the_page_is_escaped(text):
         problem=text,
     )
     page = render_page(content)
-    empty = render_page(attrs.evolve(content, url="", accounts=(), tokens=(), catalogue=(), problem=None))
+    empty = render_page(attrs.evolve(content, environ={}, accounts=(), tokens=(), catalogue=(), problem=None))
     if "<" in text or '"' in text:
         assert page.count("<script") == 0
     allowed = {"html", "head", "meta", "title", "style", "body", "header", "h1", "p", "code", "main", "section"}
     allowed |= {"h2", "h3", "form", "input", "fieldset", "legend", "label", "textarea", "button", "table"}
-    allowed |= {"caption", "thead", "tbody", "tr", "th", "td", "ul", "li", "!DOCTYPE"}
+    allowed |= {"caption", "thead", "tbody", "tr", "th", "td", "ul", "li", "pre", "span", "wbr", "!DOCTYPE"}
     assert set(re.findall(r"<([!a-zA-Z0-9]+)", page)) <= allowed
     assert html.escape(text) in page
     assert len(page) > len(empty)

@@ -159,7 +159,6 @@ async def test_an_unknown_or_malformed_account_leads_nowhere(call, account_id):
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/client/v4",
         "/client/v4/accounts",
         "/client/v4/accounts//alerting/v3/destinations/pagerduty",

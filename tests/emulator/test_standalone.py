@@ -12,7 +12,8 @@ import attrs
 import pytest
 
 from pagerduty_alerting.emulator import Emulator, EmulatorUsageError, Operation
-from pagerduty_alerting.emulator.standalone import is_loopback, request_line, serve, welcome
+from pagerduty_alerting.emulator.control.api import is_loopback
+from pagerduty_alerting.emulator.standalone import request_line, serve, welcome
 
 SERVE = (
     "import json, sys\n"
@@ -56,7 +57,7 @@ def start():
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         environ = {}
-        while len(environ) < 3:
+        while len(environ) < 4:
             line = process.stdout.readline()
             assert line, process.stderr.read()
             if line.startswith("export "):
@@ -138,9 +139,26 @@ async def test_a_line_tells_of_a_request_without_secrets(api, call):
     assert request_line(slow).endswith(" --- 1250.0 ms (hang)")
 
 
+async def test_a_line_tells_how_many_milliseconds_a_request_took(api, call):
+    await call(Operation.LIST)
+    request = attrs.evolve(api.requests[-1], elapsed=0.01234)
+    assert request_line(request).endswith(" 200 12.3 ms")
+
+
+def test_the_lines_to_paste_lead_connect_to_the_page():
+    with Emulator() as api:
+        pasted = "\n".join([*welcome(api), "env"])
+        done = subprocess.run(["sh", "-c", pasted], capture_output=True, text=True, check=True, env={})
+        exported = done.stdout.splitlines()
+        assert f"PAGERDUTY_ALERTING_AUTHORIZE_URL={api.origin}/_emulator/#{{token}}" in exported
+        assert {f"{name}={value}" for name, value in api.environ.items()} <= set(exported)
+
+
 def test_whoever_serves_to_the_world_is_warned():
     with Emulator() as api:
         assert not any("Anyone" in line for line in welcome(api))
+    with Emulator(host="0.0.0.0") as api:
+        assert any("Anyone" in line for line in welcome(api))
     assert is_loopback("http://127.0.0.1:1")
     assert is_loopback("http://localhost:1")
     assert is_loopback("http://[::1]:1")

@@ -1,16 +1,26 @@
 """`pagerduty-alerting emulator`: the emulator as a server of its own, for any client."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pagerduty_alerting.cli.failures import DONE, stop_writing
 from pagerduty_alerting.cli.settings import UsageError
 from pagerduty_alerting.cli.terminal import Terminal, printable
-from pagerduty_alerting.emulator import EmulatorUsageError
+from pagerduty_alerting.emulator import Dialect, EmulatorUsageError
 from pagerduty_alerting.emulator.standalone import serve
 
 
-def emulator(terminal: Terminal, host: str, port: int, *, seed: Path | None, latency: float, fail_rate: float) -> int:
+def emulator(
+    terminal: Terminal,
+    host: str,
+    port: int,
+    *,
+    seed: Path | None,
+    latency: float,
+    fail_rate: float,
+    dialect: Sequence[str],
+) -> int:
     """Runs the command until SIGINT or SIGTERM and returns its exit status."""
 
     def echo(line: str) -> None:
@@ -21,7 +31,15 @@ def emulator(terminal: Terminal, host: str, port: int, *, seed: Path | None, lat
             stop_writing()  # a reader that goes away, such as `| head`, does not take the server with it
 
     try:
-        serve(echo=echo, host=host, port=port, seed=seed, latency=latency, fail_rate=fail_rate)
+        serve(
+            echo=echo,
+            host=host,
+            port=port,
+            seed=seed,
+            latency=latency,
+            fail_rate=fail_rate,
+            dialect=Dialect.of(*dialect),
+        )
     except EmulatorUsageError as error:
         raise UsageError(f"{error}.") from None
     except OSError as error:

@@ -1,9 +1,11 @@
 """The control API below `/_emulator/`: what a test in Python can do, over HTTP."""
 
+import contextlib
+import ipaddress
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import attrs
 from aiohttp import web
@@ -172,8 +174,9 @@ ACTIONS: dict[str, dict[str, Action]] = {
 class ControlAPI:
     """Answers the requests below `/_emulator/`."""
 
-    def __init__(self, emulator: "Emulator") -> None:
+    def __init__(self, emulator: "Emulator", host: str) -> None:
         self._emulator = emulator
+        self._host = host.lower()
 
     async def __call__(self, request: web.BaseRequest, path: str, body: bytes) -> web.StreamResponse:
         """Answers one request; bad input gets a 400 envelope that says what was wrong."""
@@ -183,10 +186,16 @@ class ControlAPI:
         except EmulatorUsageError as error:
             if is_form:
                 return to_response(self._page(400, str(error)))
-            return _failed(Refusal(400, None, str(error)))
+            return to_response(failure(Refusal(400, None, str(error)), Dialect()))
 
     def _answer(self, request: web.BaseRequest, path: str, body: bytes, *, is_form: bool) -> Answer:
         method = request.method
+        host = request.headers.get("Host", "localhost")
+        if not is_loopback(f"http://{host}") and _host_of(f"http://{host}") != self._host:
+            # A name that leads here by DNS rebinding would let a web page read and steer the emulator.
+            return _forbidden(f"host {host} is not this machine: use localhost, or start the emulator on that host")
+        if path == "/":
+            return Answer(HTTPStatus.FOUND, b"", (("Location", _PAGE),))
         if path.rstrip("/") + "/" == _PAGE:
             if method not in {"GET", "HEAD"}:
                 return failure(method_not_allowed("GET, HEAD"), Dialect())
@@ -197,9 +206,8 @@ class ControlAPI:
         if method not in actions:
             return failure(method_not_allowed(", ".join(sorted(actions))), Dialect())
         origin = request.headers.get("Origin")
-        if method != "GET" and origin not in {None, f"http://{request.host}"}:
-            # A web page that a browser has open must not steer the emulator behind the person's back.
-            return failure(Refusal(403, None, f"requests from {origin} are not taken"), Dialect())
+        if method != "GET" and origin not in {None, f"http://{host}"}:
+            return _forbidden(f"requests from {origin} are not taken")  # from a web page that is open elsewhere
         if is_form:
             self._fill_in(path.removeprefix(_PAGE), body)
             return Answer(HTTPStatus.SEE_OTHER, b"", (("Location", _PAGE),))
@@ -219,7 +227,7 @@ class ControlAPI:
     def _page(self, status: int, problem: str | None = None) -> Answer:
         api = self._emulator
         content = PageContent(
-            url=api.url,
+            environ=api.environ | {"PAGERDUTY_ALERTING_AUTHORIZE_URL": api.authorize_url},
             accounts=tuple(api.accounts()),
             tokens=tuple(PageToken(token, api.token_state(token)) for token in reversed(api.tokens())),
             catalogue=api.catalogue,
@@ -229,5 +237,21 @@ class ControlAPI:
         return Answer(status, render_page(content).encode(), PAGE_HEADERS)
 
 
-def _failed(refusal: Refusal) -> web.Response:
-    return to_response(failure(refusal, Dialect()))
+def is_loopback(origin: str) -> bool:
+    """Returns whether an origin such as `http://127.0.0.1:8787` can be reached from this machine alone."""
+    host = _host_of(origin)
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def _host_of(origin: str) -> str:
+    with contextlib.suppress(ValueError):
+        return (urlsplit(origin).hostname or "").rstrip(".")
+    return ""
+
+
+def _forbidden(message: str) -> Answer:
+    return failure(Refusal(403, None, message), Dialect())

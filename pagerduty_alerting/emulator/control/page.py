@@ -1,25 +1,28 @@
-"""The page for a person below `/_emulator/`, as a function of its content."""
+"""The page for a person below `/_emulator/`, as a function of its content; no script runs on it."""
 
 import base64
 import hashlib
+import shlex
+from collections.abc import Iterable, Mapping
 from html import escape
 
-import attrs
+from attrs import frozen
 
 from pagerduty_alerting.emulator.requests import RecordedRequest
 from pagerduty_alerting.emulator.rules.state import Account, IntegrationToken, TokenState
 
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 0 auto; max-width: 60rem; padding: 1rem; }
+body { margin: 0 auto; max-width: 60rem; padding: 1rem; overflow-wrap: break-word; }
 h1 { font-size: 1.5rem; margin: 0; }
 h2 { font-size: 1.15rem; margin-top: 2rem; }
 h3 { font-size: 1rem; font-weight: normal; margin-bottom: 0; }
-code { font-family: ui-monospace, monospace; font-size: .9em; overflow-wrap: anywhere; }
+code, pre { font-family: ui-monospace, monospace; font-size: .9em; }
+pre { border: 1px solid #8886; border-radius: .5rem; padding: .75rem; overflow-x: auto; user-select: all; }
 .token { border: 1px solid #8886; border-radius: .5rem; padding: 1rem; margin: 1rem 0; }
+.token:target { border-color: #06ac38; box-shadow: 0 0 0 1px #06ac38; }
 .token p { margin-top: 0; }
 fieldset { border: 0; margin: 0 0 1rem; padding: 0; min-width: 0; }
-label, td, th, h3, li { overflow-wrap: anywhere; }
 legend { font-weight: 600; padding: 0; }
 label { display: block; padding: .15rem 0; }
 textarea { display: block; width: 100%; box-sizing: border-box; font: inherit; }
@@ -32,37 +35,33 @@ button.quiet { background: none; color: inherit; border-color: #8886; margin-top
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 th, td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid #8884; vertical-align: top; }
-@media (max-width: 40rem) { th, td { padding: .3rem .25rem; } table { font-size: .8rem; } }
+th { white-space: nowrap; }
+td span { display: inline-block; max-width: 28rem; }
+@media (max-width: 45rem) {
+  table, caption, tbody, tr, td { display: block; }
+  thead { display: none; }
+  tr { border-bottom: 1px solid #8884; padding: .4rem 0; }
+  td { border: 0; padding: .1rem 0; }
+  td:empty { display: none; }
+  td::before { content: attr(data-label); display: block; font-size: .8rem; opacity: .75; }
+  td span { display: inline; }
+}
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-_POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        f"style-src 'sha256-{_STYLE_HASH}'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    ]
-)
+_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'"
 
 PAGE_HEADERS = (
     ("Content-Type", "text/html; charset=utf-8"),
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "same-origin"),
-    ("Content-Security-Policy", _POLICY),
+    ("Content-Security-Policy", f"{_POLICY}; frame-ancestors 'none'"),
 )
-"""The headers of the page; no script runs on it, whatever a name contains."""
 
 
-@attrs.frozen
+@frozen
 class PageToken:
-    """An integration token on the page.
-
-    Attributes:
-        token: The token.
-        state: How far it has come.
-    """
+    """An integration token on the page, with how far it has come."""
 
     token: IntegrationToken
     state: TokenState
@@ -73,12 +72,12 @@ class PageToken:
         return f"{self.token.id[:8]}…"
 
 
-@attrs.frozen
+@frozen
 class PageContent:
     """What the page shows.
 
     Attributes:
-        url: The base URL for clients.
+        environ: The environment variables for clients.
         accounts: The accounts.
         tokens: The integration tokens, newest first.
         catalogue: The names of the services that PagerDuty offers to choose from.
@@ -86,7 +85,7 @@ class PageContent:
         problem: What was wrong with the form that was sent, or None.
     """
 
-    url: str
+    environ: Mapping[str, str]
     accounts: tuple[Account, ...]
     tokens: tuple[PageToken, ...]
     catalogue: tuple[str, ...]
@@ -94,10 +93,31 @@ class PageContent:
     problem: str | None = None
 
 
+def exports(environ: Mapping[str, str]) -> list[str]:
+    """Returns lines for a shell that set these variables."""
+    return [f"export {name}={shlex.quote(value)}" for name, value in environ.items()]
+
+
 def render_page(content: PageContent) -> str:
-    """Write the page as HTML."""
+    """Returns the page as HTML."""
     pending = [it for it in content.tokens if it.state is TokenState.PENDING]
-    others = [it for it in content.tokens if it.state is not TokenState.PENDING]
+    others = [
+        (f"<code>{escape(it.short_id)}</code>", it.state.value, _name(", ".join(it.token.services or ())))
+        for it in content.tokens
+        if it.state is not TokenState.PENDING
+    ]
+    requests = [
+        (
+            f"{request.received_at:%H:%M:%S}",
+            escape(request.method),
+            # A line may end after a slash, and nowhere else.
+            f"<code>{escape(request.masked_path).replace('/', '/<wbr>')}</code>",
+            "" if request.status is None else str(request.status),
+            escape(request.fault or ""),
+        )
+        for request in content.requests
+    ]
+    heads = ("Time (UTC)", "Method", "Path", "Status", "Fault")
     problem = f'<p class="problem" role="alert">{escape(content.problem)}</p>' if content.problem else ""
     forms = "".join(_authorize_form(it, content.catalogue) for it in pending)
     return f"""<!DOCTYPE html>
@@ -111,22 +131,26 @@ def render_page(content: PageContent) -> str:
 <body>
 <header>
 <h1>PagerDuty alerting emulator</h1>
-<p>Serving <code>{escape(content.url)}</code></p>
+<p>A local copy of Cloudflare's API for PagerDuty destinations.</p>
 </header>
 <main>
 {problem}
 <section aria-labelledby="pending">
 <h2 id="pending">Pending integration tokens</h2>
 {forms or '<p class="empty">None. A client creates one with POST …/pagerduty/connect.</p>'}
-{_token_table(others)}
+{_table("Other tokens", ("Token", "State", "Services chosen"), others) if others else ""}
 </section>
 <section aria-labelledby="accounts">
 <h2 id="accounts">Accounts</h2>
 {"".join(map(_account, content.accounts))}
 </section>
+<section aria-labelledby="environment">
+<h2 id="environment">Environment for clients</h2>
+<pre>{escape(chr(10).join(exports(content.environ)))}</pre>
+</section>
 <section aria-labelledby="requests">
 <h2 id="requests">Latest requests</h2>
-{_request_table(content.requests)}
+{_table("", heads, requests) if requests else '<p class="empty">None yet.</p>'}
 </section>
 <form method="post" action="/_emulator/reset"><button class="quiet">Reset everything</button></form>
 </main>
@@ -140,30 +164,17 @@ def _authorize_form(shown: PageToken, catalogue: tuple[str, ...]) -> str:
         f'<label><input type="checkbox" name="services" value="{escape(name)}"> {escape(name)}</label>'
         for name in catalogue
     )
-    return f"""<form method="post" action="/_emulator/authorize" class="token">
+    token_id = escape(shown.token.id)
+    return f"""<form method="post" action="/_emulator/authorize" class="token" id="{token_id}">
 <p>Token <code>{escape(shown.short_id)}</code> for account <code>{escape(shown.token.account_id)}</code></p>
-<input type="hidden" name="token" value="{escape(shown.token.id)}">
+<input type="hidden" name="token" value="{token_id}">
 <fieldset><legend>Choose PagerDuty services</legend>
 {choices}
 <label class="others">Other services, one a line
 <textarea name="others" rows="2"></textarea></label>
 </fieldset>
-<button>Authorise</button>
+<button>Authorize</button>
 </form>
-"""
-
-
-def _token_table(tokens: list[PageToken]) -> str:
-    if not tokens:
-        return ""
-    rows = "".join(
-        f"<tr><td><code>{escape(it.short_id)}</code></td><td>{escape(it.state.value)}</td>"
-        f"<td>{escape(', '.join(it.token.services or ()))}</td></tr>"
-        for it in tokens
-    )
-    return f"""<table><caption>Other tokens</caption>
-<thead><tr><th>Token</th><th>State</th><th>Services chosen</th></tr></thead>
-<tbody>{rows}</tbody></table>
 """
 
 
@@ -176,17 +187,16 @@ def _account(account: Account) -> str:
     return f"<h3><code>{escape(account.id)}</code>{plan}</h3>{listed}\n"
 
 
-def _request_table(requests: tuple[RecordedRequest, ...]) -> str:
-    if not requests:
-        return '<p class="empty">None yet.</p>'
-    rows = "".join(
-        f"<tr><td>{request.received_at:%H:%M:%S}</td><td>{escape(request.method)}</td>"
-        f"<td><code>{escape(request.masked_path)}</code></td>"
-        f"<td>{'' if request.status is None else request.status}</td>"
-        f"<td>{escape(request.fault or '')}</td></tr>"
-        for request in requests
-    )
-    return f"""<table>
-<thead><tr><th>Time (UTC)</th><th>Method</th><th>Path</th><th>Status</th><th>Fault</th></tr></thead>
-<tbody>{rows}</tbody></table>
-"""
+def _name(text: str) -> str:
+    return f"<span>{escape(text)}</span>" if text else ""
+
+
+def _table(caption: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Returns a table of cells that are HTML; on a narrow screen each cell stands under its column's heading."""
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    body = ""
+    for row in rows:
+        cells = (f'<td data-label="{name}">{cell}</td>' for name, cell in zip(heads, row, strict=True))
+        body += f"<tr>{''.join(cells)}</tr>"
+    title = f"<caption>{caption}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
