@@ -11,6 +11,7 @@ import aiohttp
 
 from pagerduty_alerting._call import Core
 from pagerduty_alerting._fleet import each_account
+from pagerduty_alerting._http.proxy import read_proxy
 from pagerduty_alerting._http.transport import Transport
 from pagerduty_alerting._loop.deadlines import Deadlines
 from pagerduty_alerting._pacer import pacer_for
@@ -67,6 +68,8 @@ class AsyncClient:
         limiter: An asynchronous context manager, entered once for each attempt: a limiter of yours, with which several
             programs can share one quota. Waiting for it counts against the timeout, except in `list_services_in` and
             `delete_services_in`. What it raises leaves the call, or ends the run.
+        proxy: URL of an HTTP proxy, with its credentials if it needs any; by default what `HTTPS_PROXY` and `NO_PROXY`
+            in the environment say.
         max_connections: Connections in use at the same time; by default 100, and in fleets their `concurrency`. Waiting
             for one counts against the timeout, except in fleets.
         session: A session of yours to send the requests with. It is never closed here.
@@ -95,6 +98,7 @@ class AsyncClient:
         retry: RetryPolicy | None = None,
         respect_rate_limits: bool = True,
         limiter: AbstractAsyncContextManager[object] | None = None,
+        proxy: str | None = None,
         max_connections: int | None = None,
         session: aiohttp.ClientSession | None = None,
         ssl_context: ssl.SSLContext | None = None,
@@ -103,9 +107,11 @@ class AsyncClient:
         user_agent: str = DEFAULT_USER_AGENT,
         allow_insecure_http: bool = False,
     ) -> None:
-        if session is not None and (ssl_context is not None or trace_configs or max_connections is not None):
+        via = None if proxy is None else read_proxy(proxy)
+        del proxy  # an exception's traceback shows what this frame holds
+        if session is not None and any((ssl_context, trace_configs, via, max_connections)):
             raise ConfigurationError(
-                "ssl_context, trace_configs and max_connections belong to the session: set them where it is made"
+                "ssl_context, trace_configs, proxy and max_connections belong to the session: set them where it is made"
             )
         settings = Settings(
             credentials=resolve_credentials(os.environ, api_token=api_token, api_key=api_key, api_email=api_email),
@@ -124,6 +130,7 @@ class AsyncClient:
             ssl_context=ssl_context,
             trace_configs=trace_configs,
             max_connections=max_connections,
+            proxy=via,
         )
         pacer = pacer_for(session, (settings.base_url, settings.credentials))
         self._core = Core(settings, transport, pacer, Deadlines(), limiter)

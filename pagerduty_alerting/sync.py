@@ -49,6 +49,8 @@ class Client:
         limiter: An asynchronous context manager, entered once for each attempt: a limiter of yours, with which several
             programs can share one quota. Waiting for it counts against the timeout, except in `list_services_in` and
             `delete_services_in`. What it raises leaves the call, or ends the run.
+        proxy: URL of an HTTP proxy, with its credentials if it needs any; by default what `HTTPS_PROXY` and `NO_PROXY`
+            in the environment say.
         max_connections: Connections in use at the same time; by default 100, and in fleets their `concurrency`. Waiting
             for one counts against the timeout, except in fleets.
         ssl_context: Verifies the server's certificate, for private CAs.
@@ -76,6 +78,7 @@ class Client:
         retry: RetryPolicy | None = None,
         respect_rate_limits: bool = True,
         limiter: AbstractAsyncContextManager[object] | None = None,
+        proxy: str | None = None,
         max_connections: int | None = None,
         ssl_context: ssl.SSLContext | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
@@ -94,6 +97,7 @@ class Client:
             retry=retry,
             respect_rate_limits=respect_rate_limits,
             limiter=limiter,
+            proxy=proxy,
             max_connections=max_connections,
             ssl_context=ssl_context,
             trace_configs=trace_configs,

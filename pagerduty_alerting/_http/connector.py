@@ -8,16 +8,17 @@ import contextlib
 import contextvars
 import functools
 import select
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from attrs import define, field
 
-from pagerduty_alerting._http.errors import ConnectionBrokeError, NotHttpError
+from pagerduty_alerting._http.errors import Circumstances, ConnectionBrokeError, without_url
 
 QUEUED = "waiting for a free connection"
 CONNECTING = "connecting"
@@ -31,16 +32,50 @@ class Progress:
 
     Attributes:
         phase: What it is doing.
+        connect_timeout: Seconds for making a connection.
         connection: Its connection in the client's own session, once there is one.
+        proxy: Host and port of the proxy, where there is one.
+        unresolved: The name that is being looked up.
+        connected: Called once there is a connection.
     """
 
     phase: str
+    connect_timeout: float = field(default=5.0, init=False)
     connection: ResponseHandler | None = field(default=None, init=False)
+    proxy: tuple[str | None, int | None] | None = field(default=None, init=False)
+    unresolved: str | None = field(default=None, init=False)
+    connected: Callable[[], object] | None = field(default=None, init=False)
 
     @property
     def was_sent(self) -> bool:
         """Whether the request of the attempt can have reached the API."""
         return self.phase in {WAITING, READING}
+
+    def begin(self, connect_timeout: float) -> None:
+        """Begins an attempt: as long as nothing else is known, its request may have been sent."""
+        self.phase, self.connect_timeout = WAITING, connect_timeout
+        self.connection = self.proxy = self.unresolved = self.connected = None
+
+    def begin_connecting(self, request: aiohttp.ClientRequest) -> None:
+        """Notes that a connection is waited for, so that the request has not been sent."""
+        self.phase = CONNECTING
+        if request.proxy is not None:
+            self.proxy = request.proxy.host, request.proxy.port
+
+    def end_connecting(self) -> None:
+        """Notes that the request is about to be written."""
+        self.phase = WAITING
+        if self.connected is not None:
+            self.connected()
+
+    def circumstances(self) -> Circumstances:
+        """Returns what is known of the attempt, for the message of its failure."""
+        return Circumstances(
+            was_sent=self.was_sent,
+            connect_timeout=self.connect_timeout,
+            proxy=self.proxy,
+            unresolved=self.unresolved,
+        )
 
 
 current_progress: contextvars.ContextVar[Progress | None] = contextvars.ContextVar(
@@ -67,7 +102,7 @@ class Connector(aiohttp.TCPConnector):
         if progress.connection is not None:
             # It broke, and aiohttp, which by itself sends a GET or a DELETE once more, asks for another.
             raise ConnectionBrokeError
-        progress.phase = CONNECTING
+        progress.begin_connecting(req)
         _close_stale(self, req)
         connection = await super().connect(req, traces, timeout)
         progress.phase, progress.connection = WAITING, connection.protocol
@@ -80,6 +115,13 @@ class Connector(aiohttp.TCPConnector):
         async with asyncio.timeout(timeout.sock_connect):
             with _broken_for_good():
                 return await super()._create_connection(req, traces, timeout)
+
+    async def _resolve_host(self, host: str, port: int, traces: Sequence[Trace] | None = None) -> list[ResolveResult]:
+        progress = _current()
+        progress.unresolved = host
+        addresses = await super()._resolve_host(host, port, traces)
+        progress.unresolved = None
+        return addresses
 
 
 def _close_stale(connector: aiohttp.BaseConnector, request: aiohttp.ClientRequest) -> list[ResponseHandler]:
@@ -155,17 +197,36 @@ async def _send_once(
     errors that the hooks see.
     """
     progress = _current()
-    while True:
+    failure: aiohttp.ClientError | None = None
+    while failure is None:
         reused = [] if session.connector is None else _close_stale(session.connector, request)
         try:
             with _checked_before_written(request, reused, progress), _broken_for_good():
-                return await send(request)
+                return await _in_time(request, send, progress)
         except _StaleConnectionError:
             progress.connection = None
-        except aiohttp.ClientHttpProxyError:
-            raise
-        except aiohttp.ClientResponseError as error:
-            raise NotHttpError(error) from None
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientResponseError) as error:
+            failure = without_url(error)
+    try:
+        raise failure  # not in the handler, whose exception would be its context
+    finally:
+        del failure  # the traceback holds this frame, which must not hold the exception in turn
+
+
+async def _in_time(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType, progress: Progress
+) -> aiohttp.ClientResponse:
+    """Sends a request; a tunnel through a proxy, for which aiohttp has no limit, has the time for a connection."""
+    if request.proxy is None:
+        return await send(request)
+    try:
+        async with asyncio.timeout(progress.connect_timeout) as limit:
+            progress.connected = functools.partial(limit.reschedule, None)
+            return await send(request)
+    except aiohttp.ClientError:
+        raise
+    except TimeoutError:
+        raise aiohttp.ConnectionTimeoutError from None
 
 
 @contextlib.contextmanager
@@ -185,14 +246,14 @@ def _checked_before_written(
     async def checked_send(connection: Connection) -> Any:
         taken[:] = [] if connection.protocol is None else [connection.protocol]
         check()
-        progress.phase = WAITING
+        progress.end_connecting()
         return await send(connection)
 
     async def checked_report(*arguments: Any) -> None:
         await report_headers(*arguments)
         check()
 
-    progress.phase = CONNECTING
+    progress.begin_connecting(request)
     instance = vars(request)
     instance.update({send_name: checked_send, "_on_headers_request_sent": checked_report})
     try:

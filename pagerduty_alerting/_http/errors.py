@@ -6,6 +6,7 @@ aiohttp's own exceptions are not chained: their messages hold the URL, and with 
 import traceback
 
 import aiohttp
+from attrs import frozen
 
 from pagerduty_alerting._protocol.endpoints import Request
 from pagerduty_alerting._protocol.redaction import one_line, redact
@@ -16,6 +17,10 @@ from pagerduty_alerting.errors import (
     ConfigurationError,
     PagerDutyAlertingError,
 )
+
+# What OpenSSL says where the issuer of a certificate is unknown, and not the certificate wrong: self-signed, also in
+# its chain; no issuer found; none that signed the first one.
+_UNKNOWN_ISSUER = frozenset({18, 19, 20, 21})
 
 
 class ConnectionBrokeError(aiohttp.ClientError):
@@ -29,81 +34,109 @@ class ConnectionBrokeError(aiohttp.ClientError):
 class NotHttpError(aiohttp.ClientError):
     """Stands in for an error of aiohttp's whose text holds the URL: tracing tools record it as it is."""
 
-    def __init__(self, reason: aiohttp.ClientResponseError) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__("the answer is not valid HTTP")
-        self.message = reason.message
+        self.message = message
+
+
+class ProxyRefusedError(aiohttp.ClientError):
+    """Stands in for aiohttp's error about a proxy's answer, which holds the URL."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the proxy answered with status {status}")
+        self.status = status
+
+
+def without_url(error: aiohttp.ClientError) -> aiohttp.ClientError:
+    """Returns an exception that says the same, or the same one where it does not hold the URL.
+
+    The URL may end in an integration token.
+    """
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return aiohttp.ConnectionTimeoutError("no connection in time")
+        case aiohttp.ClientHttpProxyError():
+            return ProxyRefusedError(error.status)
+        case aiohttp.ClientResponseError():
+            return NotHttpError(error.message)
+        case _:
+            return error
+
+
+@frozen(kw_only=True)
+class Circumstances:
+    """What is known of an attempt that failed.
+
+    Attributes:
+        was_sent: Whether the request can have reached the API.
+        connect_timeout: Seconds for making the connection.
+        proxy: Host and port of the proxy, where there is one.
+        unresolved: The name that was being looked up.
+    """
+
+    was_sent: bool
+    connect_timeout: float = 5.0
+    proxy: tuple[str | None, int | None] | None = None
+    unresolved: str | None = None
+
+    @property
+    def proxy_name(self) -> str:
+        """The proxy, as messages name it."""
+        host, port = self.proxy or (None, None)
+        return f"the proxy {host}:{port}"
+
+    def name(self, host: str | None, port: int | None) -> str:
+        """Returns a host and port, and says so where they are the proxy's."""
+        return self.proxy_name if (host, port) == self.proxy else f"{host}:{port}"
 
 
 def connection_error(
-    error: Exception, request: Request[object], connect_timeout: float, *, was_sent: bool
+    error: Exception, request: Request[object], attempt: Circumstances
 ) -> tuple[PagerDutyAlertingError, BaseException | None]:
     """Returns the exception to raise, and the cause to chain to it where that says more and holds no secret."""
-    operation = request.endpoint.operation
-    method, path = request.method, request.path
-
-    def not_sent(what: str, *, transient: bool = True) -> APIConnectionError:
-        return APIConnectionError(
-            f"{operation}: {what} ({request})", method=method, path=path, may_have_acted=False, transient=transient
-        )
-
-    def broke(what: str, *, transient: bool = True) -> APIConnectionError:
-        doubt = was_sent and not request.endpoint.replay_safe
-        acted = ". The operation may have been carried out all the same" if doubt else ""
-        return APIConnectionError(
-            f"{operation}: {what}{acted} ({request})",
-            method=method,
-            path=path,
-            may_have_acted=was_sent,
-            transient=transient,
-        )
-
     if isinstance(error, ConnectionBrokeError):
         if error.reason is None:
-            return broke("the connection broke before there was a complete answer"), None
+            return _broke("the connection broke before there was a complete answer", request, attempt), None
         error = error.reason
+    if isinstance(error, aiohttp.ClientError):
+        error = without_url(error)
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return (
-                APITimeoutError(
-                    f"{operation}: no connection within the connect_timeout of {connect_timeout:g} s ({request})",
-                    method=method,
-                    path=path,
-                    phase="connecting",
-                    timeout=connect_timeout,
-                    may_have_acted=False,
-                ),
-                None,
-            )
+            return _no_time_to_connect(request, attempt), None
         case aiohttp.ClientConnectorDNSError():
-            return not_sent(f"the name {error.host} cannot be resolved. Is the network up?"), error.os_error
+            whose = "of the proxy, " if attempt.proxy is not None and error.host == attempt.proxy[0] else ""
+            what = f"the name {whose}{error.host}{',' if whose else ''} cannot be resolved. Is the network up?"
+            return _not_sent(what, request), error.os_error
         case aiohttp.ClientConnectorCertificateError():
-            reason = getattr(error.certificate_error, "verify_message", "") or "verification failed"
-            advice = "Behind a private CA, pass ssl_context=…"
-            return not_sent(
-                f"the certificate of {error.host} is not trusted: {reason}. {advice}", transient=False
-            ), error.certificate_error
+            return _not_trusted(error, request, attempt), error.certificate_error
         case aiohttp.ClientSSLError():
             reason = error.os_error.strerror or type(error.os_error).__name__
-            return not_sent(f"TLS with {error.host}:{error.port} failed: {reason}", transient=False), error.os_error
+            what = f"TLS with {attempt.name(error.host, error.port)} failed: {reason}"
+            return _not_sent(what, request, transient=False), error.os_error
         case aiohttp.ClientProxyConnectionError():
-            return not_sent(f"the proxy cannot be reached: {_reason(error.os_error)}"), error.os_error
-        case aiohttp.ClientHttpProxyError():
-            refused = error.status < 500
-            return not_sent(f"the proxy refused the connection with status {error.status}", transient=not refused), None
+            what = f"the proxy {error.host}:{error.port} cannot be reached: {_reason(error.os_error)}"
+            return _not_sent(what, request), error.os_error
+        case ProxyRefusedError():
+            what = f"{attempt.proxy_name} refused the connection with status {error.status}"
+            return _not_sent(what, request, transient=error.status >= 500), None
         case aiohttp.ClientConnectorError():
-            reason = _reason(error.os_error)
-            return not_sent(f"cannot connect to {error.host}:{error.port}: {reason}"), error.os_error
+            what = f"cannot connect to {attempt.name(error.host, error.port)}: {_reason(error.os_error)}"
+            return _not_sent(what, request), error.os_error
+        case aiohttp.ClientError() if attempt.proxy is not None and not attempt.was_sent:
+            return _not_sent(_no_tunnel(error, attempt), request), None
         case aiohttp.ClientOSError():
-            return broke(f"the connection broke: {_reason(error)}"), None
+            through = "" if attempt.proxy is None else f" through {attempt.proxy_name}"
+            return _broke(f"the connection{through} broke: {_reason(error)}", request, attempt), None
         case aiohttp.ServerDisconnectedError():
-            return broke("the server closed the connection without a complete answer"), None
+            who = "the server" if attempt.proxy is None else f"the server, or {attempt.proxy_name},"
+            return _broke(f"{who} closed the connection without a complete answer", request, attempt), None
         case aiohttp.ClientPayloadError() if "content-encoding" in str(error):
-            return broke("the body of the answer cannot be decompressed"), None
+            return _broke("the body of the answer cannot be decompressed", request, attempt), None
         case aiohttp.ClientPayloadError():
-            return broke("the answer broke off before its end, or is not valid HTTP"), None
-        case NotHttpError() | aiohttp.ClientResponseError():
+            return _broke("the answer broke off before its end, or is not valid HTTP", request, attempt), None
+        case NotHttpError():
             problem = one_line(redact(error.message, request.secrets, uuids=True))[:200]
-            return broke(f"the answer is not valid HTTP: {problem}"), None
+            return _broke(f"the answer is not valid HTTP: {problem}", request, attempt), None
         case RuntimeError() if str(error) == "Session is closed":
             return ClientClosedError("the aiohttp session that was passed to the client is closed"), None
         case ValueError() if str(error).startswith("Cannot combine AUTH"):
@@ -115,11 +148,74 @@ def connection_error(
                 None,
             )
         case aiohttp.ClientConnectionError():
-            return broke(f"the connection broke: {type(error).__name__}"), None
+            return _broke(f"the connection broke: {type(error).__name__}", request, attempt), None
         case _:
             chain = "".join(traceback.format_exception(error))
             cause = None if any(secret in chain for secret in request.secrets) else error
-            return broke(f"unexpected {type(error).__name__}", transient=False), cause
+            return _broke(f"unexpected {type(error).__name__}", request, attempt, transient=False), cause
+
+
+def _not_sent(what: str, request: Request[object], *, transient: bool = True) -> APIConnectionError:
+    return APIConnectionError(
+        f"{request.endpoint.operation}: {what} ({request})",
+        method=request.method,
+        path=request.path,
+        may_have_acted=False,
+        transient=transient,
+    )
+
+
+def _broke(
+    what: str, request: Request[object], attempt: Circumstances, *, transient: bool = True
+) -> APIConnectionError:
+    doubt = attempt.was_sent and not request.endpoint.replay_safe
+    acted = ". The operation may have been carried out all the same" if doubt else ""
+    return APIConnectionError(
+        f"{request.endpoint.operation}: {what}{acted} ({request})",
+        method=request.method,
+        path=request.path,
+        may_have_acted=attempt.was_sent,
+        transient=transient,
+    )
+
+
+def _no_time_to_connect(request: Request[object], attempt: Circumstances) -> APITimeoutError:
+    if attempt.unresolved is not None:
+        what = f"the name {attempt.unresolved} was not resolved"
+    elif attempt.proxy is not None:
+        what = f"no connection through {attempt.proxy_name}"
+    else:
+        what = "no connection"
+    seconds = attempt.connect_timeout
+    return APITimeoutError(
+        f"{request.endpoint.operation}: {what} within the connect_timeout of {seconds:g} s ({request})",
+        method=request.method,
+        path=request.path,
+        phase="connecting",
+        timeout=seconds,
+        may_have_acted=False,
+    )
+
+
+def _not_trusted(
+    error: aiohttp.ClientConnectorCertificateError, request: Request[object], attempt: Circumstances
+) -> APIConnectionError:
+    reason = getattr(error.certificate_error, "verify_message", "") or "verification failed"
+    is_proxy = (error.host, error.port) == attempt.proxy
+    what = f"the certificate of {attempt.proxy_name if is_proxy else error.host} is not trusted: {reason}"
+    if getattr(error.certificate_error, "verify_code", None) in _UNKNOWN_ISSUER:
+        what += ". Behind a private CA, pass ssl_context=…"
+    return _not_sent(what, request, transient=False)
+
+
+def _no_tunnel(error: aiohttp.ClientError, attempt: Circumstances) -> str:
+    match error:
+        case aiohttp.ServerDisconnectedError():
+            return f"{attempt.proxy_name} closed the connection"
+        case aiohttp.ClientOSError():
+            return f"the connection to {attempt.proxy_name} broke: {_reason(error)}"
+        case _:
+            return f"{attempt.proxy_name} does not answer in HTTP"
 
 
 def _reason(error: OSError) -> str:

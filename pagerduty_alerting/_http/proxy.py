@@ -1,8 +1,9 @@
-"""Finds the proxy that the environment names for the API (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`); no network."""
+"""The proxy for requests to the API: the caller's, or the one that the environment names; no network."""
 
 import base64
+import ipaddress
 from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 from attrs import field, frozen
 
@@ -16,12 +17,12 @@ class Proxy:
 
     Attributes:
         url: The proxy's URL, without credentials.
-        user: User name for the proxy; None where it needs none.
+        user: User name for the proxy; None where it needs none. The repr hides it: a token may stand in its place.
         password: Its password; a secret that the repr hides.
     """
 
     url: str
-    user: str | None = None
+    user: str | None = field(default=None, repr=False)
     password: str = field(default="", repr=False)
 
     def headers(self) -> dict[str, str]:
@@ -32,33 +33,63 @@ class Proxy:
         return {"Proxy-Authorization": f"Basic {credentials}"}
 
 
-def find_proxy(base_url: str) -> Proxy | None:
-    """Returns the proxy for a base URL, or None. An API on this machine, the emulator, is reached without one.
+def read_proxy(value: object) -> Proxy | TypeError | ValueError:
+    """Returns the proxy that a URL names, or the exception that says why it names none.
 
-    It is looked up here, not by aiohttp's `trust_env`, which would also take credentials from `~/.netrc`.
-
-    Raises:
-        ConfigurationError: The proxy is of a kind that cannot be used.
+    The exception is not raised, so that the URL, with a password in it, is in none of its frames.
     """
-    target = urlsplit(base_url)
-    value = getproxies().get(target.scheme)
-    if not value or is_loopback(target.hostname or "") or proxy_bypass(target.netloc):
-        return None
-    variable = f"the proxy for {target.scheme}:// in the environment ({target.scheme.upper()}_PROXY)"
+    if not isinstance(value, str):
+        return TypeError(f"must be a str, not {type(value).__name__}")
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise ConfigurationError(f"{variable} is not a URL") from None
+        return ValueError("is not a URL")
     if not host:
-        raise ConfigurationError(f"{variable} names no host")
+        return ValueError("names no host")
     if parts.scheme not in {"http", "https"}:
-        raise ConfigurationError(f"{variable} is of the kind {parts.scheme}://, but only http:// and https:// work")
+        return ValueError(f"is of the kind {parts.scheme}://, but only http:// and https:// work")
     address = f"[{host}]" if ":" in host else host
     url = urlunsplit((parts.scheme, f"{address}:{port}" if port else address, "", "", ""))
     if parts.username is None:
         return Proxy(url)
     user = unquote(parts.username)
     if ":" in user:
-        raise ConfigurationError(f"{variable} has a user name with a colon in it, which cannot be sent")
+        return ValueError("has a user name with a colon in it, which cannot be sent")
     return Proxy(url, user, unquote(parts.password or ""))
+
+
+def find_proxy(base_url: str) -> Proxy | None:
+    """Returns the proxy for a base URL that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` name, or None.
+
+    An API on this machine, the emulator, is reached without one. The proxy is looked up here, not by aiohttp's
+    `trust_env`, which would also take credentials from `~/.netrc`.
+
+    Raises:
+        ConfigurationError: The proxy is of a kind that cannot be used.
+    """
+    target = urlsplit(base_url)
+    host = target.hostname or ""
+    value = getproxies().get(target.scheme)
+    if not value or is_loopback(host) or proxy_bypass(target.netloc) or _is_excepted_address(host):
+        return None
+    found = read_proxy(value)
+    del value
+    if isinstance(found, Exception):
+        variable = f"{target.scheme.upper()}_PROXY"
+        raise ConfigurationError(f"the proxy for {target.scheme}:// in the environment ({variable}) {found}")
+    return found
+
+
+def _is_excepted_address(host: str) -> bool:
+    """Whether `NO_PROXY` names an IPv6 address, with or without brackets, which `proxy_bypass` does not know."""
+    address = _address(host)
+    excepted = getproxies_environment().get("no", "").split(",")
+    return address is not None and any(_address(name.strip().strip("[]")) == address for name in excepted)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from pagerduty_alerting._arguments import check_count
-from pagerduty_alerting._http.connector import READING, WAITING, Connector, Progress, current_progress, middlewares_for
+from pagerduty_alerting._http.connector import READING, Connector, Progress, current_progress, middlewares_for
 from pagerduty_alerting._http.errors import connection_error
 from pagerduty_alerting._http.proxy import Proxy, find_proxy
 from pagerduty_alerting._http.slots import Slots
@@ -61,6 +61,11 @@ class Transport:
         trace_configs: aiohttp's tracing hooks.
         max_connections: Attempts that have a connection at the same time; None for the default, which does not hold
             for fleets. A caller's session has limits of its own.
+        proxy: The caller's proxy, or what is wrong with it, in place of the environment's.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has an impossible value.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class Transport:
         ssl_context: ssl.SSLContext | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         max_connections: int | None = None,
+        proxy: Proxy | TypeError | ValueError | None = None,
     ) -> None:
         _check_type("session", session, aiohttp.ClientSession)
         _check_type("ssl_context", ssl_context, ssl.SSLContext)
@@ -81,6 +87,9 @@ class Transport:
         self._ssl_context = ssl_context
         self._trace_configs = list(trace_configs)
         self._max_connections = None if max_connections is None else check_count("max_connections", max_connections)
+        if isinstance(proxy, Exception):
+            raise type(proxy)(f"proxy {proxy}")
+        self._proxy = proxy
         self._slots: tuple[asyncio.AbstractEventLoop, Slots] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -142,7 +151,7 @@ class Transport:
         session = self._session
         if session is None or self.is_closed or self._loop is not asyncio.get_running_loop():
             session = await self._open(headers)
-        progress.phase, progress.connection = WAITING, None
+        progress.begin(connect_timeout)
         outer = current_progress.get()
         current_progress.set(progress)
         try:
@@ -166,7 +175,7 @@ class Transport:
         except Exception as error:
             if self.is_closed:
                 raise ClientClosedError("the client was closed while the call was under way") from None
-            failure, cause = connection_error(error, request, connect_timeout, was_sent=progress.was_sent)
+            failure, cause = connection_error(error, request, progress.circumstances())
         finally:
             # A tracing hook may have made this call within another. Set, not reset: a coroutine that is forgotten may
             # be closed in another context, where a reset is an error.
@@ -198,7 +207,7 @@ class Transport:
         self.check_usable()
         loop = asyncio.get_running_loop()
         self._options = {"allow_redirects": False, "raise_for_status": False, "auto_decompress": True}
-        session = self._callers_session or self._make_session(headers, find_proxy(self._base_url))
+        session = self._callers_session or self._make_session(headers, self._proxy or find_proxy(self._base_url))
         if session is self._callers_session or session.trace_configs:
             self._options["middlewares"] = middlewares_for(session)
         self._loop, self._session = loop, session

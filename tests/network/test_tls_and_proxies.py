@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import trustme
 
-from pagerduty_alerting import APIConnectionError, APITimeoutError, AsyncClient, ConfigurationError, RetryPolicy
+from pagerduty_alerting import APIConnectionError, APITimeoutError, AsyncClient, Client, ConfigurationError, RetryPolicy
 from pagerduty_alerting._http.proxy import Proxy, find_proxy
 from tests.support.forward_proxy import forward_proxy, seen_by_proxy
 from tests.support.operations import API_TOKEN
@@ -94,8 +94,9 @@ async def test_an_expired_certificate_is_not_trusted(authority: trustme.CA) -> N
     past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     context = server_side(authority, not_before=past, not_after=past + datetime.timedelta(days=1))
     async with client_of(listing, tls=context, ssl_context=client_side(authority)) as (client, _):
-        with pytest.raises(APIConnectionError, match="is not trusted: certificate has expired"):
+        with pytest.raises(APIConnectionError, match="is not trusted: certificate has expired") as caught:
             await client.list_services()
+    assert "private CA" not in str(caught.value)
 
 
 async def test_https_to_a_server_that_speaks_http_is_an_error_that_is_not_retried() -> None:
@@ -200,9 +201,21 @@ async def babbling(peer: Conversation) -> None:
     peer.send(b"hello hello hello\r\n\r\n")
 
 
+async def dying(peer: Conversation) -> None:
+    await peer.request()
+
+
 @pytest.mark.parametrize(
     ("script", "attempts"),
-    [(refusing, 1), (refusing_with_499, 1), (failing_with_500, 3), (unavailable, 3), (rude, 3), (babbling, 3)],
+    [
+        (refusing, 1),
+        (refusing_with_499, 1),
+        (failing_with_500, 3),
+        (unavailable, 3),
+        (rude, 3),
+        (babbling, 3),
+        (dying, 3),
+    ],
 )
 @pytest.mark.parametrize("operation", CALLS)
 async def test_a_proxy_that_fails_is_told_apart_from_the_api(
@@ -216,6 +229,8 @@ async def test_a_proxy_that_fails_is_told_apart_from_the_api(
                 await call(client, operation)
     assert caught.value.may_have_acted is False
     assert caught.value.attempts == len(proxy.requests) == attempts
+    assert f"the proxy 127.0.0.1:{proxy.port}" in str(caught.value)
+    assert "server" not in str(caught.value)
     assert "carried out" not in str(caught.value)
     assert "secretpassword" not in str(caught.value)
 
@@ -223,7 +238,7 @@ async def test_a_proxy_that_fails_is_told_apart_from_the_api(
 async def test_a_proxy_that_cannot_be_reached_is_named_as_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     async with AsyncClient(**settings("https://api.example/v4")) as client:
-        with pytest.raises(APIConnectionError, match="the proxy cannot be reached") as caught:
+        with pytest.raises(APIConnectionError, match="the proxy 127.0.0.1:9 cannot be reached") as caught:
             await client.list_services()
     assert caught.value.transient is True
 
@@ -235,8 +250,76 @@ async def test_the_connect_timeout_covers_the_answer_of_a_proxy(monkeypatch: pyt
     async with raw_server(mute) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         async with AsyncClient(**settings("https://api.example/v4", connect_timeout=0.2)) as client:
-            with pytest.raises(APITimeoutError, match="no connection within the connect_timeout of 0.2 s"):
+            with pytest.raises(
+                APITimeoutError,
+                match="no connection through the proxy 127.0.0.1:[0-9]+ within the connect_timeout of 0.2 s",
+            ):
                 await client.create_integration_token()
+
+
+async def test_the_connect_timeout_covers_the_answer_of_a_proxy_of_the_callers_session() -> None:
+    async def mute(peer: Conversation) -> None:
+        await peer.client_to_go()
+
+    async with raw_server(mute) as proxy, aiohttp.ClientSession(proxy=f"http://127.0.0.1:{proxy.port}") as session:
+        client = AsyncClient(**settings("https://api.example/v4", session=session, connect_timeout=0.2))
+        with pytest.raises(APITimeoutError, match="no connection through the proxy") as caught:
+            await client.create_integration_token()
+    assert caught.value.may_have_acted is False
+
+
+async def test_an_answer_through_a_proxy_of_the_callers_session_may_take_longer_than_connecting() -> None:
+    async def slow(peer: Conversation) -> None:
+        await peer.request()
+        await asyncio.sleep(0.4)
+        peer.send(http(201, CREATED))
+
+    async with raw_server(slow) as proxy, aiohttp.ClientSession(proxy=f"http://127.0.0.1:{proxy.port}") as session:
+        client = AsyncClient(**settings("http://localhost/v4", session=session, connect_timeout=0.2))
+        assert (await client.create_integration_token()).id == "token-made-by-the-server"
+
+
+async def test_a_name_that_is_not_resolved_in_time_is_what_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: Any, **__: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("aiohttp.resolver.DefaultResolver.resolve", never)
+    async with AsyncClient(**settings("https://api.example/v4", connect_timeout=0.1)) as client:
+        with pytest.raises(APITimeoutError, match="the name api.example was not resolved within the connect_timeout"):
+            await client.list_services()
+
+
+# The argument.
+
+
+async def test_the_proxy_of_the_argument_is_used_in_place_of_the_environments(
+    monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, secure_api: RawServer
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "*")
+    async with raw_server(forward_proxy) as proxy:
+        changes = {"ssl_context": client_side(authority), "proxy": f"http://user:password@127.0.0.1:{proxy.port}"}
+        async with AsyncClient(**settings(secure_api.url, **changes)) as client:
+            assert len(await client.list_services()) == 1
+    (tunnel,) = proxy.requests
+    assert "Proxy-Authorization: Basic dXNlcjpwYXNzd29yZA==" in tunnel
+
+
+async def test_the_synchronous_client_takes_a_proxy_as_well() -> None:
+    async with raw_server(listing) as api, raw_server(forward_proxy) as proxy:
+
+        def call_through() -> list[Any]:
+            with Client(**settings(api.url, proxy=f"127.0.0.1:{proxy.port}")) as client:
+                return client.list_services()
+
+        assert len(await asyncio.to_thread(call_through)) == 1
+    assert len(proxy.requests) == len(api.requests) == 1
+
+
+async def test_the_proxy_of_a_callers_session_is_the_callers() -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(ConfigurationError, match="proxy and max_connections belong to the session"):
+            AsyncClient(**settings("https://api.example/v4", session=session, proxy="http://proxy"))
 
 
 async def test_an_untrusted_certificate_behind_a_proxy_is_not_trusted_either(

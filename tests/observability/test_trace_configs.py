@@ -1,14 +1,18 @@
 """aiohttp's trace configs see every attempt of both clients, and the examples of tracing run."""
 
+import traceback
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 
-from pagerduty_alerting import AsyncClient, Client
+from pagerduty_alerting import APIConnectionError, AsyncClient, Client, RetryPolicy
 from pagerduty_alerting.emulator import Emulator
 from tests.support.examples import run
+from tests.support.raw_server import Conversation, Script, http, raw_server
+
+TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 class Seen(list[str]):
@@ -53,6 +57,61 @@ def test_the_hooks_see_each_attempt_of_a_synchronous_call(emulator: Emulator, op
         client.list_services()
 
     assert seen == ONE_RETRY
+
+
+async def silent(peer: Conversation) -> None:
+    await peer.client_to_go()
+
+
+async def refusing(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(http(407))
+
+
+async def babbling(peer: Conversation) -> None:
+    await peer.request()
+    peer.send(b"HTTP/1.1 2OO is no number\r\n\r\n")
+
+
+async def dying(peer: Conversation) -> None:
+    await peer.request()
+
+
+@pytest.mark.parametrize("of_proxy", [True, False], ids=["proxy", "server"])
+@pytest.mark.parametrize("session_of", ["the client", "the caller"])
+@pytest.mark.parametrize("script", [silent, refusing, babbling, dying])
+async def test_the_exceptions_that_the_hooks_get_hold_no_integration_token(
+    script: Script, session_of: str, of_proxy: bool
+) -> None:
+    seen: list[str] = []
+
+    async def hook(_: aiohttp.ClientSession, __: SimpleNamespace, ended: aiohttp.TraceRequestExceptionParams) -> None:
+        told = "".join(traceback.format_exception(ended.exception))
+        seen.append(f"{told} {ended.exception!r} {vars(ended.exception)} {ended.exception.__context__!r}")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_exception.append(hook)
+    async with raw_server(script) as server:
+        proxy = f"http://127.0.0.1:{server.port}" if of_proxy else None
+        options = {
+            "base_url": "https://api.example/v4" if of_proxy else server.url.replace("http:", "https:"),
+            "api_token": "t",
+            "account_id": "a",
+            "connect_timeout": 0.2,
+            "timeout": 1,
+            "retry": RetryPolicy(max_attempts=1),
+        }
+        if session_of == "the client":
+            async with AsyncClient(**options, proxy=proxy, trace_configs=[trace]) as client:
+                with pytest.raises(APIConnectionError):
+                    await client.connect(TOKEN)
+        else:
+            async with aiohttp.ClientSession(proxy=proxy, trace_configs=[trace]) as session:
+                with pytest.raises(APIConnectionError):
+                    await AsyncClient(**options, session=session).connect(TOKEN)
+
+    assert len(seen) == 1
+    assert TOKEN not in seen[0]
 
 
 def test_the_example_prints_a_line_for_each_attempt() -> None:

@@ -11,7 +11,13 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
 from pagerduty_alerting import APIConnectionError, APITimeoutError, ClientClosedError, ConfigurationError
-from pagerduty_alerting._http.errors import ConnectionBrokeError, connection_error
+from pagerduty_alerting._http.errors import (
+    Circumstances,
+    ConnectionBrokeError,
+    NotHttpError,
+    connection_error,
+    without_url,
+)
 from pagerduty_alerting._protocol.endpoints import CONNECT, LIST_SERVICES, Endpoint
 from tests.support.operations import API_TOKEN, TOKEN_ID
 from tests.support.requests_and_answers import request_for
@@ -20,6 +26,10 @@ KEY = ConnectionKey("api.example", 443, True, True, None, None, None)
 REFUSED = OSError(errno.ECONNREFUSED, "Connection refused")
 CERTIFICATE = ssl.SSLCertVerificationError("certificate verify failed")
 CERTIFICATE.verify_message = "self-signed certificate"
+CERTIFICATE.verify_code = 18
+EXPIRED = ssl.SSLCertVerificationError("certificate verify failed")
+EXPIRED.verify_message = "certificate has expired"
+EXPIRED.verify_code = 10
 NO_REASON = ssl.SSLCertVerificationError("certificate verify failed")
 
 NOT_SENT: list[tuple[Exception, str, bool]] = [
@@ -39,7 +49,7 @@ NOT_SENT: list[tuple[Exception, str, bool]] = [
     ),
     (
         aiohttp.ClientConnectorCertificateError(KEY, NO_REASON),
-        "the certificate of api.example is not trusted: verification failed.",
+        "the certificate of api.example is not trusted: verification failed (",
         False,
     ),
     (
@@ -50,17 +60,17 @@ NOT_SENT: list[tuple[Exception, str, bool]] = [
     (aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError()), "TLS with api.example:443 failed: SSLError", False),
     (
         aiohttp.ClientProxyConnectionError(KEY, REFUSED),
-        "the proxy cannot be reached: Connection refused",
+        "the proxy api.example:443 cannot be reached: Connection refused",
         True,
     ),
     (
         aiohttp.ClientHttpProxyError(SimpleNamespace(real_url="x"), (), status=407),  # type: ignore[arg-type]
-        "the proxy refused the connection with status 407",
+        "the proxy proxy.example:3128 refused the connection with status 407",
         False,
     ),
     (
         aiohttp.ClientHttpProxyError(SimpleNamespace(real_url="x"), (), status=503),  # type: ignore[arg-type]
-        "the proxy refused the connection with status 503",
+        "the proxy proxy.example:3128 refused the connection with status 503",
         True,
     ),
 ]
@@ -88,8 +98,13 @@ BROKE: list[tuple[Exception, str, bool]] = [
 ]
 
 
-def describe(error: Exception, endpoint: Endpoint[Any] = LIST_SERVICES, *, was_sent: bool = True) -> Any:
-    return connection_error(error, request_for(endpoint), 5.0, was_sent=was_sent)
+PROXY = ("proxy.example", 3128)
+
+
+def describe(error: Exception, endpoint: Endpoint[Any] = LIST_SERVICES, *, was_sent: bool = True, **known: Any) -> Any:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        known["proxy"] = PROXY
+    return connection_error(error, request_for(endpoint), Circumstances(was_sent=was_sent, **known))
 
 
 def problems(cases: list[tuple[Exception, str, bool]]) -> list[str]:
@@ -125,6 +140,104 @@ def test_where_a_connection_broke_before_the_request_was_sent_there_is_no_doubt(
     assert problem in str(failure)
     assert (failure.may_have_acted, failure.transient) == (False, transient)
     assert "carried out all the same" not in str(failure)
+
+
+def of_proxy(kind: Any, error: OSError) -> Exception:
+    return kind(KEY._replace(host=PROXY[0], port=PROXY[1]), error)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("error", "known", "problem"),
+    [
+        (aiohttp.ConnectionTimeoutError("x"), {}, "no connection through the proxy proxy.example:3128 within the"),
+        (
+            aiohttp.ConnectionTimeoutError("x"),
+            {"unresolved": "proxy.example"},
+            "the name proxy.example was not resolved within the connect_timeout of 5 s",
+        ),
+        (
+            of_proxy(aiohttp.ClientConnectorDNSError, OSError(-2, "Name or service not known")),
+            {},
+            "the name of the proxy, proxy.example, cannot be resolved. Is the network up?",
+        ),
+        (
+            of_proxy(aiohttp.ClientConnectorError, REFUSED),
+            {},
+            "cannot connect to the proxy proxy.example:3128: Connection refused",
+        ),
+        (
+            of_proxy(aiohttp.ClientConnectorCertificateError, CERTIFICATE),
+            {},
+            "the certificate of the proxy proxy.example:3128 is not trusted: self-signed certificate. Behind a private",
+        ),
+        (
+            of_proxy(aiohttp.ClientConnectorSSLError, ssl.SSLError(1, "wrong version number")),
+            {},
+            "TLS with the proxy proxy.example:3128 failed: wrong version number",
+        ),
+        (
+            ConnectionBrokeError(aiohttp.ServerDisconnectedError()),
+            {},
+            "the proxy proxy.example:3128 closed the connection (",
+        ),
+        (
+            ConnectionBrokeError(aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer")),
+            {},
+            "the connection to the proxy proxy.example:3128 broke: Connection reset by peer",
+        ),
+        (NotHttpError("hello"), {}, "the proxy proxy.example:3128 does not answer in HTTP"),
+    ],
+)
+def test_what_fails_at_the_proxy_names_the_proxy(error: Exception, known: dict[str, Any], problem: str) -> None:
+    failure, _ = describe(error, CONNECT, was_sent=False, proxy=PROXY, **known)
+    assert str(failure).startswith(f"Connect PagerDuty: {problem}")
+    assert failure.may_have_acted is False
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (
+            aiohttp.ServerDisconnectedError(),
+            "the server, or the proxy proxy.example:3128, closed the connection without a complete answer",
+        ),
+        (
+            aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"),
+            "the connection through the proxy proxy.example:3128 broke: Connection reset by peer",
+        ),
+    ],
+)
+def test_what_fails_behind_a_proxy_says_that_there_is_one(error: Exception, problem: str) -> None:
+    failure, _ = describe(ConnectionBrokeError(error), LIST_SERVICES, proxy=PROXY)
+    assert str(failure).startswith(f"List PagerDuty services: {problem}")
+
+
+def test_a_private_authority_is_advised_where_the_issuer_is_unknown_and_nowhere_else() -> None:
+    unknown, _ = describe(aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE))
+    expired, _ = describe(aiohttp.ClientConnectorCertificateError(KEY, EXPIRED))
+    assert "pass ssl_context" in str(unknown)
+    assert "not trusted: certificate has expired (" in str(expired)
+
+
+def test_a_name_that_takes_too_long_to_look_up_is_what_is_named() -> None:
+    failure, _ = describe(aiohttp.ConnectionTimeoutError("x"), unresolved="api.example")
+    assert "the name api.example was not resolved within the connect_timeout of 5 s" in str(failure)
+    assert failure.phase == "connecting"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        aiohttp.ConnectionTimeoutError(f"Connection timeout to host https://api.example/connect/{TOKEN_ID}"),
+        aiohttp.ClientResponseError(SimpleNamespace(real_url=f"/connect/{TOKEN_ID}"), (), message="bad"),  # type: ignore[arg-type]
+        aiohttp.ClientHttpProxyError(SimpleNamespace(real_url=f"/connect/{TOKEN_ID}"), (), status=407),  # type: ignore[arg-type]
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_stands_in_for_an_error_with_the_url_holds_none(error: aiohttp.ClientError) -> None:
+    assert TOKEN_ID in f"{error!r} {error} {vars(error)}"
+    replaced = without_url(error)
+    assert TOKEN_ID not in f"{replaced!r} {replaced} {vars(replaced)}"
 
 
 def test_no_time_to_connect_is_a_timeout() -> None:

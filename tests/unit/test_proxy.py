@@ -1,10 +1,12 @@
 """The proxy that the environment names: when it is used, how it is read, and what cannot be one."""
 
 import base64
+import traceback
+from typing import Any
 
 import pytest
 
-from pagerduty_alerting import ConfigurationError
+from pagerduty_alerting import AsyncClient, Client, ConfigurationError
 from pagerduty_alerting._http.proxy import Proxy, find_proxy
 
 API = "https://api.cloudflare.com/client/v4"
@@ -30,6 +32,10 @@ API = "https://api.cloudflare.com/client/v4"
         ({"HTTP_PROXY": "http://proxy"}, "http://localhost/client/v4", None),
         ({"HTTPS_PROXY": "http://proxy"}, "https://[::1]:8787/client/v4", None),
         ({"HTTP_PROXY": "http://proxy"}, "http://10.0.0.1/client/v4", "http://proxy"),
+        ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "2001:db8::1"}, "https://[2001:db8::1]/v4", None),
+        ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "a,[2001:db8::1] "}, "https://[2001:db8::1]:8443/v4", None),
+        ({"HTTPS_PROXY": "http://proxy", "no_proxy": "2001:DB8:0::1"}, "https://[2001:db8::1]/v4", None),
+        ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "2001:db8::2"}, "https://[2001:db8::1]/v4", "http://proxy"),
     ],
     ids=str,
 )
@@ -46,6 +52,38 @@ def test_credentials_are_taken_out_of_the_url_and_decoded(monkeypatch: pytest.Mo
     proxy = find_proxy(API)
     assert proxy == Proxy("http://proxy:3128", "me@example", "p:ss")
     assert "p:ss" not in repr(proxy)
+    assert "example" not in repr(proxy)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("http://[::1", "proxy is not a URL"),
+        ("socks5://me:opensesame@proxy", "proxy is of the kind socks5://"),
+        ("", "proxy names no host"),
+    ],
+)
+@pytest.mark.parametrize("make", [AsyncClient, Client])
+def test_an_argument_that_can_be_no_proxy_is_refused_when_the_client_is_made(
+    make: Any, value: str, problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem) as caught:
+        make(api_token="t", proxy=value)
+    assert "opensesame" not in str(caught.value)
+
+
+def test_an_argument_of_another_type_is_refused() -> None:
+    with pytest.raises(TypeError, match="proxy must be a str, not int"):
+        AsyncClient(api_token="t", proxy=3128)  # type: ignore[arg-type]
+
+
+def test_the_password_of_an_argument_that_is_refused_is_in_no_frame_of_the_package() -> None:
+    with pytest.raises(ValueError, match="proxy is not a URL") as caught:
+        AsyncClient(api_token="t", proxy="http://me:opensesame@proxy:port")
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
+    assert frames
+    shown = [value for frame in frames for name, value in frame.f_locals.items() if name != "self"]
+    assert "opensesame" not in repr(shown)
 
 
 def test_a_user_may_have_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
