@@ -238,25 +238,6 @@ async def test_closing_ends_the_calls_that_are_under_way_in_a_callers_session(em
         assert not session.closed
 
 
-def test_closing_a_synchronous_client_ends_the_calls_of_other_threads(emulator: Emulator) -> None:
-    client = Client(**settings_for(emulator))
-    gate = emulator.on(Operation.LIST).hold()
-    caught: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            client.list_services()
-        except BaseException as error:
-            caught.append(error)
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    gate.wait_arrived()
-    client.close()
-    thread.join(30)
-    assert [type(error) for error in caught] == [ClientClosedError]
-
-
 async def test_a_cancelled_call_leaves_the_client_usable(emulator: Emulator) -> None:
     async with AsyncClient(**settings_for(emulator)) as client:
         call = await under_way(emulator, client.list_services)

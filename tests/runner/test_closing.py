@@ -1,4 +1,4 @@
-"""Closing: during calls, twice, from everywhere, by the garbage collector and at the program's end."""
+"""Closing the synchronous client: during calls, from several threads, by the garbage collector and at the end."""
 
 import asyncio
 import gc
@@ -39,38 +39,11 @@ def test_closing_ends_a_back_off(emulator: Emulator, client: Client) -> None:
         call.result()
 
 
-def test_a_call_after_closing_is_refused(client: Client) -> None:
-    client.list_services()
-    client.close()
-    with pytest.raises(ClientClosedError):
-        client.list_services()
-
-
-def test_a_call_of_a_client_that_was_closed_unused_is_refused(client: Client) -> None:
-    client.close()
-    with pytest.raises(ClientClosedError):
-        client.list_services()
-
-
-def test_closing_twice_is_fine(client: Client) -> None:
-    client.list_services()
-    client.close()
-    client.close()
-
-
 def test_eight_threads_may_close_at_once(client: Client) -> None:
     client.list_services()
     line = threading.Barrier(8)
     for closing in [InThread(lambda: (line.wait(), client.close())) for _ in range(8)]:
         closing.result()
-
-
-def test_closing_closes_the_clients_that_share_the_connections(client: Client) -> None:
-    other = client.with_options(timeout=5)
-    client.list_services()
-    other.close()
-    with pytest.raises(ClientClosedError):
-        client.list_services()
 
 
 async def test_closing_inside_a_coroutine_works(client: Client) -> None:
