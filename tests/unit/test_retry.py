@@ -110,3 +110,13 @@ def test_a_delay_is_always_finite_not_negative_and_before_the_deadline(
         assert math.isfinite(delay)
         assert 0 <= delay < time_left
         assert delay <= max(longest, retry_after or 0.0)
+
+
+@pytest.mark.parametrize("attempt", [61, 62, 100_000])
+def test_the_wait_stops_doubling_before_it_overflows(attempt: int) -> None:
+    policy = RetryPolicy(max_attempts=200_000, initial_delay=2.0**-60, max_delay=1000)
+    error = status(503)
+
+    delay = next_delay(policy, error, replay_safe=True, attempt=attempt, time_left=1000, jitter=1.0)
+
+    assert delay == 1.0

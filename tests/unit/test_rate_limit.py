@@ -1,4 +1,4 @@
-"""What mutation testing showed the other tests to miss in the rules of rate limits, mostly at their edges."""
+"""The rules of rate limits, at their edges: how headers are read, and what a quota allows."""
 
 import pytest
 
