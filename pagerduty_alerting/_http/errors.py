@@ -3,6 +3,7 @@
 aiohttp's own exceptions are not chained: their messages hold the URL, and with it an integration token.
 """
 
+import os
 import traceback
 
 import aiohttp
@@ -219,4 +220,6 @@ def _no_tunnel(error: aiohttp.ClientError, attempt: Circumstances) -> str:
 
 
 def _reason(error: OSError) -> str:
+    if error.errno and "Connect call failed" in (error.strerror or ""):
+        return os.strerror(error.errno)  # asyncio's text is the address once more
     return error.strerror or str(error) or type(error).__name__

@@ -176,16 +176,40 @@ def hold_back(known: Quotas, under_way: int, now: float) -> float:
 
 
 def spacing(known: Quotas, under_way: int, now: float) -> float:
-    """Returns the seconds to leave between requests, so that what is left of each quota lasts to its reset.
-
-    The first half of a quota may be spent at once: for most runs it is enough.
-    """
+    """Returns the seconds to leave between requests, so that what is left of each quota lasts to its reset."""
     longest = _SHORTEST_SPACING
     for quota in known.values():
         left = quota.remaining - under_way
-        if quota.per_window is None or 2 * left < quota.per_window:
+        if not _at_once(left, quota.per_window):
             longest = max(longest, (quota.reset_at - now) / max(left, 1))
     return longest
+
+
+def seconds_for(known: Quotas, requests: int, now: float) -> float:
+    """Returns the seconds that a run over so many more requests takes by `spacing`; zero where no quota matters."""
+    return max((_seconds_for(requests, quota, now) for quota in roll(known, now).values()), default=0.0)
+
+
+def _seconds_for(requests: int, quota: Quota, now: float) -> float:
+    left, to_reset = quota.remaining, quota.reset_at - now
+    if quota.per_window is None or quota.window is None or requests <= left:
+        return _spread(min(requests, left), left, quota.per_window, to_reset)
+    windows, rest = divmod(requests - left - 1, quota.per_window)
+    last = _spread(rest + 1, quota.per_window, quota.per_window, quota.window)
+    return to_reset + windows * quota.window + last
+
+
+def _spread(requests: int, left: int, per_window: int | None, to_reset: float) -> float:
+    """Returns the seconds for requests that fit into what is left of a window."""
+    if left == 0:
+        return to_reset
+    at_once = _at_once(left, per_window)
+    return to_reset * max(0, requests - at_once) / max(left - at_once, 1)
+
+
+def _at_once(left: int, per_window: int | None) -> int:
+    """Returns how many requests need no spacing: the first half of a quota, which is enough for most runs."""
+    return 0 if per_window is None else max(0, left - (per_window - 1) // 2)
 
 
 def roll(known: Quotas, now: float) -> Quotas:

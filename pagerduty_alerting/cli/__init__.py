@@ -11,8 +11,8 @@ def main() -> None:
     missing = [name for name in ("typer", "rich") if find_spec(name) is None]
     if missing:
         print(
-            f"pagerduty-alerting: {' and '.join(missing)} not found. The command line is an extra:"
-            " pip install 'pagerduty-alerting[cli]'",
+            f"pagerduty-alerting: {' and '.join(missing)} not found. The command line is an extra, installed from a"
+            " checkout of the project, as nothing is on a package index yet: pip install '.[cli]'",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""The commands as a person types them: names, options, help. What a command does is in the file of its name.
+"""The commands as a person types them: names, options, help. What they do is in `commands/`, in files of their names.
 
 Nothing may be imported here that is slow: aiohttp, attrs and rich are loaded by the command that needs them.
 """
@@ -15,6 +15,7 @@ from pagerduty_alerting.cli.options import (
     AccountId,
     AccountIds,
     ApiTokenFile,
+    AsJson,
     BaseUrl,
     Options,
     Timeout,
@@ -46,11 +47,13 @@ def run() -> None:
     app(prog_name="pagerduty-alerting")
 
 
-def _finish(options: Options, command: "Callable[[Terminal], int]") -> NoReturn:
+def _finish(
+    options: Options, command: "Callable[[Terminal], int]", *, as_json: bool = False, needs_stdout: bool = True
+) -> NoReturn:
     """Carries a command out and leaves with its exit status."""
     from pagerduty_alerting.cli.failures import exit_status_of
 
-    raise typer.Exit(exit_status_of(command, verbose=options.verbose))
+    raise typer.Exit(exit_status_of(command, verbose=options.verbose, as_json=as_json, needs_stdout=needs_stdout))
 
 
 def _options(context: typer.Context, later: Options) -> Options:
@@ -85,7 +88,7 @@ def list_services(
     context: typer.Context,
     *,
     account_id: AccountIds = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, for scripts.")] = False,
+    as_json: AsJson = False,
     base_url: BaseUrl = None,
     timeout: Timeout = None,
     api_token_file: ApiTokenFile = None,
@@ -93,12 +96,12 @@ def list_services(
 ) -> None:
     """Show the PagerDuty services that Cloudflare can notify.
 
-    A table on a terminal; elsewhere one line for each service, id and name parted by a tab.
+    A table on a terminal; elsewhere one line for each service, id and name separated by a tab.
     """
     from pagerduty_alerting.cli.commands.services import services_list
 
     options = _options(context, Options(api_token_file, base_url, timeout, verbose))
-    _finish(options, lambda terminal: services_list(terminal, options, account_id or [], as_json=as_json))
+    _finish(options, lambda terminal: services_list(terminal, options, account_id or []), as_json=as_json)
 
 
 @services.command("delete")
@@ -108,6 +111,7 @@ def delete_services(
     account_id: AccountId = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
+    as_json: AsJson = False,
     base_url: BaseUrl = None,
     timeout: Timeout = None,
     api_token_file: ApiTokenFile = None,
@@ -118,10 +122,12 @@ def delete_services(
     Shows first which they are, and asks. There is no way to delete a single one. Alerts that are routed only to
     PagerDuty have no destination afterwards.
     """
-    from pagerduty_alerting.cli.commands._services_delete import services_delete
+    from pagerduty_alerting.cli.commands.services import DeleteOptions, services_delete
 
     options = _options(context, Options(api_token_file, base_url, timeout, verbose))
-    _finish(options, lambda terminal: services_delete(terminal, options, account_id, yes=yes, dry_run=dry_run))
+    given = DeleteOptions(account_id=account_id, yes=yes, dry_run=dry_run)
+    # What it prints is of use, but what it does is what it is for: it works with stdout closed.
+    _finish(options, lambda terminal: services_delete(terminal, options, given), as_json=as_json, needs_stdout=as_json)
 
 
 @app.command()
@@ -134,9 +140,7 @@ def audit(
             metavar="FILE", help="File with the account ids, one a line; - is standard input.", show_default=False
         ),
     ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object for each account as it comes, one a line.")
-    ] = False,
+    as_json: AsJson = False,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -147,7 +151,7 @@ def audit(
     fail_empty: Annotated[
         bool, typer.Option("--fail-empty", help="Exit with status 1 if some account has nothing connected.")
     ] = False,
-    concurrency: Annotated[int, typer.Option(min=1, help="Calls under way at the same time.")] = 16,
+    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Calls under way at the same time.")] = 16,
     base_url: BaseUrl = None,
     timeout: Timeout = None,
     api_token_file: ApiTokenFile = None,
@@ -155,14 +159,15 @@ def audit(
 ) -> None:
     """Find the accounts of many that have nothing connected.
 
-    A table of them on a terminal, elsewhere their ids, one a line. It goes as fast as the API's quota allows, and waits
+    A table of them on a terminal, elsewhere their ids, one a line; with --json an object for each account as its
+    response comes. It goes as fast as the API's quota allows, and waits
     where that is used up. The exit status is that of the first account that failed, if there is one.
     """
-    from pagerduty_alerting.cli.commands.audit import Wishes, audit
+    from pagerduty_alerting.cli.commands.audit import AuditOptions, audit
 
     options = _options(context, Options(api_token_file, base_url, timeout, verbose))
-    wishes = Wishes(accounts=accounts, as_json=as_json, resume=resume, fail_empty=fail_empty, concurrency=concurrency)
-    _finish(options, lambda terminal: audit(terminal, options, wishes))
+    given = AuditOptions(accounts=accounts, resume=resume, fail_empty=fail_empty, concurrency=concurrency)
+    _finish(options, lambda terminal: audit(terminal, options, given), as_json=as_json)
 
 
 @app.command()
@@ -206,6 +211,7 @@ def connect(
     ] = None,
     account_id: AccountId = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would be done.")] = False,
+    as_json: AsJson = False,
     base_url: BaseUrl = None,
     timeout: Timeout = None,
     api_token_file: ApiTokenFile = None,
@@ -215,10 +221,11 @@ def connect(
 
     Creates a token, waits until you have authorised it in PagerDuty, links it, and shows what is connected then.
     """
-    from pagerduty_alerting.cli.commands.connect import Wishes, connect
+    from pagerduty_alerting.cli.commands.connect import ConnectOptions, connect
 
     options = _options(context, Options(api_token_file, base_url, timeout, verbose))
-    wishes = Wishes(
+    given = ConnectOptions(
+        account_id=account_id,
         token_id=token_id,
         wait=wait,
         wait_timeout=wait_timeout,
@@ -226,7 +233,7 @@ def connect(
         authorize_url=authorize_url,
         dry_run=dry_run,
     )
-    _finish(options, lambda terminal: connect(terminal, options, account_id, wishes))
+    _finish(options, lambda terminal: connect(terminal, options, given), as_json=as_json)
 
 
 @app.command()
@@ -234,6 +241,15 @@ def doctor(
     context: typer.Context,
     *,
     account_id: AccountId = None,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="Print instead what the API answered to one list, as JSON: status, names of headers, names and types"
+            " in the body, and no value. To paste into an issue.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
     base_url: BaseUrl = None,
     timeout: Timeout = None,
     api_token_file: ApiTokenFile = None,
@@ -246,15 +262,21 @@ def doctor(
     from pagerduty_alerting.cli.commands.doctor import doctor
 
     options = _options(context, Options(api_token_file, base_url, timeout, verbose))
-    _finish(options, lambda terminal: doctor(terminal, options, account_id))
+    _finish(
+        options,
+        lambda terminal: doctor(terminal, options, account_id, wants_report=report),
+        as_json=as_json or report,
+    )
 
 
 @app.command()
 def emulator(
     context: typer.Context,
     *,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 lets the system choose.")] = 8787,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0 lets the system choose.")
+    ] = 8787,
     seed: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A JSON file with the accounts and credentials to start with.")
     ] = None,
@@ -268,7 +290,8 @@ def emulator(
         ),
     ] = 0.0,
     fail_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="How likely a request is to be answered with 503, 0 to 1.")
+        float,
+        typer.Option(metavar="P", min=0, max=1, help="How likely a request is to be answered with 503, 0 to 1."),
     ] = 0.0,
     dialect: Annotated[
         list[str] | None,
@@ -288,6 +311,7 @@ def emulator(
         lambda terminal: emulator(
             terminal, host, port, seed=seed, latency=latency, fail_rate=fail_rate, dialect=dialect or ()
         ),
+        needs_stdout=False,
     )
 
 

@@ -1,4 +1,4 @@
-"""The options that several commands share, and what came of them; cheap to import."""
+"""The options that several commands share, and how their values are read; cheap to import."""
 
 import re
 from typing import Annotated, NamedTuple
@@ -10,7 +10,24 @@ Settings come from the environment: CLOUDFLARE_API_TOKEN (or CLOUDFLARE_API_KEY 
 CLOUDFLARE_ACCOUNT_ID, CLOUDFLARE_BASE_URL. Credentials are never taken as arguments, which other users of the machine
 could see: without those variables use --api-token-file, or type the token when asked for it.
 
-Exit status: 0 done, 1 the API said no, 2 wrong usage or settings, 3 no answer or not in time, 130 stopped by you."""
+Exit status: 0 done, 1 the API said no, 2 wrong usage or settings, 3 no answer or not in time, 130 stopped by you,
+143 by SIGTERM."""
+
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration(value: str | float) -> float:
+    """Returns the seconds that a text such as `50ms`, `5s`, `10m`, `1h` or `2.5` means.
+
+    Raises:
+        typer.BadParameter: It means none.
+    """
+    match = _DURATION.fullmatch(str(value))
+    if match is None:
+        raise typer.BadParameter(f"{value!r} is not a duration: write it as 50ms, 5s, 10m, 1h, or in seconds")
+    return float(match[1]) * _SECONDS[match[2]]
+
 
 AccountId = Annotated[
     str | None, typer.Option("--account-id", metavar="ID", help="The account, in place of CLOUDFLARE_ACCOUNT_ID.")
@@ -30,26 +47,20 @@ BaseUrl = Annotated[
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="SECONDS", help="For each call to the API, retries included. [default: 30]"),
+    typer.Option(
+        "--timeout",
+        metavar="DURATION",
+        help="For each call to the API, retries included. [default: 30s]",
+        parser=duration,
+        show_default=False,
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON, for scripts; errors are JSON lines on stderr.", show_default=False)
 ]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show what is sent on stderr, and tracebacks of errors.")
 ]
-
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|)", re.ASCII)
-_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def duration(value: str | float) -> float:
-    """Returns the seconds that a text such as `50ms`, `5s`, `10m`, `1h` or `2.5` means.
-
-    Raises:
-        typer.BadParameter: It means none.
-    """
-    match = _DURATION.fullmatch(str(value))
-    if match is None:
-        raise typer.BadParameter(f"{value!r} is no duration: write it as 50ms, 5s, 10m, 1h, or in seconds")
-    return float(match[1]) * _SECONDS[match[2]]
 
 
 class Options(NamedTuple):

@@ -1,20 +1,22 @@
 """Finds what the clients need in options, files and environment, or asks for it, and says where it was found."""
 
+import functools
 import getpass
+import math
 import os
 import shlex
 import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
 from pagerduty_alerting import AsyncClient, RetryPolicy
 from pagerduty_alerting import _arguments as arguments
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.terminal import Stream, printable
+from pagerduty_alerting.cli.terminal import Terminal, printable
 from pagerduty_alerting.config import (
     ApiKey,
     ApiToken,
@@ -30,7 +32,15 @@ if TYPE_CHECKING:
 
 LONGEST_TOKEN_FILE = 64 * 1024
 DEFAULT_TIMEOUT = 30.0
-_CREDENTIAL_VARIABLES = ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL")
+TOKEN, KEY, EMAIL = _CREDENTIAL_VARIABLES = ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL")
+_NO_CREDENTIALS = (
+    "There are no credentials: set CLOUDFLARE_API_TOKEN (or CLOUDFLARE_API_KEY with CLOUDFLARE_EMAIL), or pass"
+    " --api-token-file=FILE. Tokens are made in Cloudflare's dashboard under My Profile, API Tokens, or under Manage"
+    " Account, Account API Tokens. To connect and delete they need the permission Notifications Write (or Account"
+    " Settings Write); to list, Notifications Read is enough."
+)
+
+T = TypeVar("T")
 
 
 class UsageError(Exception):
@@ -38,33 +48,37 @@ class UsageError(Exception):
 
 
 @frozen
-class Settings:
+class ClientSettings:
     """What a client needs, checked.
 
     Attributes:
         credentials: Who asks.
         base_url: Where the API is.
         timeout: Seconds for each call.
+        accounts: The accounts to work with, in the order given.
     """
 
     credentials: Credentials
     base_url: str
     timeout: float
+    accounts: tuple[str, ...] = ()
+
+    @property
+    def account(self) -> str:
+        """The account of a command that works with one."""
+        return self.accounts[0]
 
     def client(
-        self,
-        account_id: str | None,
-        retry: RetryPolicy | None = None,
-        trace_configs: "Sequence[aiohttp.TraceConfig]" = (),
+        self, retry: RetryPolicy | None = None, trace_configs: "Sequence[aiohttp.TraceConfig]" = ()
     ) -> AsyncClient:
-        """Makes the client for an account."""
+        """Returns a new client, for the account where there is exactly one."""
         token = self.credentials.value if isinstance(self.credentials, ApiToken) else None
         key = self.credentials if isinstance(self.credentials, ApiKey) else None
         return AsyncClient(
             api_token=token,
             api_key=None if key is None else key.value,
             api_email=None if key is None else key.email,
-            account_id=account_id,
+            account_id=self.account if len(self.accounts) == 1 else None,
             base_url=self.base_url,
             timeout=self.timeout,
             retry=retry,
@@ -72,16 +86,40 @@ class Settings:
         )
 
 
-def find_settings(options: Options, err: Stream, environ: Mapping[str, str] = os.environ) -> Settings:
+def find_settings(
+    options: Options,
+    terminal: Terminal,
+    accounts: Sequence[str | None] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> ClientSettings:
     """Returns the settings; where there are no credentials, a person at a terminal is asked for a token.
 
+    Args:
+        options: The options that the commands share.
+        terminal: Where warnings go.
+        accounts: The accounts that were given as options; None stands for the one of the environment.
+        environ: The environment.
+
     Raises:
-        UsageError: One of them is missing or impossible; the text says which, and what to do.
+        UsageError: Some of them are missing or impossible; the text says which, all at once, and what to do.
     """
-    base_url, _ = find_base_url(options, environ)
-    timeout, _ = find_timeout(options)
-    credentials, _ = find_credentials(options, err, environ)
-    return Settings(credentials, base_url, timeout)
+    problems: list[str] = []
+
+    def found(find: Callable[[], tuple[T, str]]) -> T | None:
+        try:
+            return find()[0]
+        except UsageError as error:
+            problems.append(str(error))
+            return None
+
+    base_url = found(lambda: find_base_url(options, environ))
+    timeout = found(lambda: find_timeout(options))
+    ids = [found(functools.partial(find_account_id, account, environ)) for account in accounts]
+    # Nobody is asked for a token with which nothing can be done.
+    credentials = found(lambda: find_credentials(options, terminal, environ, may_ask=not problems))
+    if base_url is None or timeout is None or credentials is None or problems:
+        raise UsageError(" ".join(problems))
+    return ClientSettings(credentials, base_url, timeout, tuple(filter(None, ids)))
 
 
 def find_base_url(options: Options, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -92,7 +130,7 @@ def find_base_url(options: Options, environ: Mapping[str, str]) -> tuple[str, st
             return found, "from --base-url"
         found = resolve_base_url(environ, None, allow_insecure_http=False)
     except (ConfigurationError, ValueError) as error:
-        raise UsageError(f"{error}.") from None
+        raise UsageError(_in_words_of_the_place(error)) from None
     return found, "from CLOUDFLARE_BASE_URL" if environ.get("CLOUDFLARE_BASE_URL") else "Cloudflare's own"
 
 
@@ -100,10 +138,9 @@ def find_timeout(options: Options) -> tuple[float, str]:
     """Returns the seconds for each call, and where that was found."""
     if options.timeout is None:
         return DEFAULT_TIMEOUT, "the default"
-    try:
-        return arguments.check_seconds("--timeout", options.timeout), "from --timeout"
-    except ValueError as error:
-        raise UsageError(f"{error}.") from None
+    if not (math.isfinite(options.timeout) and options.timeout > 0):
+        raise UsageError("--timeout must be longer than zero.")
+    return options.timeout, "from --timeout"
 
 
 def find_account_id(account_id: str | None, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
@@ -118,36 +155,50 @@ def find_account_id(account_id: str | None, environ: Mapping[str, str] = os.envi
             return account_id, "from --account-id"
         found = resolve_account_id(environ, None)
     except (ConfigurationError, ValueError) as error:
-        raise UsageError(f"{error}.") from None
+        raise UsageError(_in_words_of_the_place(error)) from None
     if found is None:
-        raise UsageError("There is no account: set CLOUDFLARE_ACCOUNT_ID, or pass --account-id=ID.")
+        raise UsageError(
+            "There is no account: set CLOUDFLARE_ACCOUNT_ID, or pass --account-id=ID."
+            " The id stands on the account's overview page in Cloudflare's dashboard."
+        )
     return found, "from CLOUDFLARE_ACCOUNT_ID"
 
 
-def find_credentials(options: Options, err: Stream, environ: Mapping[str, str]) -> tuple[Credentials, str]:
-    """Returns the credentials, and where they were found; asks a person at a terminal for a token.
+def find_credentials(
+    options: Options, terminal: Terminal, environ: Mapping[str, str], *, may_ask: bool = True
+) -> tuple[Credentials, str]:
+    """Returns the credentials, and where they were found; asks a person at a terminal for a token if it may.
 
     Raises:
         UsageError: There are none, or impossible ones.
     """
     try:
         if options.api_token_file is not None:
-            token = read_token(options.api_token_file, err)
+            token = read_token(options.api_token_file, terminal)
             return ApiToken(arguments.check_secret("the API token in --api-token-file", token)), "from --api-token-file"
-        if not any(environ.get(variable) for variable in _CREDENTIAL_VARIABLES):
-            typed = ask("Cloudflare API token (it is not shown): ")
+        given = {variable for variable in _CREDENTIAL_VARIABLES if environ.get(variable)}
+        if not given:
+            typed = ask("Cloudflare API token (it is not shown): ") if may_ask else None
             if typed is None:
-                raise UsageError(
-                    "There are no credentials: set CLOUDFLARE_API_TOKEN (or CLOUDFLARE_API_KEY with CLOUDFLARE_EMAIL),"
-                    " or pass --api-token-file=FILE."
-                )
+                raise UsageError(_NO_CREDENTIALS)
             return ApiToken(arguments.check_secret("the API token", typed)), "as typed"
+        if len(given) == 1 and TOKEN not in given:
+            (half,) = given
+            raise UsageError(
+                f"{half} is set without {KEY if half == EMAIL else EMAIL}: set both, or CLOUDFLARE_API_TOKEN alone."
+            )
         found = resolve_credentials(environ, api_token=None, api_key=None, api_email=None)
     except (ConfigurationError, ValueError) as error:
-        raise UsageError(f"{error}.") from None
+        raise UsageError(_in_words_of_the_place(error)) from None
     if isinstance(found, ApiToken):
         return found, "from CLOUDFLARE_API_TOKEN"
     return found, "from CLOUDFLARE_API_KEY and CLOUDFLARE_EMAIL"
+
+
+def _in_words_of_the_place(error: Exception) -> str:
+    """Returns a message of the library's as a sentence, without what only a programmer can do about it."""
+    text = str(error).replace(", or set allow_insecure_http=True", "")
+    return f"{text[0].upper()}{text[1:]}." if text[0].isalpha() else f"{text}."
 
 
 def ask(question: str) -> str | None:
@@ -160,7 +211,7 @@ def ask(question: str) -> str | None:
         return None
 
 
-def read_token(file: str, err: Stream) -> str:
+def read_token(file: str, terminal: Terminal) -> str:
     """Returns the token in a file, without the white space around it; warns of a file that everybody may read.
 
     Raises:
@@ -173,13 +224,13 @@ def read_token(file: str, err: Stream) -> str:
             with Path(file).open("rb") as opened:
                 if _is_open_to_all(os.fstat(opened.fileno()).st_mode):
                     advice = f"`{shlex.join(['chmod', '600', file])}` changes that."
-                    err.paragraph(f"Warning: everybody on this machine can read {printable(file)}. {advice}", "yellow")
+                    terminal.warn(f"everybody on this machine can read {printable(file)}. {advice}")
                 content = opened.read(LONGEST_TOKEN_FILE + 1)
         token = content.decode("ascii").strip()
     except OSError as error:
         raise UsageError(f"The file {file} of --api-token-file cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise UsageError(f"The file {file} of --api-token-file holds something else than an API token.") from None
+        raise UsageError(f"The file {file} of --api-token-file holds something other than an API token.") from None
     if not token or len(content) > LONGEST_TOKEN_FILE:
         what = "is empty" if not token else "is too long for an API token"
         raise UsageError(f"The file {file} of --api-token-file {what}.")

@@ -1,19 +1,26 @@
 """What is written where: results to stdout, everything else to stderr, each as its reader can take it."""
 
+import contextlib
 import errno
 import io
+import logging
+import re
 import sys
 import textwrap
 import unicodedata
+from collections.abc import Generator
 from typing import Self, TextIO
 
 from attrs import frozen
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+_COMMAND = re.compile(r"`[^`]*`")
+_UNBREAKABLE = "\0"
+
 
 class _Console(Console):
-    """Leaves a closed pipe to those who called; rich would end the program with status 1."""
+    """Leaves a closed pipe to its callers; rich would end the program with status 1."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError(errno.EPIPE, "the reader is gone")
@@ -73,14 +80,15 @@ class Stream:
         hanging = margin + "  " * bool(mark or indent)
         text = f"{mark} {text}" if mark else text
         if self.is_terminal:
+            # A command in backticks stays on one line, so that it can be copied.
             text = textwrap.fill(
-                text,
+                _COMMAND.sub(lambda command: command[0].replace(" ", _UNBREAKABLE), text),
                 max(self.console.width, 2 * len(hanging)),
                 initial_indent=margin,
                 subsequent_indent=hanging,
                 break_long_words=False,
                 break_on_hyphens=False,
-            )
+            ).replace(_UNBREAKABLE, " ")
         else:
             text = margin + text
         styled = Text(text, style)
@@ -108,13 +116,15 @@ class Terminal:
     Attributes:
         out: Results, and nothing else.
         err: What a person should know beside them: progress, questions, errors.
+        as_json: Whether errors and warnings are JSON, too, one object on a line.
     """
 
     out: Stream
     err: Stream
+    as_json: bool = False
 
     @classmethod
-    def of_process(cls) -> Self:
+    def of_process(cls, *, as_json: bool = False) -> Self:
         """Returns the streams of this process; what their encoding lacks they escape from now on."""
         for name in ("stdout", "stderr"):
             file = getattr(sys, name)
@@ -122,7 +132,40 @@ class Terminal:
                 setattr(sys, name, io.StringIO())
             elif isinstance(file, io.TextIOWrapper):
                 file.reconfigure(errors="backslashreplace")
-        return cls(Stream.of(sys.stdout), Stream.of(sys.stderr))
+        return cls(Stream.of(sys.stdout), Stream.of(sys.stderr), as_json)
+
+    def warn(self, text: str) -> None:
+        """Writes what a person should know although the command goes on."""
+        if self.as_json:
+            from pagerduty_alerting.cli.output import write_json
+
+            write_json(self.err, {"warning": text})
+        else:
+            self.err.paragraph(f"Warning: {text}", "yellow")
+
+
+class _LogOnStream(logging.Handler):
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._stream.line((f"{record.levelname.lower()}: {printable(record.getMessage())}", "dim"))
+
+
+@contextlib.contextmanager
+def show_log(stream: Stream, *, wanted: bool) -> Generator[None]:
+    """Writes what the library logs in this context to a stream, if that is wanted."""
+    if not wanted:
+        yield
+        return
+    logger, handler = logging.getLogger("pagerduty_alerting"), _LogOnStream(stream)
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 _JOINERS = "\u200c\u200d"  # format characters that some scripts need, and that do no harm
@@ -133,11 +176,6 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(character if _is_harmless(character) else _escaped(character) for character in text)
-
-
-def milliseconds(seconds: float) -> str:
-    """Returns a duration as text."""
-    return f"{seconds * 1000:.1f} ms"
 
 
 def _is_harmless(character: str) -> bool:

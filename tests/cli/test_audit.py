@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 
-from pagerduty_alerting import RateLimit, RateLimitPolicy, RateLimits
-from pagerduty_alerting.cli.commands._forecast import Forecast
-from pagerduty_alerting.cli.commands.audit import Findings, Progress, hours
+from pagerduty_alerting._protocol.answer import RawResponse
+from pagerduty_alerting.cli.commands.audit import Findings, Progress
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.command_line import on_terminal, run, started
 
@@ -169,8 +169,10 @@ def test_resume_asks_only_for_what_has_no_answer(api, accounts, listed, tmp_path
     assert sorted(results(ran.out)) == sorted(accounts[3:])
     assert len(api.requests) - before == 5
     assert ran.err == (
-        f"Warning: 1 lines of {file} are no results; they are passed over.\n"
-        "8 accounts: 4 connected, 4 with nothing connected.\n"
+        json.dumps({"warning": f"passed over 1 line of {file} that cannot be read as a result."})
+        + "\n"
+        + json.dumps({"summary": {"accounts": 8, "connected": 4, "empty": 4, "failed": 0, "not_asked": 0}})
+        + "\n"
     )
 
 
@@ -216,50 +218,82 @@ def test_a_pipe_that_is_closed_ends_it_quietly(api, accounts, listed):
         assert command.wait() == 141
 
 
-# The forecast.
+# What progress says.
 
 
-def forecast(remaining: int, reset_after: float) -> Forecast:
-    limits = RateLimits((RateLimit("default", remaining, reset_after),), (RateLimitPolicy("default", 1200, 300.0),))
-    return Forecast().after(limits, 0.0)
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def response(remaining: int, reset_after: int, *, status: int = 200, retry_after: str | None = None) -> RawResponse:
+    headers = {
+        "Ratelimit": f'"default";r={remaining};t={reset_after}',
+        "Ratelimit-Policy": '"default";q=1200;w=300',
+    }
+    return RawResponse(status, CIMultiDict(headers if retry_after is None else {"Retry-After": retry_after}), b"")
 
 
 @pytest.mark.parametrize(
-    ("remaining", "reset_after", "requests", "seconds"),
+    ("remaining", "reset_after", "requests", "left"),
     [
-        (1199, 300, 500, 0),  # the first half goes at once
-        (600, 200, 300, 100),  # the second half is spread
-        (600, 200, 600, 200),
-        (600, 200, 601, 200),
-        (600, 200, 600 + 1200, 500),
-        (600, 200, 600 + 1200 + 300, 500),
-        (0, 100, 10_000, 100 + 8 * 300),
+        (600, 200, 300, "1:41"),  # the second half of a quota is spread over the time to the reset
+        (600, 200, 600 + 1200 + 300, "8:21"),
+        (0, 100, 10_000, "41:41"),
     ],
 )
-def test_the_forecast_counts_windows(remaining, reset_after, requests, seconds):
-    assert forecast(remaining, reset_after).seconds_for(requests, 0.0) == pytest.approx(seconds, abs=3)
+def test_the_time_left_is_what_the_quota_makes_of_it(remaining, reset_after, requests, left):
+    progress = Progress(Findings(requests), Clock())
+    progress.learn(response(remaining, reset_after))
+    assert progress.words().split("  ")[2] == f"{left} left"
 
 
-def test_a_window_that_is_over_counts_no_more():
-    assert forecast(0, 100).seconds_for(500, 101.0) == 0
-    assert forecast(0, 100).held_back(101.0) == 0
+def test_a_429_is_learnt_from_and_waited_for():
+    clock = Clock()
+    progress = Progress(Findings(100), clock)
+    progress.learn(response(1000, 200))
+    progress.learn(response(0, 0, status=429, retry_after="250"))
+    clock.now = 100.0
+    assert "2:30 left  held back for 2:30" in progress.words()
+    clock.now = 251.0
+    assert "held back" not in progress.words()
 
 
-def test_a_block_is_waited_for():
-    blocked = Forecast().blocked(300, 50)
-    assert (blocked.held_back(100), blocked.seconds_for(1, 100)) == (250, 250)
-    assert blocked.held_back(351) == 0
+def test_a_429_without_a_time_holds_nothing_back():
+    progress = Progress(Findings(100), Clock())
+    progress.learn(RawResponse(429, CIMultiDict(), b""))
+    assert "held back" not in progress.words()
 
 
 def test_without_a_quota_the_pace_tells():
-    now = 0.0
-    progress = Progress(Findings(100), clock=lambda: now)
+    clock = Clock()
+    progress = Progress(Findings(100), clock)
     for _ in range(20):
         progress.findings.add("a", None, is_empty=False)
-    now = 10.0
+    clock.now = 10.0
     assert progress.words() == "20 of 100  2.0/s  0:40 left"
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (36_610, "10:10:10")])
-def test_hours_show_where_there_are_some(seconds, text):
-    assert hours(seconds) == text
+def test_accounts_of_an_earlier_run_are_no_part_of_the_pace():
+    clock, findings = Clock(), Findings(100)
+    for _ in range(50):
+        findings.add("earlier", None, is_empty=False)
+    progress = Progress(findings, clock)
+    for _ in range(10):
+        findings.add("now", None, is_empty=False)
+    clock.now = 5.0
+    assert progress.words() == "60 of 100  2.0/s  0:20 left"
+
+
+def test_the_pace_is_that_of_the_last_seconds():
+    clock, findings = Clock(), Findings(1000)
+    progress = Progress(findings, clock)
+    for seconds in range(1, 61):
+        clock.now = float(seconds)
+        for _ in range(10 if seconds <= 30 else 1):
+            findings.add("a", None, is_empty=False)
+        words = progress.words()
+    assert "1.0/s" in words

@@ -60,7 +60,7 @@ def test_only_the_services_go_to_stdout(api):
 def test_no_wait_prints_the_token_alone_to_stdout_and_the_next_step_to_stderr(api):
     ran = run("connect", "--no-wait", settings=api.environ)
     assert (ran.status, ran.out) == (0, f"{unused_token(api)}\n")
-    assert "`pagerduty-alerting connect TOKEN_ID`" in ran.err
+    assert ran.err.endswith("\n  pagerduty-alerting connect -\n")
     api.requests.assert_not_called(Operation.CONNECT)
 
 
@@ -77,7 +77,7 @@ def test_a_token_of_before_is_asked_for_once_unless_waiting_is_asked_for(api):
     ran = run("connect", token, settings=api.environ)
     assert (ran.status, ran.out) == (1, "")
     assert "not authorized in PagerDuty yet" in ran.err
-    assert f"`pagerduty-alerting connect {token}`" in ran.err
+    assert ran.err.endswith("\n  pagerduty-alerting connect -\n")
     api.requests.assert_called(Operation.CONNECT, times=1)
 
 
@@ -103,7 +103,7 @@ def test_a_token_read_from_stdin_is_shown_nowhere(api):
     ran = run("connect", "-", settings=api.environ, stdin=f"{token}\n")
     assert ran.status == 1
     assert token not in ran.out + ran.err
-    assert "`pagerduty-alerting connect -`" in ran.err
+    assert ran.err.endswith("\n  pagerduty-alerting connect -\n")
 
 
 def test_a_token_typed_at_the_prompt_is_not_echoed(api):
@@ -121,7 +121,7 @@ def test_waiting_ends_in_time_with_the_command_to_go_on_with(api):
     ran = run("connect", "--wait-timeout", "0s", *QUICKLY, settings=api.environ)
     assert ran.status == 3
     assert "not authorised in PagerDuty in time" in ran.err
-    assert f"`pagerduty-alerting connect {unused_token(api)}`" in ran.err
+    assert ran.err.endswith("\n  pagerduty-alerting connect -\n")
 
 
 def test_ctrl_c_leaves_the_command_to_go_on_with(api):
@@ -132,8 +132,7 @@ def test_ctrl_c_leaves_the_command_to_go_on_with(api):
         terminal.press_ctrl_c()
         terminal.wait_for("Stopped.")
         assert terminal.status() == 130
-    command = f"`pagerduty-alerting connect {unused_token(api)} --account-id={api.account_id}`"
-    assert command in terminal.words
+    assert terminal.text.splitlines()[-1] == f"  pagerduty-alerting connect - --account-id={api.account_id}"
     assert gate.arrivals == 0
 
 
@@ -180,7 +179,7 @@ def test_connect_is_not_repeated_while_it_may_have_been_carried_out(api, fault):
     ran = run("connect", *QUICKLY, settings=api.environ)
     assert ran.status == (3 if fault == "reset" else 1)
     assert "No new service is there so far." in ran.err
-    assert f"`pagerduty-alerting connect {unused_token(api)}`" in ran.err
+    assert ran.err.endswith("\n  pagerduty-alerting connect -\n")
     api.requests.assert_called(Operation.CONNECT, times=1)
 
 
@@ -198,7 +197,7 @@ def test_a_token_that_expires_while_it_is_waited_for_ends_the_wait(api):
 def test_a_dry_run_creates_nothing(api):
     ran = run("connect", "--dry-run", settings=api.environ)
     assert ran.status == 0
-    assert ran.out.startswith("Would create an integration token, wait up to 10:00")
+    assert ran.out.startswith("Would create an integration token, wait up to 10 minutes")
     api.requests.assert_operations(Operation.LIST)
 
 
@@ -239,7 +238,7 @@ def test_a_create_of_unknown_outcome_is_not_repeated(api):
     api.on(Operation.CREATE).reset_after_acting()
     ran = run("connect", settings=api.environ)
     assert ran.status == 3
-    assert "A token may have been created that nobody knows." in ran.err
+    assert "A token may have been created that was not received." in ran.err
     assert len(api.tokens()) == 1
 
 
@@ -250,7 +249,7 @@ def test_a_failing_list_at_the_end_does_not_hide_that_it_is_connected(api):
     ran = run("connect", token, settings=api.environ)
     assert ran.status == 0
     assert "PagerDuty is connected." in ran.err
-    assert "Warning: the services cannot be listed." in ran.err
+    assert "Warning: PagerDuty is connected, but the services cannot be listed." in ran.err
 
 
 @pytest.mark.parametrize(
@@ -276,7 +275,7 @@ def test_ctrl_c_during_create_says_that_there_may_be_a_token(api):
     with on_terminal("connect", settings=api.environ) as terminal:
         gate.wait_arrived(timeout=30)
         terminal.press_ctrl_c()
-        terminal.wait_for("A token may have been created that nobody knows.")
+        terminal.wait_for("A token may have been created that was not received.")
         assert terminal.status() == 130
 
 

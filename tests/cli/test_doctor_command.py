@@ -13,6 +13,8 @@ from pagerduty_alerting.models import RateLimit
 from pagerduty_alerting.models import RateLimits as Limits
 from tests.support.command_line import run
 
+NOT_VALID = "✗ Authentication: the credentials are not valid, or lack the permission for this account"
+
 
 def test_where_all_is_well_every_line_has_its_tick(api):
     ran = run("doctor", settings=api.environ)
@@ -47,8 +49,11 @@ def test_all_missing_settings_are_told_at_once(api):
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"CLOUDFLARE_API_TOKEN": "wrong"}, "✗ Authentication: the API does not know these credentials"),
-        ({"CLOUDFLARE_ACCOUNT_ID": "0" * 32}, "✗ Account: the API does not know it"),
+        (
+            {"CLOUDFLARE_API_TOKEN": "wrong"},
+            NOT_VALID,
+        ),
+        ({"CLOUDFLARE_ACCOUNT_ID": "0" * 32}, "✗ Account: the account id is malformed, or the base URL is wrong"),
     ],
     ids=["token", "account"],
 )
@@ -59,12 +64,19 @@ def test_wrong_settings_are_told_apart_by_what_the_api_says(api, change, line):
     assert ran.out.splitlines()[-1].startswith("  → ")
 
 
-def test_a_missing_permission_is_told(api):
+def test_a_token_of_another_account_is_told(api):
     other = api.add_account()
     token = api.add_api_token(permissions=list(Permission), accounts=[other])
     ran = run("doctor", settings={**api.environ, "CLOUDFLARE_API_TOKEN": token})
     assert ran.status == 1
-    assert "✗ Permission: " in ran.out
+    assert "✗ Account: the credentials are not for this account" in ran.out.splitlines()
+
+
+def test_a_missing_permission_is_told(api):
+    token = api.add_api_token(permissions=[])
+    ran = run("doctor", settings={**api.environ, "CLOUDFLARE_API_TOKEN": token})
+    assert ran.status == 1
+    assert NOT_VALID in ran.out.splitlines()
 
 
 def test_a_plan_without_pagerduty_is_told():
@@ -88,7 +100,7 @@ def test_a_failing_server_is_told_with_its_status(api):
     api.on(Operation.LIST).respond(503)
     ran = run("doctor", settings=api.environ)
     assert ran.status == 1
-    assert "✗ API: it answered with status 503" in ran.out
+    assert "✗ API: it failed" in ran.out
 
 
 def test_nobody_listening_is_told_and_ends_the_examination(api):

@@ -71,7 +71,7 @@ def test_without_the_extra_one_line_says_what_to_install():
     done = python(code)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert "pip install 'pagerduty-alerting[cli]'" in done.stderr
+    assert "pip install '.[cli]'" in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

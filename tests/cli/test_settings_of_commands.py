@@ -41,7 +41,8 @@ def test_a_token_file_that_everybody_can_read_is_warned_of(api, tmp_path):
     file = tmp_path / "token"
     file.write_text(api.api_token)
     file.chmod(0o644)
-    ran = run("services", "list", "--json", "--api-token-file", str(file), settings=api.environ)
+    api.add_service("Database")
+    ran = run("services", "list", "--api-token-file", str(file), settings=api.environ)
     assert ran.status == 0
     assert ran.err == f"Warning: everybody on this machine can read {file}. `chmod 600 {file}` changes that.\n"
 
@@ -60,7 +61,7 @@ def test_the_api_token_may_come_from_standard_input(api):
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [(b"", "is empty"), (b"x" * 70_000, "too long"), (b"\xff\xfe", "something else"), (b"two words", "spaces")],
+    [(b"", "is empty"), (b"x" * 70_000, "too long"), (b"\xff\xfe", "something other"), (b"two words", "spaces")],
     ids=["empty", "huge", "binary", "two words"],
 )
 def test_a_file_without_a_token_is_refused_without_showing_what_is_in_it(api, tmp_path, content, complaint):

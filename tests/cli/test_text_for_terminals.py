@@ -4,6 +4,7 @@ import pytest
 import typer
 
 from pagerduty_alerting.cli.options import Options, duration
+from pagerduty_alerting.cli.output import clock_time, spoken
 from pagerduty_alerting.cli.terminal import printable
 
 
@@ -15,8 +16,8 @@ def test_durations_are_read_in_every_unit(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["", "s", "-1s", "1d", "1 s", "nan", "inf", "1e3", "٣s"])
-def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(typer.BadParameter, match="no duration"):
+def test_what_is_not_a_duration_is_refused(text):
+    with pytest.raises(typer.BadParameter, match="not a duration"):
         duration(text)
 
 
@@ -37,6 +38,38 @@ def test_text_of_every_script_stays_as_it_is(text):
 )
 def test_what_acts_on_a_terminal_is_escaped(text, shown):
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (36_610, "10:10:10"),
+        (3600, "1:00:00"),
+        (3599, "59:59"),
+        (599.2, "10:00"),
+        (59.0, "0:59"),
+        (0.1, "0:01"),
+        (0, "0:00"),
+        (-3, "0:00"),
+    ],
+)
+def test_time_left_is_rounded_up(seconds, text):
+    assert clock_time(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (3600, "1 hour"),
+        (7200, "2 hours"),
+        (600, "10 minutes"),
+        (90, "90 seconds"),
+        (1, "1 second"),
+        (0.5, "0.5 seconds"),
+    ],
+)
+def test_a_duration_in_words_has_the_largest_unit_that_fits(seconds, text):
+    assert spoken(seconds) == text
 
 
 def test_options_after_the_command_go_before_those_in_front_of_it():

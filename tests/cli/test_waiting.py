@@ -10,7 +10,7 @@ from pagerduty_alerting import (
     RateLimitError,
     ResponseInfo,
 )
-from pagerduty_alerting.cli.commands._waiting import Meaning, meaning_of, next_wait, refusal_in, time_left
+from pagerduty_alerting.cli.commands._waiting import Meaning, meaning_of, next_wait, refusal_in
 
 WHERE = {"method": "GET", "path": "/connect/<hidden>"}
 
@@ -86,10 +86,3 @@ def test_a_page_that_is_no_answer_of_the_api_is_final(status):
 def test_the_next_attempt_waits_as_long_as_the_api_asks():
     assert next_wait(refused(429, retry_after=60.0), 5.0) == 60.0
     assert next_wait(refused(429, retry_after=1.0), 5.0) == 5.0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(600, "10:00"), (599.2, "10:00"), (59.0, "0:59"), (0.1, "0:01"), (0, "0:00"), (-3, "0:00")]
-)
-def test_time_left_is_rounded_up(seconds, text):
-    assert time_left(seconds) == text

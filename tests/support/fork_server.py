@@ -25,7 +25,7 @@ from pathlib import Path
 
 from attrs import define
 
-_COMMANDS = ("audit", "connect", "demo", "doctor", "emulator", "services", "_services_delete")
+_COMMANDS = ("audit", "connect", "demo", "doctor", "emulator", "services")
 _ROOT = Path(__file__).resolve().parents[2]
 
 

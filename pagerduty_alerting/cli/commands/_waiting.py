@@ -75,9 +75,3 @@ def next_wait(error: PagerDutyAlertingError, poll_interval: float) -> float:
     """Returns the seconds until *connect* is asked again."""
     asked_for = error.retry_after if isinstance(error, APIStatusError) else None
     return max(poll_interval, asked_for or 0.0)
-
-
-def time_left(seconds: float) -> str:
-    """Returns a duration as minutes and seconds, rounded up so that it shows 0:00 only when it is over."""
-    whole = max(0, -int(-seconds // 1))
-    return f"{whole // 60}:{whole % 60:02d}"

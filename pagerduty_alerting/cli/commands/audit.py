@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,13 +18,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pagerduty_alerting import AccountServices, APIStatusError, AsyncClient, PagerDutyAlertingError
-from pagerduty_alerting._protocol.answer import ReceivedHeaders
-from pagerduty_alerting._protocol.rate_limit import parse_rate_limits, parse_retry_after
-from pagerduty_alerting.cli.commands._forecast import Forecast
-from pagerduty_alerting.cli.commands.services import json_text
-from pagerduty_alerting.cli.failures import DONE, REFUSED, Stopped, explanation, status_for
+from pagerduty_alerting import AccountServices, AsyncClient, PagerDutyAlertingError
+from pagerduty_alerting._protocol.answer import RawResponse
+from pagerduty_alerting._protocol.rate_limit import Quotas, block, hold_back, observe, parse_retry_after, seconds_for
+from pagerduty_alerting.cli.failures import DONE, REFUSED, Stopped, error_fields, explanation, status_for
 from pagerduty_alerting.cli.options import Options
+from pagerduty_alerting.cli.output import clock_time, counted, service_fields, show_ids, write_json
 from pagerduty_alerting.cli.settings import UsageError, find_settings
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
@@ -34,19 +33,17 @@ _RATE_PERIOD = 15.0
 
 
 @frozen(kw_only=True)
-class Wishes:
-    """What was asked for. Meanings are those of the options.
+class AuditOptions:
+    """The options of the command.
 
     Attributes:
         accounts: File with the ids, or `-`.
-        as_json: Whether to print a line for each account as it comes.
         resume: File with such lines of an earlier run.
         fail_empty: Whether an account with nothing connected is a failure.
         concurrency: Calls under way at the same time.
     """
 
     accounts: str
-    as_json: bool = False
     resume: str | None = None
     fail_empty: bool = False
     concurrency: int = 16
@@ -83,61 +80,73 @@ class Findings:
         elif is_empty:
             self.empty.append(account_id)
 
+    def counts(self) -> dict[str, int]:
+        """Returns the numbers of accounts, as JSON has them."""
+        empty, asked = len(self.empty), self.done
+        return {
+            "accounts": self.total,
+            "connected": asked - empty - self.failed,
+            "empty": empty,
+            "failed": self.failed,
+            "not_asked": self.total - asked,
+        }
+
     def summary(self) -> str:
         """Returns it all in a sentence."""
-        connected = self.done - len(self.empty) - self.failed
-        parts = [f"{connected:,} connected", f"{len(self.empty):,} with nothing connected"]
+        counts = self.counts()
+        parts = [f"{counts['connected']:,} connected", f"{counts['empty']:,} with nothing connected"]
         if self.failed:
             parts.append(f"{self.failed:,} failed")
-        if self.done < self.total:
-            parts.append(f"{self.total - self.done:,} not asked")
-        return f"{self.total:,} account{'' if self.total == 1 else 's'}: {', '.join(parts)}."
+        if counts["not_asked"]:
+            parts.append(f"{counts['not_asked']:,} not asked")
+        return f"{counted(self.total, 'account')}: {', '.join(parts)}."
 
 
-def audit(terminal: Terminal, options: Options, wishes: Wishes) -> int:
-    """Runs the command and returns its exit status."""
-    if wishes.accounts == STDIN == options.api_token_file:
+def audit(terminal: Terminal, options: Options, given: AuditOptions) -> int:
+    """Runs the command and returns its exit status: that of the first account that failed."""
+    if given.accounts == STDIN == options.api_token_file:
         raise UsageError("Standard input cannot hold both the accounts and the API token: put one of them in a file.")
-    accounts = read_accounts(wishes.accounts)
+    accounts = read_accounts(given.accounts)
     findings = Findings(len(accounts))
-    if wishes.resume is not None:
-        for account_id, is_empty in read_earlier(wishes.resume, terminal.err).items():
+    if given.resume is not None:
+        for account_id, is_empty in read_earlier(given.resume, terminal).items():
             if account_id in accounts:
                 del accounts[account_id]
                 findings.add(account_id, None, is_empty=is_empty)
-    settings = find_settings(options, terminal.err)
+    settings = find_settings(options, terminal)
     progress = Progress(findings)
-    client = settings.client(None, trace_configs=[progress.trace_config()])
+    client = settings.client(trace_configs=[progress.trace_config()])
     try:
-        asyncio.run(_ask(client, terminal, accounts, wishes, progress))
+        asyncio.run(_ask(client, terminal, accounts, given, progress))
     except KeyboardInterrupt:
-        _report(terminal, findings, wishes)
-        raise Stopped(_how_to_go_on(wishes)) from None
+        _report(terminal, findings)
+        raise Stopped(_how_to_go_on(terminal)) from None
     except PagerDutyAlertingError:  # which concerns all accounts
-        _report(terminal, findings, wishes)
+        _report(terminal, findings)
         raise
-    _report(terminal, findings, wishes)
-    return findings.status or (REFUSED if wishes.fail_empty and findings.empty else DONE)
+    _report(terminal, findings)
+    return findings.status or (REFUSED if given.fail_empty and findings.empty else DONE)
 
 
 async def _ask(
-    client: AsyncClient, terminal: Terminal, accounts: Iterable[str], wishes: Wishes, progress: "Progress"
+    client: AsyncClient, terminal: Terminal, accounts: Iterable[str], given: AuditOptions, progress: "Progress"
 ) -> None:
     # Lines on a terminal are a progress of their own.
-    shows_lines = wishes.as_json and terminal.out.is_terminal
-    async with client, contextlib.aclosing(client.list_services_in(accounts, concurrency=wishes.concurrency)) as found:
+    shows_lines = terminal.as_json and terminal.out.is_terminal
+    async with client, contextlib.aclosing(client.list_services_in(accounts, concurrency=given.concurrency)) as found:
         with progress.shown(terminal.err, wanted=terminal.err.is_terminal and not shows_lines):
             async for result in found:
-                if wishes.as_json:
-                    terminal.out.raw(to_line(result, is_unicode=terminal.out.is_unicode))
-                    terminal.out.console.file.flush()
+                if terminal.as_json:
+                    write_json(terminal.out, account_fields(result))
                 progress.findings.add(result.account_id, result.error, is_empty=not result.services)
 
 
-def _report(terminal: Terminal, findings: Findings, wishes: Wishes) -> None:
+def _report(terminal: Terminal, findings: Findings) -> None:
     """Writes the accounts with nothing connected to stdout, and the rest to stderr."""
-    if not wishes.as_json:
-        show_empty(terminal.out, findings.empty)
+    if terminal.as_json:  # the lines of the accounts that failed tell why
+        write_json(terminal.err, {"summary": findings.counts()})
+        return
+    show_ids(terminal.out, "Accounts with nothing connected", findings.empty)
     for account_id, error in findings.errors:
         terminal.err.paragraph(f"{printable(account_id)}: {explanation(error)}", "red")
     if findings.failed > len(findings.errors):
@@ -145,43 +154,20 @@ def _report(terminal: Terminal, findings: Findings, wishes: Wishes) -> None:
     terminal.err.paragraph(findings.summary())
 
 
-def _how_to_go_on(wishes: Wishes) -> str:
-    if wishes.as_json:
+def _how_to_go_on(terminal: Terminal) -> str:
+    if terminal.as_json:
         return "Stopped. To go on, pass the lines that were printed so far as --resume=FILE, and append to that file."
     return "Stopped. With --json the lines that were printed can be given to --resume=FILE, which goes on from there."
 
 
-def show_empty(out: Stream, accounts: Sequence[str]) -> None:
-    """Writes accounts: a table for a person, lines for a program."""
-    if not out.is_terminal:
-        for account_id in accounts:
-            out.raw(printable(account_id))
-    elif accounts:
-        table = Table(header_style="bold")
-        table.add_column("Accounts with nothing connected", overflow="fold")
-        for account_id in accounts:
-            table.add_row(Text(printable(account_id)))
-        out.show(table)
-
-
-def to_line(result: AccountServices, *, is_unicode: bool) -> str:
-    """Returns a result as a JSON object on one line."""
-    services = [{"id": service.id, "name": service.name} for service in result.services or ()]
+def account_fields(result: AccountServices) -> dict[str, object]:
+    """Returns a result as JSON has it: `services` is null where there is an `error`."""
     error = result.error
-    return json_text(
-        {
-            "account_id": result.account_id,
-            "services": None if error is not None else services,
-            "error": None
-            if error is None
-            else {
-                "type": type(error).__name__,
-                "status": error.status if isinstance(error, APIStatusError) else None,
-                "message": str(error),
-            },
-        },
-        is_unicode=is_unicode,
-    )
+    return {
+        "account_id": result.account_id,
+        "services": None if error is not None else [service_fields(service) for service in result.services or ()],
+        "error": None if error is None else error_fields(error),
+    }
 
 
 def read_accounts(file: str) -> dict[str, None]:
@@ -197,7 +183,7 @@ def read_accounts(file: str) -> dict[str, None]:
     return accounts
 
 
-def read_earlier(file: str, err: Stream) -> dict[str, bool]:
+def read_earlier(file: str, terminal: Terminal) -> dict[str, bool]:
     """Returns the accounts that an earlier run has an answer for, and whether they have nothing connected.
 
     Raises:
@@ -219,7 +205,7 @@ def read_earlier(file: str, err: Stream) -> dict[str, bool]:
         except (ValueError, RecursionError):  # such as a line in the midst of which the earlier run was ended
             unreadable += 1
     if unreadable:
-        err.paragraph(f"Warning: {unreadable:,} lines of {_name(file)} are no results; they are passed over.", "yellow")
+        terminal.warn(f"passed over {counted(unreadable, 'line')} of {_name(file)} that cannot be read as a result.")
     return earlier
 
 
@@ -233,7 +219,7 @@ def _lines(file: str, option: str) -> Iterator[str]:
     except OSError as error:
         raise UsageError(f"The file {printable(file)} of {option} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise UsageError(f"The file {printable(file)} of {option} holds something else than text.") from None
+        raise UsageError(f"The file {printable(file)} of {option} holds something other than text.") from None
 
 
 def _name(file: str) -> str:
@@ -245,24 +231,29 @@ class Progress:
 
     def __init__(self, findings: Findings, clock: Callable[[], float] = time.monotonic) -> None:
         self.findings = findings
-        self.forecast = Forecast()
+        self.quotas: Quotas = {}
         self._clock = clock
         self._done = deque([(clock(), findings.done)])
 
     def trace_config(self) -> aiohttp.TraceConfig:
-        """Returns hooks that read in each answer what is left of the quota."""
+        """Returns hooks that read in each response what is left of the quota."""
         config = aiohttp.TraceConfig()
-        config.on_request_end.append(self._learn)
+        config.on_request_end.append(self._on_request_end)
         return config
 
-    async def _learn(
+    async def _on_request_end(
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, end: aiohttp.TraceRequestEndParams
     ) -> None:
-        headers, now = ReceivedHeaders(end.response.headers), self._clock()
-        self.forecast = self.forecast.after(parse_rate_limits(headers), now)
-        if end.response.status == 429:
-            seconds = parse_retry_after(headers.get("Retry-After"), time.time())
-            self.forecast = self.forecast.blocked(seconds or 0.0, now)
+        self.learn(RawResponse(end.response.status, end.response.headers, b""))
+
+    def learn(self, response: RawResponse) -> None:
+        """Learns what a response says of the quota, by the client's own rules."""
+        now = self._clock()
+        self.quotas = observe(self.quotas, response, now)
+        if response.status == 429:
+            seconds = parse_retry_after(response.header("Retry-After"), time.time())
+            if seconds is not None:
+                self.quotas = block(self.quotas, seconds, now)
 
     @contextlib.contextmanager
     def shown(self, err: Stream, *, wanted: bool) -> Generator[None]:
@@ -299,18 +290,12 @@ class Progress:
         parts = [f"{done:,} of {self.findings.total:,}", f"{rate:.1f}/s"]
         left = self.findings.total - done
         # Where the quota does not matter, the pace so far tells.
-        needed = self.forecast.seconds_for(left, now) or (left / rate if rate else None)
+        needed = seconds_for(self.quotas, left, now) or (left / rate if rate else None)
         if needed is not None:
-            parts.append(f"{hours(needed)} left")
-        held_back = self.forecast.held_back(now)
+            parts.append(f"{clock_time(needed)} left")
+        held_back = hold_back(self.quotas, 0, now)
         if held_back:
-            parts.append(f"held back for {hours(held_back)}")
+            parts.append(f"held back for {clock_time(held_back)}")
         if self.findings.failed:
             parts.append(f"{self.findings.failed:,} failed")
         return "  ".join(parts)
-
-
-def hours(seconds: float) -> str:
-    """Returns a duration as hours, minutes and seconds, without hours where there are none."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"

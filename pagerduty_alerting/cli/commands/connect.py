@@ -15,11 +15,19 @@ from rich.text import Text
 
 from pagerduty_alerting import APIStatusError, AsyncClient, IntegrationToken, PagerDutyAlertingError, Service
 from pagerduty_alerting import _arguments as arguments
-from pagerduty_alerting.cli.commands._waiting import Meaning, meaning_of, next_wait, refusal_in, time_left
-from pagerduty_alerting.cli.commands.services import Row, show_services
-from pagerduty_alerting.cli.failures import DONE, FailedError, Stopped, TookTooLongError, explanation
+from pagerduty_alerting.cli.commands._waiting import Meaning, meaning_of, next_wait, refusal_in
+from pagerduty_alerting.cli.failures import DONE, FailedError, NoAnswerError, Stopped, explanation
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.settings import UsageError, ask, find_account_id, find_settings
+from pagerduty_alerting.cli.output import (
+    Row,
+    clock_time,
+    counted,
+    service_fields,
+    show_services,
+    spoken,
+    write_json,
+)
+from pagerduty_alerting.cli.settings import UsageError, ask, find_settings
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
 AUTHORIZE_URL_VARIABLE = "PAGERDUTY_ALERTING_AUTHORIZE_URL"
@@ -29,18 +37,20 @@ SHORTEST_POLL_INTERVAL = 0.1
 
 
 @frozen(kw_only=True)
-class Wishes:
-    """What was asked for. Meanings are those of the options.
+class ConnectOptions:
+    """The options of the command.
 
     Attributes:
+        account_id: The account; None for the one of the environment.
         token_id: Finish with this token; None for a new one.
-        wait: Whether to wait until it is authorised; None where that was not said.
+        wait: Whether to wait until it is authorised; None where the option was not given.
         wait_timeout: Seconds to wait at most.
         poll_interval: Seconds between two attempts to connect.
         authorize_url: The page where tokens are authorised, with a place for the token.
         dry_run: Whether to change nothing.
     """
 
+    account_id: str | None
     token_id: str | None = field(repr=False)
     wait: bool | None
     wait_timeout: float
@@ -50,47 +60,46 @@ class Wishes:
 
     @property
     def waits(self) -> bool:
-        """Whether to wait: for a new token yes, and for one of before only where that was said."""
+        """Whether to wait: for a new token yes, for an earlier one only with the option."""
         return self.token_id is None if self.wait is None else self.wait
 
 
-def connect(terminal: Terminal, options: Options, account_id: str | None, wishes: Wishes) -> int:
+def connect(terminal: Terminal, options: Options, given: ConnectOptions) -> int:
     """Runs the command and returns its exit status."""
-    account, _ = find_account_id(account_id)
-    wishes = evolve(wishes, authorize_url=wishes.authorize_url or os.environ.get(AUTHORIZE_URL_VARIABLE) or None)
-    if wishes.authorize_url is not None:
-        check_template(wishes.authorize_url)
-    if wishes.poll_interval < SHORTEST_POLL_INTERVAL:
+    given = evolve(given, authorize_url=given.authorize_url or os.environ.get(AUTHORIZE_URL_VARIABLE) or None)
+    if given.authorize_url is not None:
+        check_template(given.authorize_url)
+    if given.poll_interval < SHORTEST_POLL_INTERVAL:
         raise UsageError("--poll-interval must be at least 100ms.")
-    if wishes.token_id == UNSEEN and options.api_token_file == UNSEEN:
+    if given.token_id == UNSEEN and options.api_token_file == UNSEEN:
         raise UsageError("Only one of TOKEN_ID and --api-token-file can be read from standard input.")
-    settings = find_settings(options, terminal.err)
-    token = None if wishes.token_id is None else given_token(wishes.token_id)
-    again = [*_given("--account-id", account_id), *_given("--base-url", options.base_url)]
+    settings = find_settings(options, terminal, [given.account_id])
+    token = None if given.token_id is None else given_token(given.token_id)
+    again = [*_given("--account-id", given.account_id), *_given("--base-url", options.base_url)]
     again += _given("--api-token-file", options.api_token_file)
-    flow = Flow(terminal, wishes, account, again, token)
+    flow = Flow(terminal, given, settings.account, again, token)
     try:
-        return asyncio.run(flow.run(settings.client(account)))
+        return asyncio.run(flow.run(settings.client()))
     except KeyboardInterrupt:
         terminal.err.end_line()
-        raise Stopped(flow.parting_words()) from None
+        raise flow.stopped() from None
 
 
 @define
 class Flow:
-    """The steps of the command, and how far they have come, for what is said when they end early.
+    """The steps of the command, and how far they have come, for the report when they end early.
 
     Attributes:
         terminal: Where a person follows them.
-        wishes: What was asked for.
+        given: The options of the command.
         account: The account to connect.
         again: The options to give again to go on later.
         token: The token, once there is one.
-        under_way: The operation that the API is carrying out perhaps, "create" or "connect".
+        under_way: The operation that the API may be carrying out, "create" or "connect".
     """
 
     terminal: Terminal
-    wishes: Wishes
+    given: ConnectOptions
     account: str
     again: list[str]
     token: IntegrationToken | None = None
@@ -101,33 +110,36 @@ class Flow:
         async with client:
             # Asked first, so that wrong credentials show before a secret is made, and to compare with later.
             before = await client.list_services()
-            if self.wishes.dry_run:
+            if self.given.dry_run:
                 self._rehearse(before)
                 return DONE
             if self.token is None:
                 self.token = await self._create(client)
                 self._instruct(self.token)
-                if not self.wishes.waits:
-                    self.terminal.out.line(printable(self.token.id))
+                if not self.given.waits:
+                    self._hand_over(self.token)
                     return DONE
             await self._connect(client, self.token, before)
             await self._show_connected(client)
         return DONE
 
-    def parting_words(self) -> str:
+    def stopped(self) -> Stopped:
         """Returns how things stand after Ctrl-C, and how to go on."""
         match self.under_way, self.token:
             case "create", _:
-                return f"Stopped. {_UNKNOWN_TOKEN}"
+                return Stopped(f"Stopped. {_UNKNOWN_TOKEN}")
             case "connect", _:
-                return (
+                return Stopped(
                     "Stopped while the API was being asked to connect. Whether it did is what"
-                    f" `pagerduty-alerting services list` shows; if not, go on with {self._resumption()}."
+                    " `pagerduty-alerting services list` shows; if not, go on with:",
+                    self._resumption(),
                 )
             case _, None:
-                return "Stopped. Nothing was changed."
+                return Stopped("Stopped. Nothing was changed.")
             case _:
-                return f"Stopped. When the token is authorised in PagerDuty, go on with {self._resumption()}."
+                return Stopped(
+                    f"Stopped. When the token is authorised in PagerDuty, go on with{_THE_TOKEN}:", self._resumption()
+                )
 
     async def _create(self, client: AsyncClient) -> IntegrationToken:
         self.under_way = "create"
@@ -143,26 +155,27 @@ class Flow:
     async def _connect(self, client: AsyncClient, token: IntegrationToken, before: Sequence[Service]) -> None:
         """Connects, as soon as the token is authorised if that is to be waited for."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self.wishes.wait_timeout
+        deadline = clock() + self.given.wait_timeout
         not_yet = None
-        with _progress(self.terminal.err, lambda: deadline - clock(), shown=self.wishes.waits) as say:
+        with _progress(self.terminal.err, lambda: deadline - clock(), shown=self.given.waits) as say:
             while True:
                 failure = await self._try_to_connect(client, token)
                 if failure is None:
                     return
-                meaning = meaning_of(failure, not_yet, is_new=self.wishes.token_id is None)
+                meaning = meaning_of(failure, not_yet, is_new=self.given.token_id is None)
                 if meaning is Meaning.UNKNOWN and await self._is_connected_after_all(client, failure, before):
                     return
-                if meaning is Meaning.REFUSED or not self.wishes.waits:
-                    raise FailedError(self._advice(failure)) from failure
+                if meaning is Meaning.REFUSED or not self.given.waits:
+                    raise self._refused(failure) from failure
                 not_yet = not_yet or refusal_in(failure)
-                pause, left = next_wait(failure, self.wishes.poll_interval), deadline - clock()
-                if left <= 0 or (pause > left and pause > self.wishes.poll_interval):
-                    raise TookTooLongError(
-                        f"The token was not authorised in PagerDuty in time. {_last_words(failure)}"
-                        f" As long as it is valid, go on with {self._resumption()}."
+                pause, left = next_wait(failure, self.given.poll_interval), deadline - clock()
+                if left <= 0 or (pause > left and pause > self.given.poll_interval):
+                    raise NoAnswerError(
+                        f"The token was not authorised in PagerDuty in time. {_reason(failure)}"
+                        f" As long as it is valid, go on with{_THE_TOKEN}:",
+                        self._resumption(),
                     )
-                say(_last_words(failure))
+                say(_reason(failure))
                 await asyncio.sleep(min(pause, left))
 
     async def _try_to_connect(self, client: AsyncClient, token: IntegrationToken) -> PagerDutyAlertingError | None:
@@ -189,78 +202,104 @@ class Flow:
         """
         go_on = (
             "See later what `pagerduty-alerting services list` shows, and if PagerDuty is not connected go on with"
-            f" {self._resumption()}."
+            f"{_THE_TOKEN}:"
         )
         try:
             services = await client.list_services()
         except PagerDutyAlertingError:
-            raise FailedError(go_on) from failure
+            raise FailedError(go_on, self._resumption()) from failure
         known = {service.id for service in before}
         if any(service.id not in known for service in services):
-            self.terminal.err.paragraph(
-                f"Warning: {explanation(failure)} The new services are there, though.", "yellow"
-            )
+            self.terminal.warn(f"{explanation(failure)} The new services are there, though.")
             return True
-        raise FailedError(f"No new service is there so far. {go_on}") from failure
+        raise FailedError(f"No new service is there so far. {go_on}", self._resumption()) from failure
 
     async def _show_connected(self, client: AsyncClient) -> None:
         """Shows what is connected now; it is, even where this fails."""
         err = self.terminal.err
-        err.line((f"{err.ok} PagerDuty is connected.", "green"))
+        if not self.terminal.as_json:
+            err.line((f"{err.ok} PagerDuty is connected.", "green"))
         try:
             services = await client.list_services()
         except PagerDutyAlertingError as error:
-            err.paragraph(f"Warning: the services cannot be listed. {explanation(error)}", "yellow")
-            return
-        show_services(self.terminal.out, [Row(self.account, service) for service in services])
+            self.terminal.warn(f"PagerDuty is connected, but the services cannot be listed. {explanation(error)}")
+            services = None
+        if self.terminal.as_json:
+            listed = None if services is None else [service_fields(service) for service in services]
+            self._write_json(connected=True, services=listed)
+        elif services is not None:
+            show_services(self.terminal.out, [Row(self.account, service) for service in services])
 
     def _rehearse(self, before: Sequence[Service]) -> None:
         """Says what would be done."""
-        steps = f"connect PagerDuty with the account {printable(self.account)}"
-        if self.wishes.waits:
-            steps = (
-                f"wait up to {time_left(self.wishes.wait_timeout)} minutes until the token is authorised, and {steps}"
-            )
-        if self.token is None and self.wishes.waits:
-            steps = f"create an integration token, {steps}"
+        steps = [f"connect PagerDuty with the account {printable(self.account)}"]
+        if self.given.waits:
+            steps.insert(0, f"wait up to {spoken(self.given.wait_timeout)} until the token is authorised")
+        if self.token is None and self.given.waits:
+            steps.insert(0, "create an integration token")
         elif self.token is None:
-            steps = f"create and print an integration token for the account {printable(self.account)}"
-        connected = f"{len(before)} PagerDuty service{'s' * (len(before) != 1)}"
-        self.terminal.out.paragraph(f"Would {steps}. It has {connected} now. Nothing was changed.")
+            steps = [f"create and print an integration token for the account {printable(self.account)}"]
+        if self.terminal.as_json:
+            self._write_json(connected=False, would=steps, services=[service_fields(service) for service in before])
+            return
+        *first, last = steps
+        would = f"{', '.join(first)}, and {last}" if first else last
+        connected = counted(len(before), "PagerDuty service")
+        self.terminal.out.paragraph(f"Would {would}. It has {connected} now. Nothing was changed.")
 
     def _instruct(self, token: IntegrationToken) -> None:
-        """Says what a person has to do in PagerDuty."""
-        err = self.terminal.err
-        if self.wishes.waits:
-            err.line("Integration token (a secret): ", (printable(token.id), "bold"))
-        if self.wishes.authorize_url is None:
-            err.paragraph("Authorise it in PagerDuty: log in, choose the services that Cloudflare may notify, confirm.")
+        """Says what a person has to do in PagerDuty, and shows the token where it is not printed."""
+        err, template = self.terminal.err, self.given.authorize_url
+        if self.given.waits:
+            err.line("Integration token (a secret, shown only here): ", (printable(token.id), "bold"))
+        if template is None:
+            err.paragraph(
+                "A person authorises it in PagerDuty: log in, choose the services that Cloudflare may notify, confirm."
+            )
+            err.paragraph(_WHERE_IT_IS_FOUND)
         else:
             err.paragraph("Authorise it in PagerDuty: open this page, log in, choose the services, confirm.")
-            err.line((link(self.wishes.authorize_url, token), "underline"))
-        if not self.wishes.waits:
-            err.paragraph(f"Then finish with {self._resumption('TOKEN_ID')}.")
+            err.line((link(template, token), "underline"))
 
-    def _advice(self, failure: PagerDutyAlertingError) -> str:
+    def _hand_over(self, token: IntegrationToken) -> None:
+        """Prints the token, for whoever goes on with it."""
+        template = self.given.authorize_url
+        if self.terminal.as_json:
+            url = None if template is None else link(template, token)
+            self._write_json(connected=False, token=token.id, authorize_url=url, next_command=self._resumption())
+            return
+        self.terminal.err.paragraph(f"Then finish with{_THE_TOKEN}:")
+        self.terminal.err.line(f"  {printable(self._resumption())}")
+        self.terminal.out.line(printable(token.id))
+
+    def _write_json(self, **fields: object) -> None:
+        write_json(self.terminal.out, {"account_id": self.account, **fields}, indent=2)
+
+    def _refused(self, failure: PagerDutyAlertingError) -> FailedError:
         """Returns how to go on after a failure that changed nothing."""
         if not isinstance(failure, APIStatusError):
-            return f"Then go on with {self._resumption()}."
+            return FailedError(f"Then go on with{_THE_TOKEN}:", self._resumption())
         if failure.status in {401, 403}:
-            return ""
-        return (
-            f"Once the token is authorised in PagerDuty, try again with {self._resumption()}."
-            " If it is used or has expired, run `pagerduty-alerting connect` for a new one."
+            return FailedError("")
+        return FailedError(
+            "If it is used or has expired, run `pagerduty-alerting connect` for a new one. Once the token is authorised"
+            f" in PagerDuty, try again with{_THE_TOKEN}:",
+            self._resumption(),
         )
 
-    def _resumption(self, token_id: str | None = None) -> str:
-        """Returns the command that goes on with the token. A token that was read unseen is not shown now either."""
-        if token_id is None:
-            token_id = UNSEEN if self.token is None or self.wishes.token_id == UNSEEN else self.token.id
-        return printable(f"`{shlex.join(['pagerduty-alerting', 'connect', token_id, *self.again])}`")
+    def _resumption(self) -> str:
+        """Returns the command that goes on with the token, which is a secret and so never among the arguments."""
+        return shlex.join(["pagerduty-alerting", "connect", UNSEEN, *self.again])
 
 
+_THE_TOKEN = " this command, which asks for the token"
+_WHERE_IT_IS_FOUND = (
+    "Cloudflare publishes no address for this page. In its dashboard the same step is under Notifications,"
+    " Destinations, Connected notification services, Connect. If you know the page, set"
+    f" {AUTHORIZE_URL_VARIABLE} to its address, with {PLACEHOLDER} where the token belongs, and a link is shown here."
+)
 _UNKNOWN_TOKEN = (
-    "A token may have been created that nobody knows. It does nothing by itself: run the command again for another."
+    "A token may have been created that was not received. It does nothing by itself: run the command again for another."
 )
 
 
@@ -301,8 +340,8 @@ def _given(option: str, value: str | None) -> list[str]:
     return [] if value is None else [f"{option}={value}"]
 
 
-def _last_words(failure: PagerDutyAlertingError) -> str:
-    """Returns what keeps us waiting: in the API's words, where it had any."""
+def _reason(failure: PagerDutyAlertingError) -> str:
+    """Returns why the wait goes on: in the API's words, where it had any."""
     if isinstance(failure, APIStatusError) and failure.errors:
         return f"The API says: {printable(' '.join(failure.errors[0].message.split()))[:200]}."
     return explanation(failure)
@@ -310,24 +349,24 @@ def _last_words(failure: PagerDutyAlertingError) -> str:
 
 @contextlib.contextmanager
 def _progress(err: Stream, left: Callable[[], float], *, shown: bool) -> Generator[Callable[[str], None]]:
-    """Shows that we wait, for how much longer, and what it is that the context says: on a terminal, as it changes."""
-    said = ""
+    """Shows the time left, and the text that was last given to what it yields: on a terminal, as they change."""
+    reason = ""
 
-    def say(words: str) -> None:
-        nonlocal said
-        said = words
+    def say(text: str) -> None:
+        nonlocal reason
+        reason = text
 
     if not shown:
         yield say
         return
     if not err.is_terminal or err.console.is_dumb_terminal:
-        err.paragraph(f"Waiting up to {time_left(left())} minutes for it. Ctrl-C stops waiting.")
+        err.paragraph(f"Waiting up to {spoken(round(left()))} for it. Ctrl-C stops waiting.")
         yield say
         return
     spinner = Spinner("dots" if err.is_unicode else "line")
 
     def now() -> Spinner:
-        spinner.update(text=Text(f"Waiting for it, {time_left(left())} left. Ctrl-C stops waiting. {said}"))
+        spinner.update(text=Text(f"Waiting for it, {clock_time(left())} left. Ctrl-C stops waiting. {reason}"))
         return spinner
 
     with Live(

@@ -22,7 +22,8 @@ from pagerduty_alerting import (
     PagerDutyAlertingError,
     Service,
 )
-from pagerduty_alerting.cli.terminal import Stream, Terminal, milliseconds
+from pagerduty_alerting.cli.output import milliseconds
+from pagerduty_alerting.cli.terminal import Stream, Terminal
 from pagerduty_alerting.emulator import Emulator, TokenState
 
 CHOSEN = ("Primary on-call", "Database")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import Factory, define, frozen
 
 from pagerduty_alerting import (
     APIStatusError,
@@ -21,28 +21,26 @@ from pagerduty_alerting import (
     Service,
 )
 from pagerduty_alerting._http.proxy import find_proxy
+from pagerduty_alerting._protocol.failures import meaning_of
 from pagerduty_alerting.cli.failures import DONE, NETWORK, REFUSED, USAGE, explanation, status_for
 from pagerduty_alerting.cli.options import Options
+from pagerduty_alerting.cli.output import milliseconds, write_json
 from pagerduty_alerting.cli.settings import (
-    Settings,
+    ClientSettings,
     UsageError,
     find_account_id,
     find_base_url,
     find_credentials,
+    find_settings,
     find_timeout,
 )
-from pagerduty_alerting.cli.terminal import Stream, Terminal, milliseconds, printable
+from pagerduty_alerting.cli.terminal import Terminal, printable
 from pagerduty_alerting.config import ApiToken, Credentials
 
 T = TypeVar("T")
 
 LARGEST_SKEW = 60.0
 CONNECT_TIMEOUT = 5.0
-
-# Codes for credentials that are malformed, unknown or missing, whatever the status.
-_WRONG_CREDENTIALS = frozenset({6003, 9103, 9106})
-_AUTHENTICATION_ERROR = 10000
-_NOT_ENTITLED = 17200
 
 
 @frozen
@@ -62,27 +60,72 @@ class Finding:
     advice: str = ""
 
 
-def doctor(terminal: Terminal, options: Options, account_id: str | None) -> int:
+@define
+class Examination:
+    """What was found so far; each finding is shown as it comes, except as JSON.
+
+    Attributes:
+        terminal: Where it is shown.
+        findings: All findings.
+    """
+
+    terminal: Terminal
+    findings: list[Finding] = Factory(list[Finding])
+
+    @property
+    def status(self) -> int:
+        """The exit status: that of the first thing that is wrong."""
+        return next((finding.status for finding in self.findings if finding.status != DONE), DONE)
+
+    def add(self, finding: Finding) -> None:
+        """Shows a finding as a line, and what to do about it as a second one."""
+        self.findings.append(finding)
+        if self.terminal.as_json:
+            return
+        out = self.terminal.out
+        mark = (out.ok, "green") if finding.status == DONE else (out.wrong, "bold red")
+        out.paragraph(f"{finding.name}: {printable(finding.detail)}", lead=mark)
+        if finding.advice:
+            out.paragraph(f"{out.arrow} {printable(finding.advice)}", indent=2)
+
+    def find(self, name: str, find: Callable[[], tuple[T, str]], describe: Callable[[T], str]) -> T | None:
+        """Adds where a setting comes from, or what is wrong with it, and returns it."""
+        try:
+            value, source = find()
+        except UsageError as error:
+            self.add(Finding(name, "not usable", USAGE, str(error)))
+            return None
+        self.add(Finding(name, f"{describe(value)} ({source})"))
+        return value
+
+    def write_json(self) -> None:
+        """Writes all findings as one object."""
+        checks = [
+            {"name": one.name, "ok": one.status == DONE, "detail": one.detail, "advice": one.advice or None}
+            for one in self.findings
+        ]
+        write_json(self.terminal.out, {"ok": self.status == DONE, "checks": checks}, indent=2)
+
+
+def doctor(terminal: Terminal, options: Options, account_id: str | None, *, wants_report: bool = False) -> int:
     """Runs the command and returns its exit status: that of the first thing that is wrong."""
-    out = terminal.out
-    base_url = _find(out, "Base URL", lambda: find_base_url(options, os.environ), str)
-    account = _find(out, "Account", lambda: find_account_id(account_id), str)
-    timeout = _find(out, "Timeout", lambda: find_timeout(options), "{:g} s".format)
-    credentials = _find(
-        out, "Credentials", lambda: find_credentials(options, terminal.err, os.environ), described_credentials
+    if wants_report:
+        from pagerduty_alerting.cli.commands._report import report
+
+        write_json(terminal.out, report(find_settings(options, terminal, [account_id])), indent=2)
+        return DONE
+    examination = Examination(terminal)
+    base_url = examination.find("Base URL", lambda: find_base_url(options, os.environ), str)
+    account = examination.find("Account", lambda: find_account_id(account_id, os.environ), str)
+    timeout = examination.find("Timeout", lambda: find_timeout(options), "{:g} s".format)
+    credentials = examination.find(
+        "Credentials", lambda: find_credentials(options, terminal, os.environ), described_credentials
     )
-    if base_url is None or account is None or timeout is None or credentials is None:
-        return USAGE
-    settings = Settings(credentials, base_url, timeout)
-    return asyncio.run(_examine(settings, account, out))
-
-
-def show(finding: Finding, out: Stream) -> None:
-    """Writes one finding as a line, and what to do about it as a second one."""
-    mark = (out.ok, "green") if finding.status == DONE else (out.wrong, "bold red")
-    out.paragraph(f"{finding.name}: {printable(finding.detail)}", lead=mark)
-    if finding.advice:
-        out.paragraph(f"{out.arrow} {printable(finding.advice)}", indent=2)
+    if base_url is not None and account is not None and timeout is not None and credentials is not None:
+        asyncio.run(_examine(ClientSettings(credentials, base_url, timeout, (account,)), examination))
+    if terminal.as_json:
+        examination.write_json()
+    return examination.status
 
 
 def described_credentials(credentials: Credentials) -> str:
@@ -91,27 +134,12 @@ def described_credentials(credentials: Credentials) -> str:
     return f"API token {hidden}" if isinstance(credentials, ApiToken) else f"API key {hidden}, of {credentials.email}"
 
 
-def _find(out: Stream, name: str, find: Callable[[], tuple[T, str]], describe: Callable[[T], str]) -> T | None:
-    """Shows where a setting comes from, or what is wrong with it, and returns it."""
-    try:
-        value, source = find()
-    except UsageError as error:
-        show(Finding(name, "not usable", USAGE, str(error)), out)
-        return None
-    show(Finding(name, f"{describe(value)} ({source})"), out)
-    return value
-
-
-async def _examine(settings: Settings, account: str, out: Stream) -> int:
-    status = DONE
+async def _examine(settings: ClientSettings, examination: Examination) -> None:
     async for finding in look_at_network(settings.base_url):
-        show(finding, out)
-        status = status or finding.status
-    if status == DONE:
-        async for finding in look_at_api(settings, account):
-            show(finding, out)
-            status = status or finding.status
-    return status
+        examination.add(finding)
+    if examination.status == DONE:
+        async for finding in look_at_api(settings):
+            examination.add(finding)
 
 
 async def look_at_network(base_url: str) -> AsyncIterator[Finding]:
@@ -161,42 +189,31 @@ async def say_hello(host: str, port: int, *, with_tls: bool) -> Finding:
         return Finding(name, f"{place}: the certificate is not trusted: {error.verify_message}", NETWORK, advice)
     except OSError as error:
         advice = "Is this the right host, and does anything listen there?"
-        return Finding(name, f"{place}: {error.strerror or error}", NETWORK, advice)
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+        return Finding(name, f"{place}: {reason}", NETWORK, advice)
     version = writer.get_extra_info("ssl_object").version() if with_tls else "no TLS, as nothing leaves this machine"
     writer.transport.abort()
     return Finding(name, f"{place}: {version}")
 
 
-async def look_at_api(settings: Settings, account: str) -> AsyncIterator[Finding]:
+async def look_at_api(settings: ClientSettings) -> AsyncIterator[Finding]:
     """Yields what one call tells."""
-    async with settings.client(account, RetryPolicy(max_attempts=1)) as client:
+    async with settings.client(RetryPolicy(max_attempts=1)) as client:
         try:
             response = await client.with_response.list_services()
         except PagerDutyAlertingError as error:
             yield diagnose(error)
             return
-    for finding in read(response, account, time.time()):
+    for finding in read(response, settings.account, time.time()):
         yield finding
 
 
 def diagnose(error: PagerDutyAlertingError) -> Finding:
-    """Says what a failed call means."""
-    name, detail = "API", "no usable answer"
-    if isinstance(error, APIStatusError):
-        codes = frozenset(error.codes)
-        if _NOT_ENTITLED in codes:
-            name, detail = "Plan", "the account's plan does not include PagerDuty"
-        elif error.status == 401 or codes & _WRONG_CREDENTIALS:
-            name, detail = "Authentication", "the API does not know these credentials"
-        elif error.status == 403 or _AUTHENTICATION_ERROR in codes:
-            name, detail = "Permission", "the credentials may not list the services of this account, or are not valid"
-        elif error.status == 404:
-            name, detail = "Account", "the API does not know it"
-        elif error.status == 429:
-            name, detail = "Rate limit", "used up"
-        else:
-            detail = f"it answered with status {error.status}"
-    return Finding(name, detail, status_for(error), explanation(error))
+    """Says what a failed call means: an error code by the library's own table."""
+    if not isinstance(error, APIStatusError):
+        return Finding("API", "no usable answer", status_for(error), explanation(error))
+    meaning = meaning_of(error.status, error.errors or error.messages)
+    return Finding(meaning.area, meaning.finding, status_for(error), explanation(error))
 
 
 def read(response: Response[list[Service]], account: str, now: float) -> Iterator[Finding]:
@@ -220,7 +237,7 @@ def judge_quota(limits: RateLimits) -> Finding:
     parts: list[str] = []
     for limit in limits.limits:
         of = f" of {quotas[limit.name]}" if limit.name in quotas else ""
-        reset = "" if limit.reset_after is None else f", all again in {limit.reset_after:.0f} s"
+        reset = "" if limit.reset_after is None else f", reset in {limit.reset_after:.0f} s"
         parts.append(f"{limit.remaining}{of} requests left{reset}")
     if all(limit.remaining for limit in limits.limits):
         return Finding("Rate limit", "; ".join(parts))

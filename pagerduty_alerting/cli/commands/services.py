@@ -1,51 +1,51 @@
-"""`pagerduty-alerting services list`: the services that each account can notify."""
+"""`pagerduty-alerting services`: lists the services that accounts can notify, and deletes all of an account."""
 
 import asyncio
-import json
+import sys
 from collections.abc import Iterable, Sequence
 
 from attrs import frozen
-from rich.table import Table
-from rich.text import Text
 
 from pagerduty_alerting import AsyncClient, PagerDutyAlertingError, Service
-from pagerduty_alerting.cli.failures import DONE, show_error, status_for
+from pagerduty_alerting.cli.failures import DONE, Stopped, show_error, status_for
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.settings import find_account_id, find_settings
+from pagerduty_alerting.cli.output import Row, service_fields, show_services, write_json
+from pagerduty_alerting.cli.settings import UsageError, find_settings
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
-
-@frozen
-class Row:
-    """A service and whose it is."""
-
-    account_id: str
-    service: Service
+CONSEQUENCE = "Alerts that are routed only to PagerDuty will have no destination."
 
 
-def services_list(terminal: Terminal, options: Options, account_ids: Sequence[str], *, as_json: bool) -> int:
-    """Runs the command and returns its exit status: that of the first account that failed."""
-    given: Sequence[str | None] = account_ids or [None]
-    accounts = [find_account_id(account_id)[0] for account_id in given]
-    settings = find_settings(options, terminal.err)
-    outcomes = asyncio.run(_list_all(settings.client(None), accounts))
+def services_list(terminal: Terminal, options: Options, account_ids: Sequence[str]) -> int:
+    """Runs `services list` and returns its exit status: that of the first account that failed."""
+    settings = find_settings(options, terminal, account_ids or [None])
+    outcomes = asyncio.run(_list_all(settings.client(), settings.accounts))
 
     rows = [
         Row(account, service) for account, found in outcomes for service in (found if isinstance(found, list) else ())
     ]
-    if as_json:
-        terminal.out.raw(to_json(rows, is_unicode=terminal.out.is_unicode))
+    if terminal.as_json:
+        write_json(
+            terminal.out, [{"account_id": row.account_id, **service_fields(row.service)} for row in rows], indent=2
+        )
     else:
-        show_services(terminal.out, rows, with_account=len(accounts) > 1)
+        show_services(terminal.out, rows, with_account=len(outcomes) > 1)
 
     status = DONE
     for account, found in outcomes:
         if isinstance(found, Exception):
             status = status or status_for(found)
-            show_error(terminal.err, found, verbose=options.verbose)
-        elif not found and not as_json:
-            terminal.err.paragraph(f"PagerDuty is not connected with the account {printable(account)}.")
+            show_error(terminal, found, verbose=options.verbose, account_id=account)
+        elif not found and not terminal.as_json:
+            terminal.err.paragraph(
+                f"PagerDuty is not connected with the account {printable(account)}."
+                f" `pagerduty-alerting connect{_of(account, account_ids)}` connects it."
+            )
     return status
+
+
+def _of(account: str, account_ids: Sequence[str]) -> str:
+    return f" --account-id={printable(account)}" if account_ids else ""
 
 
 async def _list_all(client: AsyncClient, accounts: Iterable[str]) -> list[tuple[str, list[Service] | Exception]]:
@@ -61,43 +61,77 @@ async def _list_all(client: AsyncClient, accounts: Iterable[str]) -> list[tuple[
         return await asyncio.gather(*map(ask, accounts))
 
 
-def show_services(out: Stream, rows: Sequence[Row], *, with_account: bool = False) -> None:
-    """Writes services: a table for a person, tab-separated lines without a heading for a program."""
-    if not out.is_terminal:
-        for row in rows:
-            out.raw(to_line(row, with_account=with_account))
-    elif rows:
-        out.show(to_table(rows, with_account=with_account))
+@frozen(kw_only=True)
+class DeleteOptions:
+    """The options of `services delete`.
+
+    Attributes:
+        account_id: The account; None for the one of the environment.
+        yes: Whether to delete without asking.
+        dry_run: Whether to change nothing.
+    """
+
+    account_id: str | None = None
+    yes: bool = False
+    dry_run: bool = False
 
 
-def to_line(row: Row, *, with_account: bool) -> str:
-    """Returns a service as one line. Tabs and line breaks in names are escaped, so that fields stay fields."""
-    fields = [row.account_id] * with_account + [row.service.id, row.service.name]
-    return "\t".join(map(printable, fields))
+def services_delete(terminal: Terminal, options: Options, given: DeleteOptions) -> int:
+    """Runs `services delete` and returns its exit status."""
+    may_ask = sys.stdin is not None and sys.stdin.isatty()
+    if not (given.yes or given.dry_run or may_ask):
+        raise UsageError("There is no terminal to ask on whether to delete: pass --yes to do it, or --dry-run to look.")
+    settings = find_settings(options, terminal, [given.account_id])
+    # Two runs, so that a question that nobody answers does not block an event loop.
+    found = asyncio.run(_list(settings.client()))
+    rows = [Row(settings.account, service) for service in found]
+    all_of_them = _all_of(found, settings.account)
+    if not found and not terminal.as_json:
+        terminal.err.paragraph(
+            f"PagerDuty is not connected with the account {printable(settings.account)}: nothing to delete."
+        )
+    elif given.dry_run and not terminal.as_json:
+        terminal.err.paragraph(f"Would delete {all_of_them}. {CONSEQUENCE}")
+        show_services(terminal.out, rows)
+    deletes = bool(found) and not given.dry_run
+    if deletes:
+        if not given.yes:
+            show_services(terminal.err, rows)
+            terminal.err.paragraph(f"This deletes {all_of_them}. {CONSEQUENCE}")
+            if not _agrees(terminal.err):
+                raise Stopped("Nothing was deleted.")
+        asyncio.run(_delete(settings.client()))
+    if terminal.as_json:
+        services = [service_fields(service) for service in found]
+        write_json(terminal.out, {"account_id": settings.account, "deleted": deletes, "services": services}, indent=2)
+    elif deletes:
+        terminal.out.line(f"Deleted {all_of_them}.")
+    return DONE
 
 
-def to_table(rows: Iterable[Row], *, with_account: bool) -> Table:
-    """Returns services as a table; names that are too long for the terminal are folded, not cut."""
-    table = Table(header_style="bold")
-    headings = ["Account"] * with_account + ["Id", "Name"]
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        fields = [row.account_id] * with_account + [row.service.id, row.service.name]
-        table.add_row(*(Text(printable(text)) for text in fields))
-    return table
+async def _list(client: AsyncClient) -> list[Service]:
+    async with client:
+        return await client.list_services()
 
 
-def to_json(rows: Iterable[Row], *, is_unicode: bool) -> str:
-    """Returns services as a JSON array."""
-    objects = [{"account_id": row.account_id, "id": row.service.id, "name": row.service.name} for row in rows]
-    return json_text(objects, is_unicode=is_unicode, indent=2)
+async def _delete(client: AsyncClient) -> None:
+    async with client:
+        await client.delete_services()
 
 
-def json_text(value: object, *, is_unicode: bool, indent: int | None = None) -> str:
-    """Returns a value as JSON that is safe to show on a terminal."""
-    text = json.dumps(value, indent=indent, ensure_ascii=not is_unicode)
-    # JSON leaves some control characters as they are, U+009B for one, which begins commands of terminals.
-    return "".join(
-        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1] for character in text
-    )
+def _all_of(services: list[Service], account: str) -> str:
+    count = {1: "the only PagerDuty service", 2: "both PagerDuty services"}.get(len(services))
+    return f"{count or f'all {len(services)} PagerDuty services'} of the account {printable(account)}"
+
+
+def _agrees(err: Stream) -> bool:
+    """Asks on stderr, because stdout is for results; no answer is a no."""
+    try:
+        err.console.print("Delete? [y/N] ", end="")
+        err.console.file.flush()
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        answer = ""
+    if not answer.endswith("\n"):
+        err.end_line()
+    return answer.strip().lower() in {"y", "yes"}

@@ -1,0 +1,126 @@
+"""What the API really answered to one list, without any value: to paste into an issue.
+
+The request is made with aiohttp alone, so that the record is of the response as it came, also where the client would
+refuse it.
+"""
+
+import asyncio
+import platform
+import re
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import cast
+
+import aiohttp
+import orjson
+from attrs import define
+
+import pagerduty_alerting
+from pagerduty_alerting._http.proxy import find_proxy
+from pagerduty_alerting._protocol.endpoints import LIST_SERVICES, build_request
+from pagerduty_alerting.cli.failures import NoAnswerError
+from pagerduty_alerting.cli.settings import ClientSettings
+
+MOST_BYTES = 8 * 1024 * 1024
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}")
+_DEEPEST = 8
+
+
+@define
+class _Received:
+    """A response as it came.
+
+    Attributes:
+        status: HTTP status.
+        header_names: The names of its headers, in their order.
+        body: The decompressed body, or what came of it within the limit.
+    """
+
+    status: int
+    header_names: list[str]
+    body: bytes
+
+
+def report(settings: ClientSettings) -> dict[str, object]:
+    """Returns the record of one list, as JSON has it.
+
+    Raises:
+        NoAnswerError: No response came.
+    """
+    received = asyncio.run(_list_once(settings))
+    return {
+        "request": "List PagerDuty services",
+        "versions": {
+            "pagerduty-alerting": pagerduty_alerting.__version__,
+            "aiohttp": version("aiohttp"),
+            "python": platform.python_version(),
+        },
+        "status": received.status,
+        "header_names": list(map(_shown, dict.fromkeys(received.header_names))),
+        "body": body_shape(received.body),
+    }
+
+
+async def _list_once(settings: ClientSettings) -> _Received:
+    request = build_request(LIST_SERVICES, settings.base_url, settings.account)
+    proxy = find_proxy(settings.base_url)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=settings.timeout)) as session,
+            session.get(
+                request.url,
+                headers={**settings.credentials.headers(), "Accept": "application/json"},
+                allow_redirects=False,
+                proxy=None if proxy is None else proxy.url,
+                proxy_headers=None if proxy is None else proxy.headers(),
+            ) as response,
+        ):
+            body = await response.content.read(MOST_BYTES)
+            while len(body) < MOST_BYTES and (more := await response.content.read(MOST_BYTES - len(body))):
+                body += more
+            return _Received(response.status, list(response.headers), body)
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        raise NoAnswerError(
+            "No response came that could be recorded. See what `pagerduty-alerting doctor` finds."
+        ) from None
+
+
+def body_shape(body: bytes) -> object:
+    """Returns what a body consists of: names and types, and no value."""
+    try:
+        return shape(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        kind = "empty" if not body else "html" if body.lstrip()[:1] == b"<" else "neither JSON nor HTML"
+        return f"({kind})"
+
+
+def shape(value: object, depth: int = 0) -> object:
+    """Returns the shape of a JSON value: types in place of values, of a list each different shape of its items once."""
+    match value:
+        case dict() | list() if depth == _DEEPEST:
+            return "(deeper)"
+        case dict():
+            fields = cast("dict[str, object]", value)
+            return {_shown(name): shape(item, depth + 1) for name, item in fields.items()}
+        case list():
+            return _distinct(shape(item, depth + 1) for item in cast("list[object]", value))
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case _:
+            return "string"
+
+
+def _distinct(shapes: Iterable[object]) -> list[object]:
+    seen = {orjson.dumps(item, option=orjson.OPT_SORT_KEYS): item for item in shapes}
+    return list(seen.values())
+
+
+def _shown(name: str) -> str:
+    """Returns a name where it can hold no value, such as an id."""
+    return name if _PLAIN_NAME.fullmatch(name) else "(another name)"

@@ -1,0 +1,113 @@
+"""How results and figures look: durations, services and ids as tables or lines, JSON."""
+
+import json
+from collections.abc import Sequence
+
+from attrs import frozen
+from rich.table import Table
+from rich.text import Text
+
+from pagerduty_alerting import Service
+from pagerduty_alerting.cli.terminal import Stream, printable
+
+_NARROWEST_NAME = 12
+_BORDERS = 3  # columns of a table that each of its columns takes besides its text, and one more in all
+
+
+def milliseconds(seconds: float) -> str:
+    """Returns a short duration as text."""
+    return f"{seconds * 1000:.1f} ms"
+
+
+def clock_time(seconds: float) -> str:
+    """Returns a duration as `m:ss` or `h:mm:ss`, rounded up so that it is 0:00 only when it is over."""
+    minutes, rest = divmod(max(0, -int(-seconds // 1)), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+def spoken(seconds: float) -> str:
+    """Returns a duration in words, such as `10 minutes`."""
+    for unit, length in (("hour", 3600), ("minute", 60), ("second", 1)):
+        count = seconds / length
+        if unit == "second" or (count >= 1 and count == int(count)):
+            return f"{count:g} {unit}{'' if count == 1 else 's'}"
+    raise AssertionError(seconds)
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun, such as `1 account` and `8 accounts`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+@frozen
+class Row:
+    """A service and the account that it belongs to."""
+
+    account_id: str
+    service: Service
+
+
+def show_services(out: Stream, rows: Sequence[Row], *, with_account: bool = False) -> None:
+    """Writes services: a table for a person, tab-separated lines without a heading for a program."""
+    fields = [[row.account_id] * with_account + [row.service.id, row.service.name] for row in rows]
+    if not out.is_terminal:
+        for row in fields:
+            # Tabs and line breaks in names are escaped, so that fields stay fields.
+            out.raw("\t".join(map(printable, row)))
+    elif rows:
+        _show_table(out, ["Account"] * with_account + ["Id", "Name"], fields)
+
+
+def show_ids(out: Stream, heading: str, ids: Sequence[str]) -> None:
+    """Writes ids: a table for a person, lines for a program."""
+    if not out.is_terminal:
+        for text in ids:
+            out.raw(printable(text))
+    elif ids:
+        _show_table(out, [heading], [[text] for text in ids])
+
+
+def _show_table(out: Stream, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Writes a table whose last column is folded where it is too long.
+
+    Ids are never broken: a terminal that is too narrow for them gets a line for each field.
+    """
+    names = len(headings) > 1
+    ids = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    needed = sum(ids[:-1]) + min(ids[-1], _NARROWEST_NAME) if names else ids[-1]
+    if needed + _BORDERS * len(headings) + 1 > out.console.width:
+        for row in rows:
+            for text in row[:-1]:
+                out.line(printable(text))
+            if names:
+                out.paragraph(printable(row[-1]), indent=2)
+            else:
+                out.line(printable(row[-1]))
+        return
+    table = Table(header_style="bold")
+    for heading in headings[:-1]:
+        table.add_column(heading, no_wrap=True)
+    table.add_column(headings[-1], overflow="fold", no_wrap=not names)
+    for row in rows:
+        table.add_row(*(Text(printable(text)) for text in row))
+    out.show(table)
+
+
+def json_text(value: object, *, is_unicode: bool, indent: int | None = None) -> str:
+    """Returns a value as JSON that is safe to show on a terminal."""
+    text = json.dumps(value, indent=indent, ensure_ascii=not is_unicode)
+    # JSON leaves some control characters as they are, U+009B for one, which begins commands of terminals.
+    return "".join(
+        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1] for character in text
+    )
+
+
+def write_json(stream: Stream, value: object, *, indent: int | None = None) -> None:
+    """Writes a value as JSON, on one line unless an indent is given."""
+    stream.raw(json_text(value, is_unicode=stream.is_unicode, indent=indent))
+    stream.console.file.flush()
+
+
+def service_fields(service: Service) -> dict[str, object]:
+    """Returns a service as JSON has it."""
+    return {"id": service.id, "name": service.name}
