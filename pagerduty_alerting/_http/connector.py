@@ -17,6 +17,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from attrs import define, field
+from yarl import URL
 
 from pagerduty_alerting._http.errors import Circumstances, ConnectionBrokeError, without_url
 
@@ -37,6 +38,7 @@ class Progress:
         proxy: Host and port of the proxy, where there is one.
         unresolved: The name that is being looked up.
         connected: Called once there is a connection.
+        url: Where its request goes, for sessions whose hooks are told a URL without the integration token.
     """
 
     phase: str
@@ -45,15 +47,16 @@ class Progress:
     proxy: tuple[str | None, int | None] | None = field(default=None, init=False)
     unresolved: str | None = field(default=None, init=False)
     connected: Callable[[], object] | None = field(default=None, init=False)
+    url: URL = field(default=URL(), init=False, repr=False)
 
     @property
     def was_sent(self) -> bool:
         """Whether the request of the attempt can have reached the API."""
         return self.phase in {WAITING, READING}
 
-    def begin(self, connect_timeout: float) -> None:
+    def begin(self, url: URL, connect_timeout: float) -> None:
         """Begins an attempt: as long as nothing else is known, its request may have been sent."""
-        self.phase, self.connect_timeout = WAITING, connect_timeout
+        self.phase, self.url, self.connect_timeout = WAITING, url, connect_timeout
         self.connection = self.proxy = self.unresolved = self.connected = None
 
     def begin_connecting(self, request: aiohttp.ClientRequest) -> None:
@@ -184,7 +187,16 @@ def middlewares_for(session: aiohttp.ClientSession) -> tuple[aiohttp.ClientMiddl
     Those given with a request take the place of the session's own, so that these come first.
     """
     own: tuple[aiohttp.ClientMiddlewareType, ...] = getattr(session, "_middlewares", ())
-    return (*own, functools.partial(_send_once, session))
+    return (_reveal_url, *own, functools.partial(_send_once, session))
+
+
+async def _reveal_url(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """An aiohttp middleware that puts the integration token into the URL, where the hooks have been told one without.
+
+    Hooks write it down: error trackers and tracers that instrument every session keep the URLs of requests.
+    """
+    request.url = _current().url
+    return await send(request)
 
 
 async def _send_once(

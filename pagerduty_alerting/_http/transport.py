@@ -151,13 +151,13 @@ class Transport:
         session = self._session
         if session is None or self.is_closed or self._loop is not asyncio.get_running_loop():
             session = await self._open(headers)
-        progress.begin(connect_timeout)
+        progress.begin(request.url, connect_timeout)
         outer = current_progress.get()
         current_progress.set(progress)
         try:
             response = await session.request(
                 request.method,
-                request.url,
+                request.shown_url if "middlewares" in self._options else request.url,
                 headers=None if headers is self._session_headers else headers,
                 timeout=_timeouts(connect_timeout),
                 **self._options,

@@ -111,6 +111,13 @@ class Request(Generic[T_co]):
         """The HTTP method."""
         return self.endpoint.method
 
+    @property
+    def shown_url(self) -> URL:
+        """The URL as tracing hooks may see it: an integration token in it is masked."""
+        if not self.path.endswith(MASK):
+            return self.url
+        return URL(str(self.url).removesuffix(self.url.raw_name) + MASK, encoded=True)
+
     def redact(self, text: str) -> str:
         """Returns a text of the response as it may be shown."""
         return redact(text, self.secrets, uuids=self.endpoint.answers_secret)

@@ -76,7 +76,7 @@ def answers(head: str) -> list[bytes]:
         http(200, envelope(head, "true")),
         http(200, b"[" + envelope(head) + b"]"),
         http(200, b'{"success":true,"result":{"id":["' + MADE_TOKEN.encode() + b'"]}}'),
-        http(200, b'{"success":true,"result":[{"id":"' + MADE_TOKEN.encode() + b'"}]}'),
+        http(200, b'{"success":true,"result":[{"id":["' + MADE_TOKEN.encode() + b'"]}]}'),
         http(201, b'{"success":true,"result":{"id":"' + MADE_TOKEN.encode() + b'"},"errors":5}'),
         http(302, headers=f"Location: https://elsewhere.example{path}?{line}\r\n"),
         http(302, headers=f"Location: {path}\r\n"),

@@ -26,7 +26,7 @@ from tests.support.raw_calls import NOT_REPLAY_SAFE
 from tests.support.raw_server import RawServer, raw_server_in_thread
 from tests.support.shown import shown
 
-VIRTUAL_TIME = True
+pytestmark = pytest.mark.virtual_time
 
 
 def leaks(error: BaseException) -> set[str]:

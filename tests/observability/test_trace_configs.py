@@ -114,6 +114,28 @@ async def test_the_exceptions_that_the_hooks_get_hold_no_integration_token(
     assert TOKEN not in seen[0]
 
 
+@pytest.mark.parametrize("is_callers", [False, True], ids=["own-session", "callers-session"])
+async def test_the_hooks_are_told_a_url_without_the_integration_token(
+    emulator: Emulator, options: dict[str, Any], is_callers: bool
+) -> None:
+    told: list[str] = []
+
+    async def hook(_: aiohttp.ClientSession, __: SimpleNamespace, params: Any) -> None:
+        told.append(str(params.url))
+
+    config = aiohttp.TraceConfig()
+    config.on_request_start.append(hook)
+    config.on_request_end.append(hook)
+    async with aiohttp.ClientSession(trace_configs=[config]) as session:
+        changes: dict[str, Any] = {"session": session} if is_callers else {"trace_configs": [config]}
+        async with AsyncClient(**options, **changes) as client:
+            token = await client.create_integration_token()
+            emulator.authorize(token.id, services=["Database"])
+            await client.connect(token)
+
+    assert [url.rpartition("/")[2] for url in told] == ["connect", "connect", "<hidden>", "<hidden>"]
+
+
 def test_the_example_prints_a_line_for_each_attempt() -> None:
     first, second = run("trace_aiohttp").splitlines()
 

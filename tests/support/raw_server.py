@@ -69,7 +69,7 @@ class RawServer:
 
     port: int = 0
     scheme: str = "http"
-    requests: list[str] = field(factory=list)
+    requests: list[str] = field(factory=list, repr=False)  # they hold credentials, and tools show variables of tests
     arrived: asyncio.Event = field(factory=asyncio.Event)
     connections: int = 0
     tasks: set["asyncio.Task[None]"] = field(factory=set)
