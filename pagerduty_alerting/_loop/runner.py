@@ -51,6 +51,8 @@ T = TypeVar("T")
 # Seconds that an interrupted call has to end by itself.
 _GRACE = 1.0
 
+_MOMENT = 0.001
+
 _RE_ENTERED = (
     "a synchronous call was made from code that runs inside another call of the same client, in the same thread, and"
     " would wait for itself. That is so in aiohttp's trace hooks and other code on the client's own event loop, in"
@@ -154,7 +156,7 @@ class LoopRunner:
                     return
                 yield item
         finally:
-            closing = _Call(items.aclose, context, is_step=True)
+            closing = _Call(functools.partial(_close_generator, items), context, is_step=True)
             if threading.get_ident() in self._busy:  # this is a finalizer, or a handler, that struck during a call
                 self._admit(closing)
                 self._forgotten.append(closing)
@@ -178,7 +180,7 @@ class LoopRunner:
     def close_quietly(self) -> None:
         """Closes a runner that was forgotten, unless calls are under way; raises nothing, and needs no global."""
         try:
-            if self._loop is not None and not self._calls:
+            if not self._closer and not self._calls:
                 self.close()
         except BaseException:  # noqa: S110  # there is nobody to tell
             pass
@@ -465,6 +467,13 @@ class LoopRunner:
         await asyncio.get_running_loop().shutdown_asyncgens()
         await asyncio.sleep(0)
         await _wait_for(_other_tasks())  # that close generators which were forgotten meanwhile
+
+
+async def _close_generator(items: AsyncGenerator[Any, None]) -> None:
+    """Closes a generator, or waits until the loop has, which the garbage collector tells of those it finds."""
+    while getattr(items, "ag_running", False):  # noqa: ASYNC110  # there is no event for it
+        await asyncio.sleep(_MOMENT)
+    await items.aclose()
 
 
 def _other_tasks() -> set[asyncio.Task[Any]]:
