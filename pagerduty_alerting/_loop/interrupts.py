@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, ParamSpec
@@ -77,9 +78,14 @@ def _python_handlers() -> list[tuple[int, Handler]]:
     handlers = list(map(_signal.getsignal, _NUMBERS))
     if handlers == _last_time["looked at"]:
         return _last_time["found"]
+    # uWSGI handles SIGINT below Python, which does not know. Setting Python's default would replace that handler, by
+    # which a worker stops.
+    below_python = signal.default_int_handler if "uwsgi" in sys.modules else None
     pairs = zip(_NUMBERS, handlers, strict=True)
     found: list[tuple[int, Handler]] = [
-        (number, handler) for number, handler in pairs if callable(handler) and handler is not _NOOP
+        (number, handler)
+        for number, handler in pairs
+        if callable(handler) and handler is not _NOOP and handler is not below_python
     ]
     if not any(isinstance(handler, _Deferring) for handler in handlers):
         _last_time.update({"looked at": handlers, "found": found})

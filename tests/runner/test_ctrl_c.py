@@ -227,3 +227,18 @@ def test_ctrl_c_while_closing_lets_the_closing_finish(emulator: Emulator) -> Non
         running.interrupt()
         running.tell()
         assert running.end() == (0, "closed\ninterrupted\n", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the disposition of signals is read from /proc")
+def test_a_handler_that_uwsgi_has_below_python_stays_in_place(emulator: Emulator) -> None:
+    lines = """
+    import ctypes, types
+    sys.modules["uwsgi"] = types.ModuleType("uwsgi")
+    ctypes.CDLL(None).signal(signal.SIGINT, ctypes.c_void_p(1))  # SIG_IGN, which Python does not know of
+    call("main")
+    status = open("/proc/self/status").read()
+    ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
+    say(bool(ignored & 1 << signal.SIGINT - 1), signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    """
+    with program(emulator, lines) as running:
+        assert running.end() == (0, "main 0\nTrue True\n", "")

@@ -21,6 +21,7 @@ class Gevent:
     def __init__(self) -> None:
         self.module = importlib.import_module("gevent")
         self.Timeout = self.module.Timeout
+        self.start_timeout = self.module.Timeout.start_new
         self.Killed = self.module.GreenletExit
 
     def patch(self) -> None:
@@ -49,7 +50,7 @@ class Eventlet:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it is on its way out
             self.module = importlib.import_module("eventlet")
-        self.Timeout = self.module.Timeout
+        self.Timeout = self.start_timeout = self.module.Timeout
         self.Killed = importlib.import_module("greenlet").GreenletExit
 
     def patch(self) -> None:
@@ -123,7 +124,7 @@ def timed_out(host: Gevent | Eventlet) -> dict[str, object]:
     caller = import_caller()
 
     def names(account_id: str) -> object:
-        timeout = host.Timeout(0.3)
+        timeout = host.start_timeout(0.3)
         try:
             caller.names(caller.HANGING_ACCOUNT)
         except host.Timeout as error:
