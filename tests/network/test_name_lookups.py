@@ -38,10 +38,10 @@ def look_up_without_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.E
     """
     begun, ends = threading.Event(), threading.Event()
 
-    def hang(*_: Any, **__: Any) -> NoReturn:
+    def hang(*_: Any, **__: Any) -> list[Any]:
         begun.set()
         ends.wait(60)
-        no_such_name()
+        return []  # an error that comes after the call is over would be logged by newer Pythons
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     yield begun
@@ -52,7 +52,7 @@ def test_a_look_up_that_hangs_is_ended_by_the_connect_timeout(
     make_caller: MakeCaller, look_up_without_end: threading.Event
 ) -> None:
     caller = make_caller(base_url=UNKNOWN, timeout=60.0, connect_timeout=0.05)
-    with pytest.raises(APITimeoutError, match="no connection within the connect_timeout of 0.05 s"):
+    with pytest.raises(APITimeoutError, match="within the connect_timeout of 0.05 s"):
         caller.call("create_integration_token")
     assert look_up_without_end.is_set()
 
