@@ -1,8 +1,12 @@
-"""The exceptions that a call can raise; nothing else leaves a call but cancellation and Ctrl-C."""
+"""The exceptions that a call can raise.
 
+Nothing else leaves a call but cancellation, what a signal handler raises, and what the caller's limiter raises.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
-from pagerduty_alerting.models import ResponseInfo
+from pagerduty_alerting.models import RateLimits, ResponseInfo
 
 __all__ = [
     "APIConnectionError",
@@ -51,7 +55,7 @@ class ClientClosedError(PagerDutyAlertingError):
 
 
 class APIConnectionError(PagerDutyAlertingError):
-    """No complete answer came: no connection, or it broke.
+    """No complete response came: no connection, or it broke.
 
     Attributes:
         method: HTTP method.
@@ -104,13 +108,17 @@ class APITimeoutError(APIConnectionError):
 
 
 class APIResponseValidationError(PagerDutyAlertingError):
-    """The API said success, but not in the form that it documents; never guessed at.
+    """The API said success, but not in the form that it documents; a result is never guessed.
 
     Attributes:
         method: HTTP method.
         path: Path of the request below the base URL; an integration token in it is masked.
         status: HTTP status.
-        ray_id: Cloudflare's id of the request, if it came.
+        headers: HTTP headers, looked up without regard to case; secrets in their values are masked.
+        body: The body's first 4,096 characters, secrets and UUIDs masked. None for *create* and *connect*, whose
+            responses may hold an integration token.
+        ray_id: Cloudflare's id of the request: name it to their support. None where it was missing.
+        rate_limits: What the response said of quotas.
         problems: What is wrong and where, as "… @ $.json.path".
         attempts: How often the request was sent.
     """
@@ -122,7 +130,10 @@ class APIResponseValidationError(PagerDutyAlertingError):
         method: str,
         path: str,
         status: int,
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
         ray_id: str | None = None,
+        rate_limits: RateLimits | None = None,
         problems: tuple[str, ...] = (),
         attempts: int = 1,
     ) -> None:
@@ -130,7 +141,10 @@ class APIResponseValidationError(PagerDutyAlertingError):
         self.method = method
         self.path = path
         self.status = status
+        self.headers: Mapping[str, str] = {} if headers is None else headers
+        self.body = body
         self.ray_id = ray_id
+        self.rate_limits = RateLimits() if rate_limits is None else rate_limits
         self.problems = problems
         self.attempts = attempts
 
@@ -142,10 +156,14 @@ class APIStatusError(PagerDutyAlertingError):
         method: HTTP method.
         path: Path of the request below the base URL; an integration token in it is masked.
         status: HTTP status.
-        errors: The errors of the answer's envelope; empty where there was none.
+        errors: The errors of the response's envelope; empty where there was none.
         messages: The messages of the envelope.
-        ray_id: Cloudflare's id of the request, if it came: name it to their support.
-        retry_after: Seconds that the API asks to wait, if it does.
+        headers: HTTP headers, looked up without regard to case; secrets in their values are masked.
+        body: The body's first 4,096 characters, secrets and UUIDs masked. None for *create* and *connect*, whose
+            responses may hold an integration token.
+        ray_id: Cloudflare's id of the request: name it to their support. None where it was missing.
+        rate_limits: What the response said of quotas.
+        retry_after: Seconds that the API asks to wait; None where it does not.
         attempts: How often the request was sent.
     """
 
@@ -158,7 +176,10 @@ class APIStatusError(PagerDutyAlertingError):
         status: int,
         errors: tuple[ResponseInfo, ...] = (),
         messages: tuple[ResponseInfo, ...] = (),
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
         ray_id: str | None = None,
+        rate_limits: RateLimits | None = None,
         retry_after: float | None = None,
         attempts: int = 1,
     ) -> None:
@@ -168,7 +189,10 @@ class APIStatusError(PagerDutyAlertingError):
         self.status = status
         self.errors = errors
         self.messages = messages
+        self.headers: Mapping[str, str] = {} if headers is None else headers
+        self.body = body
         self.ray_id = ray_id
+        self.rate_limits = RateLimits() if rate_limits is None else rate_limits
         self.retry_after = retry_after
         self.attempts = attempts
 

@@ -1,7 +1,7 @@
 """HTTP's headers and answers as plain values; no I/O."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from attrs import define, field
 from multidict import CIMultiDict, MultiMapping
@@ -68,6 +68,10 @@ class RawResponse:
     def headers(self) -> Mapping[str, str]:
         """The headers by their names, each once."""
         return ReceivedHeaders(self.received)
+
+    def redacted_headers(self, redact: Callable[[str], str]) -> Mapping[str, str]:
+        """Returns the headers with their values as `redact` returns them."""
+        return ReceivedHeaders(CIMultiDict((name, redact(value)) for name, value in self.received.items()))
 
     def header(self, name: str) -> str | None:
         """Returns one of the headers, or None where it did not come."""

@@ -18,6 +18,7 @@ from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting._protocol.endpoints import Endpoint, Request
 from pagerduty_alerting._protocol.failures import status_error
 from pagerduty_alerting._protocol.infos import load_json, read_infos, read_number
+from pagerduty_alerting._protocol.rate_limit import parse_rate_limits
 from pagerduty_alerting.errors import APIResponseValidationError, APIStatusError
 from pagerduty_alerting.models import (
     ConnectedDestination,
@@ -109,7 +110,10 @@ def _refusal(request: Request[object], answer: RawResponse, *problems: str) -> A
         method=request.method,
         path=request.path,
         status=answer.status,
+        headers=answer.redacted_headers(request.redact),
+        body=request.excerpt(answer.body),
         ray_id=ray_id,
+        rate_limits=parse_rate_limits(answer.headers),
         problems=problems,
     )
 

@@ -7,7 +7,7 @@ from attrs import field, frozen
 from yarl import URL
 
 from pagerduty_alerting._arguments import check_identifier, check_text
-from pagerduty_alerting._protocol.redaction import MASK, redact
+from pagerduty_alerting._protocol.redaction import MASK, excerpt, redact
 from pagerduty_alerting.models import ConnectedDestination, IntegrationToken, Service
 
 T = TypeVar("T")
@@ -121,6 +121,10 @@ class Request(Generic[T_co]):
     def redact(self, text: str) -> str:
         """Returns a text of the response as it may be shown."""
         return redact(text, self.secrets, uuids=self.endpoint.answers_secret)
+
+    def excerpt(self, body: bytes) -> str | None:
+        """Returns the start of a response's body as it may be shown; None where a token may be in it."""
+        return None if self.endpoint.answers_secret else excerpt(body, self.secrets, uuids=True)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

@@ -11,7 +11,7 @@ from attrs import frozen
 from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting._protocol.endpoints import Request
 from pagerduty_alerting._protocol.infos import as_object, load_json, read_infos
-from pagerduty_alerting._protocol.rate_limit import parse_retry_after
+from pagerduty_alerting._protocol.rate_limit import parse_rate_limits, parse_retry_after
 from pagerduty_alerting._protocol.redaction import one_line, redact, snippet
 from pagerduty_alerting.errors import (
     APIStatusError,
@@ -152,7 +152,10 @@ def status_error(request: Request[object], answer: RawResponse) -> APIStatusErro
         status=answer.status,
         errors=errors,
         messages=messages,
+        headers=answer.redacted_headers(request.redact),
+        body=request.excerpt(answer.body),
         ray_id=ray_id,
+        rate_limits=parse_rate_limits(answer.headers),
         retry_after=retry_after,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pagerduty_alerting import ResponseInfo, errors
+from pagerduty_alerting import RateLimit, RateLimits, ResponseInfo, errors
 from pagerduty_alerting.errors import (
     APIConnectionError,
     APIResponseValidationError,
@@ -46,6 +46,12 @@ PARENTS = {
 }
 
 REQUEST = {"method": "GET", "path": "/accounts/1"}
+RESPONSE: dict[str, Any] = {
+    "headers": {"CF-Ray": "ray"},
+    "body": "text",
+    "ray_id": "ray",
+    "rate_limits": RateLimits((RateLimit("default", 5),)),
+}
 
 
 def attributes_of(error_type: type[PagerDutyAlertingError]) -> dict[str, Any]:
@@ -55,10 +61,10 @@ def attributes_of(error_type: type[PagerDutyAlertingError]) -> dict[str, Any]:
     if issubclass(error_type, APIConnectionError):
         return {**REQUEST, "attempts": 2, "may_have_acted": False, "transient": False}
     if issubclass(error_type, APIResponseValidationError):
-        return {**REQUEST, "status": 200, "ray_id": "ray", "problems": ("it is missing @ $.result",), "attempts": 2}
+        return {**REQUEST, **RESPONSE, "status": 200, "problems": ("it is missing @ $.result",), "attempts": 2}
     if issubclass(error_type, APIStatusError):
         texts = {"errors": (ResponseInfo("a", 10000), ResponseInfo("b")), "messages": (ResponseInfo("c", 1),)}
-        return {**REQUEST, "status": 403, **texts, "ray_id": "ray", "retry_after": 2.5, "attempts": 2}
+        return {**REQUEST, **RESPONSE, "status": 403, **texts, "retry_after": 2.5, "attempts": 2}
     return {}
 
 
@@ -124,6 +130,12 @@ class OwnError(APIConnectionError):
     def __init__(self, message: str, detail: str, **options: Any) -> None:
         super().__init__(message, **options)
         self.detail = detail
+
+
+@pytest.mark.parametrize("error_type", [APIStatusError, APIResponseValidationError])
+def test_an_error_of_a_response_that_is_not_described_has_empty_parts(error_type: type[Any]) -> None:
+    error = error_type("text", **REQUEST, status=404)
+    assert (error.headers, error.body, error.ray_id, error.rate_limits) == ({}, None, None, RateLimits())
 
 
 def test_codes_are_those_of_the_errors_that_have_one_in_their_order() -> None:

@@ -1,12 +1,22 @@
 """Answers that say no: the class, what the message tells a person to do, and what it must not show."""
 
+import pickle
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pagerduty_alerting import APIStatusError, RateLimitError, ResponseInfo
+from pagerduty_alerting import (
+    APIResponseValidationError,
+    APIStatusError,
+    RateLimit,
+    RateLimitError,
+    RateLimitPolicy,
+    RateLimits,
+    ResponseInfo,
+)
+from pagerduty_alerting._protocol.codec import decode
 from pagerduty_alerting._protocol.endpoints import (
     CONNECT,
     CREATE_INTEGRATION_TOKEN,
@@ -401,3 +411,42 @@ def test_only_what_can_be_a_ray_id_is_taken_for_one(ray_id: str, kept: str | Non
     error = error_for(400, headers={"CF-Ray": ray_id})
     assert error.ray_id == kept
     assert (", ray " in str(error)) is (kept is not None)
+
+
+# What an error holds of the response.
+
+
+def errors_of(endpoint: Endpoint[Any], body: bytes, headers: dict[str, str]) -> list[Any]:
+    """The two errors that a response can become: of its status, and of its form."""
+    with pytest.raises(APIResponseValidationError) as caught:
+        decode(request_for(endpoint), answer(200, body, headers=headers))
+    return [status_error(request_for(endpoint), answer(404, body, headers=headers)), caught.value]
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
+def test_an_error_carries_the_headers_with_secrets_masked_in_any_letter_case(endpoint: Endpoint[Any]) -> None:
+    headers = {"X-Echo": f"a {API_TOKEN.upper()}", "Location": f"/connect/{TOKEN_ID.upper()}", "Server": "cloudflare"}
+    for error in errors_of(endpoint, b"[]", headers):
+        assert error.headers["x-echo"] == "a <hidden>"
+        assert error.headers["SERVER"] == "cloudflare"
+        assert (TOKEN_ID.upper() in error.headers["location"]) is not endpoint.answers_secret
+        assert "cloudflare" not in repr(error.headers)
+        restored = pickle.loads(pickle.dumps(error))
+        assert dict(restored.headers) == dict(error.headers)
+        assert restored.headers["x-ECHO"] == "a <hidden>"
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
+def test_an_error_carries_the_body_unless_a_token_may_be_in_it(endpoint: Endpoint[Any]) -> None:
+    body = f"<p>{API_TOKEN} {DASHED}</p>".encode() + b"x" * 10_000
+    for error in errors_of(endpoint, body, {}):
+        if endpoint.answers_secret:
+            assert error.body is None
+        else:
+            assert error.body == ("<p><hidden> <hidden></p>" + "x" * 10_000)[:4096]
+
+
+def test_an_error_carries_what_the_response_said_of_quotas() -> None:
+    headers = {"Ratelimit": '"default";r=50;t=30', "Ratelimit-Policy": '"burst";q=100;w=60'}
+    expected = RateLimits((RateLimit("default", 50, 30.0),), (RateLimitPolicy("burst", 100, 60.0),))
+    assert [error.rate_limits for error in errors_of(LIST_SERVICES, b"[]", headers)] == [expected, expected]
