@@ -208,6 +208,7 @@ def ask(question: str) -> str | None:
     try:
         return getpass.getpass(question).strip()
     except EOFError:
+        print(file=sys.stderr)  # the cursor still stands behind the question
         return None
 
 

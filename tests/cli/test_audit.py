@@ -127,6 +127,14 @@ def test_of_many_accounts_that_fail_the_first_ten_are_told(api):
     assert "15 more failed.\n" in ran.err
 
 
+def test_the_exit_status_is_that_of_the_first_account_that_failed(api, accounts):
+    api.on(Operation.LIST).when(lambda request: request.account_id == accounts[0]).reset_before_acting()
+    command = ("audit", "--accounts=-", "--concurrency=1", "--timeout=1s")
+    first_refused = run(*command, settings=api.environ, stdin=f"{UNKNOWN}\n{accounts[0]}\n")
+    first_unreached = run(*command, settings=api.environ, stdin=f"{accounts[0]}\n{UNKNOWN}\n")
+    assert (first_refused.status, first_unreached.status) == (1, 3)
+
+
 def test_an_account_without_an_answer_is_status_3(api, accounts, listed):
     api.on().hang()
     ran = run("audit", "--accounts", str(listed), "--timeout", "1", settings=api.environ)

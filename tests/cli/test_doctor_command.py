@@ -7,9 +7,10 @@ import ssl
 import pytest
 import trustme
 
+from pagerduty_alerting.cli.commands import doctor
 from pagerduty_alerting.cli.commands.doctor import judge_clock, judge_quota, say_hello
 from pagerduty_alerting.emulator import Emulator, Operation, Permission, RateLimits
-from pagerduty_alerting.models import RateLimit
+from pagerduty_alerting.models import RateLimit, RateLimitPolicy
 from pagerduty_alerting.models import RateLimits as Limits
 from tests.support.command_line import run
 
@@ -132,6 +133,61 @@ def test_a_clock_that_is_far_off_is_told():
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_an_answer_without_a_readable_date_says_nothing_of_the_clock(date):
     assert judge_clock(date, 0.0).status == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "detail"),
+    [
+        ([RateLimit("default", 1150, 30.0)], "1150 of 1200 requests left, reset in 30 s"),
+        ([RateLimit("other", 7, None)], "7 requests left"),
+        (
+            [RateLimit("a", 5, 2.0), RateLimit("b", 3, 4.0)],
+            "5 requests left, reset in 2 s; 3 requests left, reset in 4 s",
+        ),
+        ([], "the API did not say"),
+    ],
+)
+def test_the_quota_is_told_as_the_api_tells_it(limits, detail):
+    finding = judge_quota(Limits(tuple(limits), (RateLimitPolicy("default", 1200, 300.0),)))
+    assert (finding.status, finding.detail) == (0, detail)
+
+
+@pytest.mark.parametrize(
+    ("status", "errors", "line"),
+    [
+        (
+            400,
+            [{"code": 6003, "message": "Invalid request headers", "error_chain": [{"code": 6103, "message": "x"}]}],
+            "✗ Authentication: the API key or its e-mail address is malformed, or an API token was sent as a key",
+        ),
+        (
+            400,
+            [{"code": 6003, "message": "Invalid request headers", "error_chain": [{"code": 6111, "message": "x"}]}],
+            "✗ Authentication: the API token is malformed, or a Global API Key was sent as a token",
+        ),
+        (403, [{"code": 9109, "message": "no"}], "✗ Account: the credentials are not for this account"),
+        (404, [{"code": "7003", "message": "no"}], "✗ Account: the account id is malformed, or the base URL is wrong"),
+        (403, [{"code": 17200, "message": "no"}], "✗ Plan: the account's plan does not include PagerDuty"),
+    ],
+    ids=["6103", "6111", "9109", "7003", "17200"],
+)
+def test_an_error_code_is_told_as_what_it_means(api, status, errors, line):
+    body = {"success": False, "errors": errors, "messages": [], "result": None}
+    api.on(Operation.LIST).respond(status, json=body)
+    ran = run("doctor", settings=api.environ)
+    assert ran.status == 1
+    assert line in ran.out.splitlines()
+    assert ran.out.splitlines()[-1].startswith("  → ")
+
+
+async def test_a_look_up_that_takes_too_long_is_told(monkeypatch):
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(doctor, "CONNECT_TIMEOUT", 0.01)
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    finding = await doctor.look_up("api.example", 443)
+    assert (finding.name, finding.status, finding.detail) == ("DNS", 3, "api.example: no answer within 0.01 s")
 
 
 def test_an_empty_quota_is_wrong_before_the_next_request_is_blocked():

@@ -1,6 +1,7 @@
 """Exit statuses, error messages, and terminals and pipes of every kind."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pagerduty_alerting import APIConnectionError
 from pagerduty_alerting.cli.failures import exit_status_of, explanation
 from pagerduty_alerting.cli.terminal import Terminal
 from pagerduty_alerting.emulator import Operation
+from tests.support.asleep import wait_until_asleep
 from tests.support.command_line import COMMAND, PATIENCE, environment, on_terminal, run, started
 
 ALL_KINDS = [("services", "list"), ("services", "list", "--json"), ("demo",), ("doctor",)]
@@ -40,6 +42,51 @@ def test_a_timeout_is_status_3_and_points_to_the_option(api):
     assert ran.status == 3
     assert "no result within 0.5 s" in ran.err
     assert "--timeout" in ran.err
+
+
+def test_the_exit_status_is_that_of_the_first_account_that_failed(api):
+    other = api.add_account()
+    api.on(Operation.LIST).when(lambda request: request.account_id == other).reset_before_acting()
+    options = {account: f"--account-id={account}" for account in ("0" * 32, other)}
+    first_refused = run("services", "list", "--timeout=1", *options.values(), settings=api.environ)
+    first_unreached = run("services", "list", "--timeout=1", *reversed(options.values()), settings=api.environ)
+    assert (first_refused.status, first_unreached.status) == (1, 3)
+
+
+def test_attempts_are_counted_and_the_reason_is_the_systems(api, closed_port):
+    ran = run("services", "list", "--base-url", f"http://127.0.0.1:{closed_port}", "--timeout=5s", settings=api.environ)
+    assert f"cannot connect to 127.0.0.1:{closed_port}: Connection refused (GET" in ran.err
+    assert re.search(r"Tried [2-9] times\.", ran.err)
+
+
+def test_what_ctrl_c_echoes_is_not_in_front_of_what_is_said(api):
+    gate = api.on(Operation.LIST).hold()
+    with on_terminal("services", "list", settings=api.environ) as terminal:
+        gate.wait_arrived(timeout=30)
+        terminal.press_ctrl_c()
+        terminal.status()
+    assert terminal.text == "^C\nStopped.\n"
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does_and_shows_the_cursor_again(api):
+    with on_terminal("connect", "--poll-interval=1h", settings=api.environ) as terminal:
+        terminal.wait_for("not authorized in PagerDuty yet")
+        terminal.terminate()
+        assert terminal.status() == 143
+    assert terminal.shown.rindex("\x1b[?25h") > terminal.shown.rindex("\x1b[?25l")
+    assert terminal.text.splitlines()[-1] == "  pagerduty-alerting connect -"
+
+
+def test_sigterm_ends_a_command_that_ignores_ctrl_c(api):
+    """As in the background of a script."""
+    gate = api.on(Operation.LIST).hold()
+    shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *COMMAND, "services", "list"]
+    with subprocess.Popen(shell, env=environment(api.environ), stderr=subprocess.PIPE, text=True) as process:
+        gate.wait_arrived(timeout=30)
+        wait_until_asleep(process.pid)
+        process.terminate()
+        _, said = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, said) == (143, "Stopped.\n")
 
 
 def test_ctrl_c_during_a_call_is_status_130(api):
@@ -188,6 +235,17 @@ def test_a_full_disk_is_an_error_and_no_bug(api):
             check=False,
         )
     assert (done.returncode, done.stderr) == (2, b"Error: The operating system refused: No space left on device.\n")
+
+
+@pytest.mark.parametrize(
+    "command", [("services", "list"), ("connect",), ("doctor",), ("demo",), ("services", "delete", "--yes", "--json")],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_command_whose_results_nobody_can_read_fails_before_anything_is_sent(api, command):
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, *command]
+    done = subprocess.run(shell, env=environment(api.environ), capture_output=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, "Standard output is closed" in done.stderr.decode()) == (2, True)
+    api.requests.assert_not_called()
 
 
 @pytest.mark.parametrize("closed", ["<&- >&-", "2>&-"], ids=["stdin and stdout", "stderr"])

@@ -1,5 +1,6 @@
 """Help, version and completion: what a person sees first, and how little of the package that takes."""
 
+import re
 import subprocess
 import sys
 
@@ -37,6 +38,25 @@ def test_every_command_explains_itself(command):
     ran = run(*command, "--help", settings={})
     assert (ran.status, ran.err) == (0, "")
     assert ran.out.startswith(f"Usage: pagerduty-alerting {' '.join(command)}".strip())
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "none")
+def test_no_help_shows_a_type_of_the_parser(command):
+    # What typer shows behind an argument, where it takes no name in its place.
+    assert set(re.findall(r"<[a-z ]+>", run(*command, "--help", settings={}).out)) <= {"<str>"}
+
+
+def test_the_package_can_be_run_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "pagerduty_alerting", "services", "--help"],
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: pagerduty-alerting services")
 
 
 def test_the_version_is_told():

@@ -132,7 +132,9 @@ def test_half_of_the_credentials_are_a_usage_error(api):
     settings = {**without(api.environ, "CLOUDFLARE_API_TOKEN"), "CLOUDFLARE_EMAIL": "someone@example.org"}
     ran = run("services", "list", settings=settings)
     assert ran.status == 2
-    assert "CLOUDFLARE_API_KEY" in ran.err
+    assert ran.err == (
+        "Error: CLOUDFLARE_EMAIL is set without CLOUDFLARE_API_KEY: set both, or CLOUDFLARE_API_TOKEN alone.\n"
+    )
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
@@ -152,7 +154,35 @@ def test_base_url_does_not_go_where_the_token_would_be_sent_in_the_clear(api):
     assert "allow_insecure_http" not in ran.err
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "soon"])
+def test_all_missing_settings_are_told_at_once_and_where_they_are_found():
+    ran = run("services", "list", "--timeout=0s", "--base-url=nowhere", settings={})
+    assert ran.status == 2
+    for said in (
+        "--base-url must",
+        "--timeout must",
+        "There is no account",
+        "overview page",
+        "There are no credentials",
+    ):
+        assert said in ran.err
+    assert "=…" not in ran.err
+
+
+def test_nobody_is_asked_for_a_token_with_which_nothing_can_be_done(api):
+    settings = without(api.environ, "CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID")
+    with on_terminal("services", "list", settings=settings) as terminal:
+        terminal.wait_for("There is no account")
+        assert terminal.status() == 2
+    assert "it is not shown" not in terminal.text
+
+
+@pytest.mark.parametrize("value", ["20", "20s", "20000ms"])
+def test_a_timeout_is_a_duration(api, value):
+    ran = run("doctor", "--timeout", value, settings=api.environ)
+    assert "✓ Timeout: 20 s (from --timeout)" in ran.out.splitlines()
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "soon", "0ms"])
 def test_an_impossible_timeout_is_a_usage_error(api, value):
     ran = run("services", "list", f"--timeout={value}", settings=api.environ)
     assert ran.status == 2

@@ -11,6 +11,7 @@ import pty
 import re
 import select
 import selectors
+import signal
 import struct
 import subprocess
 import sys
@@ -206,6 +207,11 @@ class OnTerminal:
         """Presses Ctrl-C while the command waits for something."""
         wait_until_asleep(self.process.pid)
         self.type("\x03")
+
+    def terminate(self) -> None:
+        """Sends SIGTERM while the command waits for something."""
+        wait_until_asleep(self.process.pid)
+        self.process.send_signal(signal.SIGTERM)
 
     def status(self) -> int:
         """Waits for the end and returns the exit status."""

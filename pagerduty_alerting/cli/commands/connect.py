@@ -251,7 +251,8 @@ class Flow:
         """Says what a person has to do in PagerDuty, and shows the token where it is not printed."""
         err, template = self.terminal.err, self.given.authorize_url
         if self.given.waits:
-            err.line("Integration token (a secret, shown only here): ", (printable(token.id), "bold"))
+            err.line("Integration token (a secret, shown only here):")
+            err.line("  ", (printable(token.id), "bold"))
         if template is None:
             err.paragraph(
                 "A person authorises it in PagerDuty: log in, choose the services that Cloudflare may notify, confirm."

@@ -119,7 +119,9 @@ def doctor(terminal: Terminal, options: Options, account_id: str | None, *, want
     account = examination.find("Account", lambda: find_account_id(account_id, os.environ), str)
     timeout = examination.find("Timeout", lambda: find_timeout(options), "{:g} s".format)
     credentials = examination.find(
-        "Credentials", lambda: find_credentials(options, terminal, os.environ), described_credentials
+        "Credentials",
+        lambda: find_credentials(options, terminal, os.environ, may_ask=examination.status == DONE),
+        described_credentials,
     )
     if base_url is not None and account is not None and timeout is not None and credentials is not None:
         asyncio.run(_examine(ClientSettings(credentials, base_url, timeout, (account,)), examination))
