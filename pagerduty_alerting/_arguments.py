@@ -6,13 +6,30 @@ No message here repeats a value that may be a secret.
 import ipaddress
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 from urllib.parse import quote, urlsplit
 
 MAX_IDENTIFIER_LENGTH = 256
 
 _HOST_NAME = re.compile(r"[a-z0-9._-]+")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADERS_OF_CONNECTIONS = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 
 
 def check_text(name: str, value: object) -> str:
@@ -40,6 +57,22 @@ def check_secret(name: str, value: object) -> str:
     if " " in text:
         raise ValueError(f"{name} must not contain spaces")
     return text
+
+
+def check_headers(name: str, value: object) -> dict[str, str]:
+    """Returns headers that may be sent besides the client's own; no message repeats a value."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping of names to values, not {type(value).__name__}")
+    checked: dict[str, str] = {}
+    for key, text in cast("Mapping[object, object]", value).items():
+        if not isinstance(key, str):
+            raise TypeError(f"{name} must have names of type str, not {type(key).__name__}")
+        if not _HEADER_NAME.fullmatch(key):
+            raise ValueError(f"{name} has a name that is not one of HTTP: {key!r}")
+        if key.lower() in _HEADERS_OF_CONNECTIONS:
+            raise ValueError(f"{name} must not set {key}, which belongs to the connection")
+        checked[key] = check_header_text(f"{name}[{key!r}]", text)
+    return checked
 
 
 def check_seconds(name: str, value: object) -> float:

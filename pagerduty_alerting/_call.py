@@ -129,9 +129,14 @@ class Core:
         requests = {} if own is None else {endpoint: self._build(endpoint, own) for endpoint in plain}
         object.__setattr__(self, "_requests", requests)
 
-    def with_settings(self, changes: Mapping[str, Any]) -> Self:
-        """Returns a core with the same connections; None leaves a setting as it is."""
-        return type(self)(self.settings.changed(changes), self.transport, self.pacer, self.deadlines, self.limiter)
+    def with_settings(
+        self, changes: Mapping[str, Any], limiter: AbstractAsyncContextManager[object] | None = None
+    ) -> Self:
+        """Returns a core with the same connections; None leaves a setting, and the limiter, as it is."""
+        settings = self.settings.changed(changes)
+        return type(self)(
+            settings, self.transport, self.pacer, self.deadlines, self.limiter if limiter is None else limiter
+        )
 
     async def aclose(self) -> None:
         """Ends the calls that are under way, with `ClientClosedError`, and closes the connections. Idempotent."""
@@ -205,7 +210,7 @@ class Core:
         return self._build(endpoint, account_id, argument)
 
     def _build(self, endpoint: Endpoint[T], account_id: str, argument: IntegrationToken | None = None) -> Request[T]:
-        secrets = self.settings.credentials.secrets()
+        secrets = self.settings.secrets()
         return build_request(endpoint, self.settings.base_url, account_id, argument, secrets=secrets)
 
     async def _try_until_done(self, call: Call[T]) -> Success[T]:

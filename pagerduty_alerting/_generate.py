@@ -68,6 +68,7 @@ BODIES = {
     "Client.__aenter__": "return self",
     "Client.__aexit__": "self.close()",
     "Client.__repr__": "return repr(self._async).replace('AsyncClient', 'Client', 1)",
+    "Client.is_closed": "return self._runner.is_closed",
     "Client.with_response": "return ClientWithResponse(self._async.with_response, self._runner)",
     "Client.with_options": (
         "changed = object.__new__(Client); changed._async = self._async.with_options({arguments});"

@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import NoReturn, Self
@@ -68,6 +68,8 @@ class AsyncClient:
         limiter: An asynchronous context manager, entered once for each attempt: a limiter of yours, with which several
             programs can share one quota. Waiting for it counts against the timeout, except in `list_services_in` and
             `delete_services_in`. What it raises leaves the call, or ends the run.
+        headers: Headers to send besides the client's own, for gateways and traces; the client's win. Their values are
+            hidden as credentials are.
         proxy: URL of an HTTP proxy, with its credentials if it needs any; by default what `HTTPS_PROXY` and `NO_PROXY`
             in the environment say.
         max_connections: Connections in use at the same time; by default 100, and in fleets their `concurrency`. Waiting
@@ -98,6 +100,7 @@ class AsyncClient:
         retry: RetryPolicy | None = None,
         respect_rate_limits: bool = True,
         limiter: AbstractAsyncContextManager[object] | None = None,
+        headers: Mapping[str, str] | None = None,
         proxy: str | None = None,
         max_connections: int | None = None,
         session: aiohttp.ClientSession | None = None,
@@ -123,6 +126,7 @@ class AsyncClient:
             respect_rate_limits=respect_rate_limits,
             max_response_bytes=max_response_bytes,
             user_agent=user_agent,
+            extra_headers=headers or {},
         )
         transport = Transport(
             settings.base_url,
@@ -302,6 +306,21 @@ class AsyncClient:
         )
 
     @property
+    def account_id(self) -> str | None:
+        """The account of calls that do not name one; None where there is none."""
+        return self._core.settings.account_id
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is, without a slash at its end."""
+        return self._core.settings.base_url
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client, or one with the same connections, was closed."""
+        return self._core.transport.is_closed
+
+    @property
     def with_response(self) -> "AsyncClientWithResponse":
         """The same operations, each returning a `Response`: the result with status, headers, quota and attempts."""
         return AsyncClientWithResponse(self._core)
@@ -316,6 +335,8 @@ class AsyncClient:
         respect_rate_limits: bool | None = None,
         max_response_bytes: int | None = None,
         user_agent: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        limiter: AbstractAsyncContextManager[object] | None = None,
     ) -> "AsyncClient":
         """Returns a client with other settings and the same connections: closing either closes both.
 
@@ -327,6 +348,8 @@ class AsyncClient:
             respect_rate_limits: As for the class.
             max_response_bytes: As for the class.
             user_agent: As for the class.
+            headers: As for the class; they take the place of those before, `{}` removes them.
+            limiter: As for the class.
 
         Raises:
             TypeError, ValueError: An argument is impossible.
@@ -339,9 +362,10 @@ class AsyncClient:
             "respect_rate_limits": respect_rate_limits,
             "max_response_bytes": max_response_bytes,
             "user_agent": user_agent,
+            "extra_headers": headers,
         }
         changed = object.__new__(AsyncClient)
-        changed._core = self._core.with_settings(changes)
+        changed._core = self._core.with_settings(changes, limiter)
         return changed
 
     async def aclose(self) -> None:
@@ -399,6 +423,9 @@ class AsyncClientWithResponse:
         if isinstance(token, str):
             token = IntegrationToken(token)  # which no traceback shows that prints local variables
         return (await self._core.call(CONNECT, account_id, timeout, token)).response()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client holds credentials and connections and cannot be pickled: make one where it is used")
 
 
 def _account_services(account_id: str, outcome: Envelope[list[Service]] | Exception) -> AccountServices:

@@ -20,6 +20,11 @@ DEFAULT_MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 DEFAULT_RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504, *range(520, 528), 530})
 DEFAULT_USER_AGENT = f"pagerduty-alerting/{pagerduty_alerting.__version__} Python/{platform.python_version()}"
 
+# The names of the headers that the client sends itself; a caller's headers of these names are not sent.
+OWN_HEADERS = frozenset({"accept", "accept-encoding", "authorization", "user-agent", "x-auth-email", "x-auth-key"})
+# A shorter part of a caller's header is no secret, and to mask it would make messages unreadable.
+_SHORTEST_SECRET = 8
+
 
 def _hidden(_: object) -> str:
     return "<hidden>"
@@ -134,6 +139,10 @@ class RetryPolicy:
     )
 
 
+def _to_headers(value: Mapping[str, str]) -> Mapping[str, str]:
+    return arguments.check_headers("headers", value)
+
+
 def _check_retry(name: str, value: object) -> RetryPolicy:
     if not isinstance(value, RetryPolicy):
         raise TypeError(f"{name} must be a RetryPolicy, not {type(value).__name__}")
@@ -153,15 +162,22 @@ class Settings:
     respect_rate_limits: bool = field(default=True, validator=_with(arguments.check_flag))
     max_response_bytes: int = field(default=DEFAULT_MAX_RESPONSE_BYTES, validator=_with(arguments.check_count))
     user_agent: str = field(default=DEFAULT_USER_AGENT, validator=_with(arguments.check_header_text))
+    extra_headers: Mapping[str, str] = field(factory=dict, converter=_to_headers, repr=_hidden, hash=False)
 
     def headers(self) -> dict[str, str]:
         """Returns the headers of every request."""
         return {
+            **{name: value for name, value in self.extra_headers.items() if name.lower() not in OWN_HEADERS},
             **self.credentials.headers(),
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
             "User-Agent": self.user_agent,
         }
+
+    def secrets(self) -> tuple[str, ...]:
+        """Returns what must never be shown: the credentials, and what the caller's headers consist of."""
+        parts = " ".join(self.extra_headers.values()).split()
+        return (*self.credentials.secrets(), *(part for part in parts if len(part) >= _SHORTEST_SECRET))
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Returns a copy with the given settings; None leaves one as it is."""

@@ -1,7 +1,7 @@
 """The synchronous client, for code without an event loop. GENERATED from client.py by _generate.py: do not edit."""
 
 import ssl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import NoReturn, Self
@@ -49,6 +49,8 @@ class Client:
         limiter: An asynchronous context manager, entered once for each attempt: a limiter of yours, with which several
             programs can share one quota. Waiting for it counts against the timeout, except in `list_services_in` and
             `delete_services_in`. What it raises leaves the call, or ends the run.
+        headers: Headers to send besides the client's own, for gateways and traces; the client's win. Their values are
+            hidden as credentials are.
         proxy: URL of an HTTP proxy, with its credentials if it needs any; by default what `HTTPS_PROXY` and `NO_PROXY`
             in the environment say.
         max_connections: Connections in use at the same time; by default 100, and in fleets their `concurrency`. Waiting
@@ -78,6 +80,7 @@ class Client:
         retry: RetryPolicy | None = None,
         respect_rate_limits: bool = True,
         limiter: AbstractAsyncContextManager[object] | None = None,
+        headers: Mapping[str, str] | None = None,
         proxy: str | None = None,
         max_connections: int | None = None,
         ssl_context: ssl.SSLContext | None = None,
@@ -97,6 +100,7 @@ class Client:
             retry=retry,
             respect_rate_limits=respect_rate_limits,
             limiter=limiter,
+            headers=headers,
             proxy=proxy,
             max_connections=max_connections,
             ssl_context=ssl_context,
@@ -252,6 +256,21 @@ class Client:
         )
 
     @property
+    def account_id(self) -> str | None:
+        """The account of calls that do not name one; None where there is none."""
+        return self._async.account_id
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is, without a slash at its end."""
+        return self._async.base_url
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client, or one with the same connections, was closed."""
+        return self._runner.is_closed
+
+    @property
     def with_response(self) -> "ClientWithResponse":
         """The same operations, each returning a `Response`: the result with status, headers, quota and attempts."""
         return ClientWithResponse(self._async.with_response, self._runner)
@@ -266,6 +285,8 @@ class Client:
         respect_rate_limits: bool | None = None,
         max_response_bytes: int | None = None,
         user_agent: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        limiter: AbstractAsyncContextManager[object] | None = None,
     ) -> "Client":
         """Returns a client with other settings and the same connections: closing either closes both.
 
@@ -277,6 +298,8 @@ class Client:
             respect_rate_limits: As for the class.
             max_response_bytes: As for the class.
             user_agent: As for the class.
+            headers: As for the class; they take the place of those before, `{}` removes them.
+            limiter: As for the class.
 
         Raises:
             TypeError, ValueError: An argument is impossible.
@@ -290,6 +313,8 @@ class Client:
             respect_rate_limits=respect_rate_limits,
             max_response_bytes=max_response_bytes,
             user_agent=user_agent,
+            headers=headers,
+            limiter=limiter,
         )
         changed._runner = self._runner
         return changed
@@ -344,3 +369,6 @@ class ClientWithResponse:
         if isinstance(token, str):
             token = IntegrationToken(token)
         return self._runner.run(self._async.connect(token, account_id=account_id, timeout=timeout))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client holds credentials and connections and cannot be pickled: make one where it is used")

@@ -21,6 +21,7 @@ from pagerduty_alerting._http.slots import Slots
 from pagerduty_alerting._loop import fork
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
 from pagerduty_alerting._protocol.endpoints import Request
+from pagerduty_alerting.config import OWN_HEADERS
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
 
 DEFAULT_MAX_CONNECTIONS = 100
@@ -218,7 +219,8 @@ class Transport:
 
     def _make_session(self, headers: Mapping[str, str], proxy: Proxy | None) -> aiohttp.ClientSession:
         if proxy is None:
-            self._session_headers = headers
+            # Not headers of a caller's, which a client with the same connections and other ones could not take back.
+            self._session_headers = headers if all(name.lower() in OWN_HEADERS for name in headers) else None
         else:
             # Not the headers of the request: aiohttp tells a proxy what the session sends by itself.
             self._session_headers = SecretHeaders(proxy.headers())

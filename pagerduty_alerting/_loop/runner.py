@@ -164,6 +164,11 @@ class LoopRunner:
                 with contextlib.suppress(ClientClosedError):  # a runner that was closed has closed its generators
                     self._result(closing)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, or is being closed."""
+        return bool(self._closer)
+
     def close(self) -> None:
         """Ends the calls of all threads with `ClientClosedError`, then closes the loop. Idempotent.
 

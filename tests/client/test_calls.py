@@ -11,6 +11,7 @@ from pagerduty_alerting import (
     ConfigurationError,
     Envelope,
     IntegrationToken,
+    PermissionDeniedError,
     RateLimit,
     RateLimitPolicy,
     RateLimits,
@@ -304,7 +305,98 @@ def test_a_response_counts_the_attempts(make_caller: MakeCaller, mocked_api: Moc
     assert response.attempts == 2
 
 
+# A caller's own headers.
+
+GATEWAY_SECRET = "s3cret-of-the-gateway"
+
+
+def test_a_callers_headers_are_sent_besides_the_clients_which_win(
+    make_caller: MakeCaller, mocked_api: MockedApi
+) -> None:
+    answer_all(mocked_api)
+    headers = {"X-Gateway": "one", "authorization": "Basic x", "X-AUTH-KEY": "k", "user-agent": "x", "accept": "text/*"}
+    make_caller(headers=headers).call("list_services")
+    (request,) = mocked_api.requests
+    own = {"Authorization": f"Bearer {API_TOKEN}", "Accept": "application/json", "X-Gateway": "one"}
+    assert {name: request.headers[name] for name in own} == own
+    assert request.headers["User-Agent"].startswith("pagerduty-alerting/")
+    assert "X-Auth-Key" not in request.headers
+
+
+def test_the_values_of_a_callers_headers_are_hidden(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+    body = {"success": False, "errors": [{"message": f"bad {GATEWAY_SECRET.upper()} at gateway-host"}]}
+    mocked_api.answer("GET", LIST.path, 403, body, headers={"X-Echo": GATEWAY_SECRET})
+    caller = make_caller(headers={"X-Gateway": f"Bearer {GATEWAY_SECRET}", "X-Host": "gateway"})
+    with pytest.raises(PermissionDeniedError, match="bad <hidden> at gateway-host") as caught:
+        caller.call("list_services")
+    told = f"{caught.value!r} {caught.value.errors} {caught.value.body} {dict(caught.value.headers)}"
+    told += f"{caller.client!r} {caller.client.with_response!r}"
+    assert GATEWAY_SECRET not in told.lower()
+
+
+@pytest.mark.parametrize(
+    ("headers", "error_type"),
+    [
+        ("X: y", TypeError),
+        ([("X", "y")], TypeError),
+        ({7: "y"}, TypeError),
+        ({"X": 7}, TypeError),
+        ({"X": None}, TypeError),
+        ({"X": ""}, ValueError),
+        ({"": "y"}, ValueError),
+        ({"X Y": "y"}, ValueError),
+        ({"X:": "y"}, ValueError),
+        ({"X\r\nY": "y"}, ValueError),
+        ({"X": "y\r\nZ: 1"}, ValueError),
+        ({"X": "\u00e9"}, ValueError),
+        ({"HOST": "elsewhere"}, ValueError),
+        ({"Content-Length": "5"}, ValueError),
+        ({"transfer-encoding": "chunked"}, ValueError),
+        ({"Proxy-Authorization": "Basic x"}, ValueError),
+    ],
+    ids=repr,
+)
+def test_impossible_headers_are_refused(make_caller: MakeCaller, headers: Any, error_type: type[Exception]) -> None:
+    with pytest.raises(error_type, match="^headers"):
+        make_caller(headers=headers)
+    with pytest.raises(error_type, match="^headers"):
+        make_caller().with_options(headers=headers)
+
+
+# What a client is set to.
+
+
+def test_a_client_says_its_account_and_its_base_url(make_caller: MakeCaller) -> None:
+    caller = make_caller(base_url="https://gateway.example/v4/")
+    changed = caller.with_options(account_id=OTHER_ACCOUNT)
+    assert (caller.client.account_id, caller.client.base_url) == (ACCOUNT_ID, "https://gateway.example/v4")
+    assert (changed.client.account_id, changed.client.base_url) == (OTHER_ACCOUNT, "https://gateway.example/v4")
+
+
 # with_options.
+
+
+class CountingLimiter:
+    """Counts how often it is entered."""
+
+    def __init__(self) -> None:
+        self.entered = 0
+
+    async def __aenter__(self) -> None:
+        self.entered += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_changed_limiter_takes_the_place_of_the_first(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+    answer_all(mocked_api)
+    first, second = CountingLimiter(), CountingLimiter()
+    caller = make_caller(limiter=first)
+    caller.with_options(limiter=second).call("list_services")
+    assert (first.entered, second.entered) == (0, 1)
+    caller.with_options(timeout=5.0).call("list_services")
+    assert (first.entered, second.entered) == (1, 1)
 
 
 def test_changed_options_hold_for_the_new_client_only(make_caller: MakeCaller, mocked_api: MockedApi) -> None:

@@ -49,6 +49,8 @@ def test_the_repr_of_a_client_names_its_settings_and_hides_its_secrets(make_call
 def test_a_client_cannot_be_pickled_or_copied(make_caller: MakeCaller, copied: Callable[[object], object]) -> None:
     with pytest.raises(TypeError, match="^a client holds credentials and connections and cannot be pickled: make one"):
         copied(make_caller().client)
+    with pytest.raises(TypeError, match="^a client holds credentials and connections and cannot be pickled: make one"):
+        copied(make_caller().client.with_response)
 
 
 def local_variables(error: BaseException) -> str:
@@ -117,6 +119,23 @@ def test_options_share_the_connections(make_caller: MakeCaller, emulator: Emulat
     caller.with_options(timeout=5.0).call("list_services")
     caller.with_options(user_agent="other/1").respond("list_services")
     assert len(opened) == 1
+
+
+def test_headers_of_a_caller_are_those_of_the_client_that_has_them(make_caller: MakeCaller, emulator: Emulator) -> None:
+    """Clients with the same connections may have different ones, whichever of them opens the connections."""
+    opened: list[object] = []
+    first = make_caller(**settings_for(emulator), headers={"X-Gateway": "one"}, trace_configs=[counting(opened)])
+    for caller in (first, first.with_options(headers={"X-Other": "two"}), first.with_options(headers={}), first):
+        caller.call("list_services")
+    sent = [(request.headers.get("X-Gateway"), request.headers.get("X-Other")) for request in emulator.requests]
+    assert sent == [("one", None), (None, "two"), (None, None), ("one", None)]
+    assert len(opened) == 1
+
+
+def test_headers_are_kept_by_a_client_with_other_options(make_caller: MakeCaller, emulator: Emulator) -> None:
+    caller = make_caller(**settings_for(emulator), headers={"X-Gateway": "one"})
+    caller.with_options(timeout=5.0).call("list_services")
+    assert emulator.requests[0].headers["X-Gateway"] == "one"
 
 
 # Loops.
@@ -196,6 +215,17 @@ def test_closing_twice_is_fine(make_caller: MakeCaller, emulator: Emulator) -> N
     caller.call("list_services")
     caller.close()
     caller.close()
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_client_says_whether_it_is_closed(make_caller: MakeCaller, emulator: Emulator, *, used: bool) -> None:
+    caller = make_caller(**settings_for(emulator))
+    other = caller.with_options(timeout=7.0)
+    if used:
+        caller.call("list_services")
+    assert (caller.client.is_closed, other.client.is_closed) == (False, False)
+    caller.close()
+    assert (caller.client.is_closed, other.client.is_closed) == (True, True)
 
 
 @pytest.mark.parametrize("closed", ["the first", "the one with options"])

@@ -6,6 +6,7 @@ one that stops being needed is an error, too.
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
+import contextlib
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from types import TracebackType
@@ -139,6 +140,11 @@ def all_arguments(session: aiohttp.ClientSession, context: ssl.SSLContext, trace
 def options(client: AsyncClient, facade: Client) -> None:
     assert_type(client.with_options(), AsyncClient)
     assert_type(facade.with_options(account_id="a", timeout=1, connect_timeout=1, retry=RetryPolicy()), Client)
+    assert_type(client.with_options(headers={"X": "y"}, limiter=contextlib.nullcontext()), AsyncClient)
+    assert_type(facade.with_options(headers={}, limiter=None), Client)
+    assert_type((client.account_id, facade.account_id), tuple[str | None, str | None])
+    assert_type((client.base_url, facade.base_url), tuple[str, str])
+    assert_type((client.is_closed, facade.is_closed), tuple[bool, bool])
     assert_type(facade.with_options(respect_rate_limits=True, max_response_bytes=1, user_agent="u"), Client)
 
 
@@ -279,6 +285,8 @@ async def wrong_calls(
 
 
 def wrong_settings(session: aiohttp.ClientSession) -> None:
+    AsyncClient(headers={"X": 1})  # type: ignore[dict-item]
+    Client().is_closed = True  # type: ignore[misc]
     AsyncClient("token")  # type: ignore[call-arg]
     AsyncClient(token="t")  # type: ignore[call-arg]
     AsyncClient(api_token=7)  # type: ignore[arg-type]
