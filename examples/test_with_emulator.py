@@ -1,7 +1,7 @@
 """Tests of one's own: installing this package gives pytest the fixtures `pagerduty_api` and `pagerduty_client`.
 
 Run it with `pytest examples/test_with_emulator.py`; no credentials, no network. Asynchronous tests take
-`pagerduty_async_client`.
+`pagerduty_async_client`: see `test_with_emulator_asyncio.py` and its neighbours.
 """
 
 import pytest
@@ -41,3 +41,17 @@ def test_a_report_fails_under_a_long_block(pagerduty_api: Emulator, pagerduty_cl
         report(pagerduty_client)
 
     assert failure.value.retry_after == 300
+
+
+def report_of_the_environment() -> str:
+    """Also tested: code that builds its own client, from the environment."""
+    with Client() as client:
+        return report(client)
+
+
+def test_a_report_of_the_environment_is_one_of_the_emulator(
+    pagerduty_api: Emulator, pagerduty_environ: dict[str, str]
+) -> None:
+    pagerduty_api.add_service("Database")
+
+    assert report_of_the_environment() == "Alerts go to Database."

@@ -303,7 +303,7 @@ class Emulator:
         """The faults that are ordered and not spent, oldest first."""
         return [order for order in self._dispatcher.orders if not order.spent]
 
-    def on(self, *operations: Operation) -> FaultBuilder:
+    def on(self, *operations: Operation | str) -> FaultBuilder:
         """Returns the builder of a fault.
 
         Args:

@@ -1,6 +1,4 @@
-"""Pytest fixtures: the emulator and clients for it; it must not import anything of them until a test asks."""
-
-from __future__ import annotations
+"""Pytest fixtures: the emulator, and clients for it. Nothing of them is imported until a test asks for one."""
 
 import asyncio
 import functools
@@ -16,10 +14,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def pagerduty_server() -> Generator[Emulator]:
+def pagerduty_server() -> "Generator[Emulator]":
     """The emulator that the tests of this session share, on a thread of its own.
 
-    Override it to set options, such as ``Emulator(rate_limits=RateLimits.unlimited())``. Tests take `pagerduty_api`,
+    Override it to set options, such as `Emulator(rate_limits=RateLimits.unlimited())`. Tests take `pagerduty_api`,
     which is the same and fresh for each of them.
     """
     from pagerduty_alerting.emulator.emulator import Emulator
@@ -29,7 +27,7 @@ def pagerduty_server() -> Generator[Emulator]:
 
 
 @pytest.fixture
-def pagerduty_api(pagerduty_server: Emulator) -> Generator[Emulator]:
+def pagerduty_api(pagerduty_server: "Emulator") -> "Generator[Emulator]":
     """The emulator, fresh: one account without services, one API token, no faults, nothing in `requests`.
 
     It works in synchronous tests and in asynchronous ones under pytest-asyncio and anyio.
@@ -40,28 +38,36 @@ def pagerduty_api(pagerduty_server: Emulator) -> Generator[Emulator]:
 
 
 @pytest.fixture
-def pagerduty_client(pagerduty_api: Emulator) -> Generator[Client]:
+def pagerduty_environ(pagerduty_api: "Emulator", monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of `pagerduty_api`, set for the test: for code that builds its own client.
+
+    `CLOUDFLARE_API_KEY` and `CLOUDFLARE_EMAIL` are unset, so that no credential of the machine is used.
+    """
+    for name in ("CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    environ = pagerduty_api.environ
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return environ
+
+
+@pytest.fixture
+def pagerduty_client(pagerduty_api: "Emulator") -> "Generator[Client]":
     """A synchronous client for `pagerduty_api`, closed after the test."""
     from pagerduty_alerting import Client
 
-    with Client(
-        base_url=pagerduty_api.url,
-        api_token=pagerduty_api.api_token,
-        account_id=pagerduty_api.account_id,
-    ) as client:
+    api = pagerduty_api
+    with Client(base_url=api.url, api_token=api.api_token, account_id=api.account_id) as client:
         yield client
 
 
 @pytest.fixture
-def pagerduty_async_client(pagerduty_api: Emulator, request: pytest.FixtureRequest) -> Generator[AsyncClient]:
+def pagerduty_async_client(pagerduty_api: "Emulator", request: pytest.FixtureRequest) -> "Generator[AsyncClient]":
     """An asynchronous client for `pagerduty_api`, closed on the test's own event loop when the test ends."""
     from pagerduty_alerting import AsyncClient
 
-    client = AsyncClient(
-        base_url=pagerduty_api.url,
-        api_token=pagerduty_api.api_token,
-        account_id=pagerduty_api.account_id,
-    )
+    api = pagerduty_api
+    client = AsyncClient(base_url=api.url, api_token=api.api_token, account_id=api.account_id)
     closed_by_test = _close_at_end(request.node, client.aclose)
     yield client
     if not closed_by_test:

@@ -208,26 +208,31 @@ class RequestLog(Sequence[RecordedRequest]):
     def __repr__(self) -> str:
         return repr(self[:])
 
-    def of(self, *operations: Operation) -> list[RecordedRequest]:
-        """Returns the requests for any of these operations."""
-        return [request for request in self[:] if request.operation in operations]
+    def of(self, *operations: Operation | str) -> list[RecordedRequest]:
+        """Returns the requests for any of these operations.
+
+        Raises:
+            EmulatorUsageError: There is no such operation; so do the assertions raise.
+        """
+        wanted = set(map(Operation, operations))
+        return [request for request in self[:] if request.operation in wanted]
 
     def where(self, predicate: Callable[[RecordedRequest], bool]) -> list[RecordedRequest]:
         """Returns the requests for which `predicate` holds."""
         return [request for request in self[:] if predicate(request)]
 
-    def assert_operations(self, *operations: Operation) -> None:
+    def assert_operations(self, *operations: Operation | str) -> None:
         """Asserts that exactly these operations were asked for, in this order.
 
         Raises:
             AssertionError: They were not, or there was a request that is no operation.
         """
-        seen = self[:]
-        if [request.operation for request in seen] != list(operations):
-            expected = ", ".join(operation.value for operation in operations) or "no request at all"
+        seen, wanted = self[:], list(map(Operation, operations))
+        if [request.operation for request in seen] != wanted:
+            expected = ", ".join(wanted) or "no request at all"
             raise AssertionError(f"expected {expected}, but the emulator saw:{_listed(seen)}")
 
-    def assert_called(self, operation: Operation, *, times: int | None = None) -> None:
+    def assert_called(self, operation: Operation | str, *, times: int | None = None) -> None:
         """Asserts that an operation was asked for.
 
         Args:
@@ -240,10 +245,10 @@ class RequestLog(Sequence[RecordedRequest]):
         found = len(self.of(operation))
         if found == 0 if times is None else found != times:
             expected = "at least once" if times is None else f"{times} times"
-            counted = f"expected {operation.value} {expected}, but it came {found} times"
+            counted = f"expected {operation} {expected}, but it came {found} times"
             raise AssertionError(f"{counted}; the emulator saw:{_listed(self[:])}")
 
-    def assert_not_called(self, *operations: Operation) -> None:
+    def assert_not_called(self, *operations: Operation | str) -> None:
         """Asserts that none of these operations was asked for; without any, that there was no request at all.
 
         Raises:

@@ -1,28 +1,31 @@
-"""The example of tests of one's own passes in a pytest run of its own, with nothing configured."""
+"""The examples of tests of one's own pass in pytest runs of their own, with nothing configured but what they say."""
 
 import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.examples import EXAMPLES
 
+# Where it is unset, pytest-asyncio warns, and warnings are errors here.
+LOOP_SCOPE = ["-o", "asyncio_default_fixture_loop_scope=function"]
 
-def test_the_tests_of_the_example_pass() -> None:
-    options = [
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        os.devnull,
-        "--rootdir",
-        str(EXAMPLES),
-        "-W",
-        "error",
-        "-p",
-        "no:asyncio",
-    ]
+
+@pytest.mark.parametrize(
+    ("example", "options", "passed"),
+    [
+        ("test_with_emulator.py", ["-p", "no:asyncio"], 5),
+        ("test_with_emulator_asyncio.py", LOOP_SCOPE, 2),
+        ("test_with_emulator_asyncio_auto.py", [*LOOP_SCOPE, "-o", "asyncio_mode=auto"], 2),
+        ("test_with_emulator_anyio.py", ["-p", "no:asyncio"], 2),
+    ],
+    ids=["synchronous", "strict", "auto", "anyio"],
+)
+def test_the_tests_of_the_example_pass(example: str, options: list[str], passed: int) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "-W", "error"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, str(EXAMPLES / "test_with_emulator.py")],
+        [*command, "--rootdir", str(EXAMPLES), *options, str(EXAMPLES / example)],
         capture_output=True,
         text=True,
         timeout=100,
@@ -30,4 +33,4 @@ def test_the_tests_of_the_example_pass() -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 passed" in done.stdout
+    assert f"{passed} passed" in done.stdout

@@ -1,9 +1,6 @@
-"""The pytest plugin, in test suites of its own."""
-
-from __future__ import annotations
+"""The pytest plugin, in four test suites of their own: each is a process, with warnings as errors."""
 
 import importlib.metadata
-import importlib.util
 import subprocess
 import sys
 
@@ -27,6 +24,73 @@ def test_each_test_starts_fresh(pagerduty_client, pagerduty_api):
     assert pagerduty_client.list_services() == []
 """
 
+DRIVING_A_LOOP = """
+import asyncio
+
+def test_a_synchronous_test_may_drive_the_asynchronous_client_itself(pagerduty_async_client):
+    async def main():
+        async with pagerduty_async_client as client:
+            return await client.list_services()
+    assert asyncio.run(main()) == []
+
+def test_unused(pagerduty_async_client):
+    pass
+"""
+
+OWN_CLIENT = """
+import os
+from pagerduty_alerting import Client
+
+def test_code_that_builds_its_own_client_finds_the_emulator(pagerduty_environ, pagerduty_api):
+    assert pagerduty_environ == pagerduty_api.environ
+    assert "CLOUDFLARE_API_KEY" not in os.environ
+    with Client() as client:
+        assert client.list_services() == []
+    pagerduty_api.requests.assert_called("list", times=1)
+
+def test_the_environment_is_put_back():
+    assert os.environ["CLOUDFLARE_API_KEY"] == "a key of the machine"
+    assert "CLOUDFLARE_API_TOKEN" not in os.environ
+"""
+
+LEAVING_FAULTS = """
+import http.client
+import threading
+
+def test_one(pagerduty_api, pagerduty_client):
+    gate = pagerduty_api.on().hold()
+    pagerduty_api.on().respond(500)
+    threading.Thread(target=ask, args=(pagerduty_api,)).start()
+    gate.wait_arrived()
+
+def ask(api):
+    connection = http.client.HTTPConnection(api.origin.removeprefix("http://"), timeout=20)
+    try:
+        connection.request("GET", "/client/v4")
+        connection.getresponse()
+    except OSError:
+        pass
+    finally:
+        connection.close()
+
+def test_two(pagerduty_api, pagerduty_client):
+    assert pagerduty_api.orders == []
+    assert pagerduty_client.list_services() == []
+"""
+
+OWN_SERVER = """
+import pytest
+from pagerduty_alerting.emulator import Emulator, IdStyle
+
+@pytest.fixture(scope="session")
+def pagerduty_server():
+    with Emulator(id_style=IdStyle.DASHED) as api:
+        yield api
+
+def test_options_can_be_set_by_overriding_the_server(pagerduty_client):
+    assert "-" in pagerduty_client.create_integration_token().id
+"""
+
 ASYNCHRONOUS = """
 async def test_the_client_talks_to_the_emulator(pagerduty_async_client, pagerduty_api):
     token = await pagerduty_async_client.create_integration_token()
@@ -40,6 +104,21 @@ class TestInAClass:
         assert await pagerduty_async_client.list_services() == []
 """
 
+FAILING = """
+async def test_it(pagerduty_async_client):
+    assert await pagerduty_async_client.list_services() == ["no"]
+"""
+
+UNDER_ASYNCIO = "import pytest\npytestmark = pytest.mark.asyncio\n"
+UNDER_ANYIO = """
+import pytest
+pytestmark = pytest.mark.anyio
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+"""
+
 
 @pytest.fixture
 def run(pytester, monkeypatch):
@@ -47,107 +126,43 @@ def run(pytester, monkeypatch):
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
 
-    def run(source, *options, ini=""):
+    def run(*options, ini="", **files):
         pytester.makeini(f"[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n{ini}")
-        pytester.makepyfile(source)
+        pytester.makepyfile(**{f"test_{name}": source for name, source in files.items()})
         plugin = [] if INSTALLED else ["-p", MODULE]
         return pytester.runpytest_subprocess(*plugin, "-p", "no:cacheprovider", *options, timeout=100)
 
     return run
 
 
-def test_synchronous_tests_get_a_client_and_a_fresh_emulator(run):
-    run(SYNCHRONOUS).assert_outcomes(passed=2)
+def test_synchronous_tests_get_a_fresh_emulator_each_also_in_parallel(run, monkeypatch):
+    for name in ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUDFLARE_API_KEY", "a key of the machine")
+    suites = {"synchronous": SYNCHRONOUS, "driving": DRIVING_A_LOOP, "own_client": OWN_CLIENT, "faults": LEAVING_FAULTS}
+    run("-n", "2", "--dist", "loadfile", own_server=OWN_SERVER, **suites).assert_outcomes(passed=9)
 
 
-def test_it_works_in_parallel(run):
-    run(SYNCHRONOUS, "-n", "2").assert_outcomes(passed=2)
+def test_asynchronous_tests_work_under_pytest_asyncio_in_strict_mode(run):
+    run(ini="asyncio_mode = strict", marked=UNDER_ASYNCIO + ASYNCHRONOUS).assert_outcomes(passed=2)
 
 
-@pytest.mark.parametrize("mode", ["auto", "strict"])
-def test_asynchronous_tests_work_under_pytest_asyncio(run, mode):
-    marked = ASYNCHRONOUS if mode == "auto" else "import pytest\npytestmark = pytest.mark.asyncio\n" + ASYNCHRONOUS
-    run(marked, ini=f"asyncio_mode = {mode}").assert_outcomes(passed=2)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("anyio") is None, reason="anyio is not installed")
-def test_asynchronous_tests_work_under_anyio(run):
-    source = (
-        "import pytest\npytestmark = pytest.mark.anyio\n"
-        "@pytest.fixture\ndef anyio_backend(): return 'asyncio'\n" + ASYNCHRONOUS
-    )
-    run(source).assert_outcomes(passed=2)
-
-
-def test_a_failing_asynchronous_test_fails_and_leaves_nothing_open(run):
-    source = """
-async def test_it(pagerduty_async_client):
-    assert await pagerduty_async_client.list_services() == ["no"]
-"""
-    result = run(source, ini="asyncio_mode = auto")
-    result.assert_outcomes(failed=1)
+def test_asynchronous_tests_work_under_pytest_asyncio_in_auto_mode_and_leave_nothing_open_when_they_fail(run):
+    result = run(ini="asyncio_mode = auto", plain=ASYNCHRONOUS, failing=FAILING)
+    result.assert_outcomes(passed=2, failed=1)
     assert "Unclosed" not in result.stdout.str() + result.stderr.str()
 
 
-def test_a_synchronous_test_may_drive_the_asynchronous_client_itself(run):
-    source = (
-        "import asyncio\n"
-        "def test_it(pagerduty_async_client):\n"
-        "    async def main():\n"
-        "        async with pagerduty_async_client as client: return await client.list_services()\n"
-        "    assert asyncio.run(main()) == []\n"
-        "def test_unused(pagerduty_async_client): pass\n"
-    )
-    run(source).assert_outcomes(passed=2)
+def test_asynchronous_tests_work_under_anyio(run):
+    run(marked=UNDER_ANYIO + ASYNCHRONOUS).assert_outcomes(passed=2)
 
 
-def test_faults_and_held_requests_do_not_reach_the_next_test(run):
-    source = """
-import threading
+def test_the_fixtures_are_described():
+    from pagerduty_alerting.emulator import pytest_plugin
 
-def test_one(pagerduty_api, pagerduty_client):
-    gate = pagerduty_api.on().hold()
-    pagerduty_api.on().respond(500)
-    threading.Thread(target=ask, args=(pagerduty_api,)).start()
-    gate.wait_arrived()
-
-def ask(api):
-    import http.client
-    connection = http.client.HTTPConnection(api.origin.removeprefix("http://"), timeout=20)
-    try:
-        connection.request("GET", "/")
-        connection.getresponse()
-    except OSError:
-        pass
-    finally:
-        connection.close()
-
-def test_two(pagerduty_api, pagerduty_client):
-    assert pagerduty_api.orders == []
-    assert pagerduty_client.list_services() == []
-"""
-    run(source).assert_outcomes(passed=2)
-
-
-def test_options_can_be_set_by_overriding_the_server(run):
-    source = """
-import pytest
-from pagerduty_alerting.emulator import Emulator, IdStyle
-
-@pytest.fixture(scope="session")
-def pagerduty_server():
-    with Emulator(id_style=IdStyle.DASHED) as api:
-        yield api
-
-def test_it(pagerduty_client):
-    assert "-" in pagerduty_client.create_integration_token().id
-"""
-    run(source).assert_outcomes(passed=1)
-
-
-def test_the_fixtures_are_described(run):
-    result = run(SYNCHRONOUS, "--fixtures")
-    result.stdout.fnmatch_lines(["pagerduty_api -- *", "pagerduty_client -- *", "pagerduty_async_client -- *"])
+    names = {"pagerduty_server", "pagerduty_api", "pagerduty_environ", "pagerduty_client", "pagerduty_async_client"}
+    assert {name for name in vars(pytest_plugin) if name.startswith("pagerduty_")} == names
+    assert all(getattr(pytest_plugin, name).__doc__ for name in names)
 
 
 def test_the_plugin_imports_nothing_until_a_fixture_asks():

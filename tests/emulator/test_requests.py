@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yarl
 
-from pagerduty_alerting.emulator import Emulator, Operation, requests
+from pagerduty_alerting.emulator import Emulator, EmulatorUsageError, Operation, requests
 
 LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
 
@@ -141,6 +141,33 @@ async def test_assertions_pass_on_what_was_seen(api, call):
     api.requests.assert_called(DELETE, times=0)
     api.requests.assert_not_called(DELETE, CONNECT)
     api.requests.assert_all_use(api.api_token)
+
+
+async def test_an_operation_may_be_given_by_its_name(api, call):
+    api.on("list").once().respond(500)
+    assert (await call(LIST)).status == 500
+    api.requests.assert_called("list", times=1)
+    api.requests.assert_operations("list")
+    api.requests.assert_not_called("create")
+    assert len(api.requests.of("list")) == 1
+    with pytest.raises(AssertionError, match="expected create at least once"):
+        api.requests.assert_called("create")
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        lambda api: api.requests.assert_called("lst"),
+        lambda api: api.requests.assert_not_called("lst"),
+        lambda api: api.requests.assert_operations("lst"),
+        lambda api: api.requests.of("lst"),
+        lambda api: api.on("lst"),
+    ],
+    ids=["called", "not called", "operations", "of", "on"],
+)
+async def test_a_misspelt_operation_is_told_what_there_is(api, claim):
+    with pytest.raises(EmulatorUsageError, match="no operation 'lst': use one of list, delete, create, connect"):
+        claim(api)
 
 
 @pytest.mark.parametrize(

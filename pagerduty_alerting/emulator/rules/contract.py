@@ -6,6 +6,8 @@ from urllib.parse import unquote
 
 from attrs import field, frozen
 
+from pagerduty_alerting.emulator.errors import EmulatorUsageError
+
 BASE_PATH = "/client/v4"
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -24,12 +26,16 @@ class Permission(enum.StrEnum):
 
 
 class Operation(enum.StrEnum):
-    """One of the four operations of the API."""
+    """One of the four operations of the API; where one is wanted, its value, such as "list", does as well."""
 
     LIST = "list"
     DELETE = "delete"
     CREATE = "create"
     CONNECT = "connect"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Operation":
+        raise EmulatorUsageError(f"no operation {value!r}: use one of {', '.join(cls)}")
 
 
 _WRITERS = frozenset({Permission.NOTIFICATIONS_WRITE, Permission.ACCOUNT_SETTINGS_WRITE})
