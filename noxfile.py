@@ -36,6 +36,7 @@ FULL_SIZE = {"PAGERDUTY_ALERTING_FULL_SIZE": "1"}
 # Tests whose floods and crowds are smaller every day: see tests/support/size.py.
 HAVE_A_FULL_SIZE = ["tests/fleet/test_fleet_quota.py", "tests/network/test_hostile_answers.py", "tests/runner"]
 MUTATION_SCORE = 0.95  # the rest are changes that make no difference, such as to texts that are compared in parts
+NODE_SDK = "https://github.com/cloudflare/cloudflare-typescript"
 PYTHONS = nox.project.python_versions(PYPROJECT)
 # More workers than cores: a third of the time the tests wait, for processes and threads of their own.
 IN_PARALLEL = [f"--numprocesses={max(4, os.cpu_count() or 1)}", "--dist=worksteal"]
@@ -219,21 +220,47 @@ def hosts(session: nox.Session) -> None:
 
 @nox.session
 def emulator_cloudflare(session: nox.Session) -> None:
-    """Cloudflare's own Python SDK, and curl, against the emulator."""
+    """Cloudflare's own Python SDK with its own tests of this resource, and curl, against the emulator."""
     install(session, "tests")
-    session.install("cloudflare")
-    session.run("pytest", "tests/interop/interop_cloudflare.py", "tests/interop/interop_curl.py")
+    session.install("cloudflare[aiohttp]", "pip", "respx", "rich")
+    version = "import importlib.metadata as m; print('cloudflare==' + m.version('cloudflare'))"
+    requirement = str(session.run("python", "-c", version, silent=True)).strip()
+    # Its tests are in its source distribution.
+    unpacked = Path(session.create_tmp()).resolve() / "source"
+    shutil.rmtree(unpacked, ignore_errors=True)
+    download = ["pip", "download", "--quiet", "--no-deps", "--no-binary=cloudflare", f"--dest={unpacked}", requirement]
+    session.run("python", "-m", *download)
+    (archive,) = unpacked.glob("cloudflare-*.tar.gz")
+    shutil.unpack_archive(archive, unpacked, filter="data")
+    source = {"EMULATOR_CLOUDFLARE_SOURCE": str(unpacked / archive.name.removesuffix(".tar.gz"))}
+    session.run("pytest", "tests/interop/interop_cloudflare.py", "tests/interop/interop_curl.py", env=source)
 
 
 @nox.session
 def emulator_node(session: nox.Session) -> None:
-    """Cloudflare's own Node SDK against the emulator."""
+    """Cloudflare's own Node SDK, with its own tests of this resource, against the emulator.
+
+    The tests are not in its package: they come from its repository, or from a checkout of it that is named after `--`.
+    """
     if shutil.which("npm") is None:
         session.skip("there is no npm on this machine")
     install(session, "tests")
     packages = Path(session.create_tmp()).resolve()
-    session.run("npm", "install", "--silent", "--prefix", str(packages), "cloudflare", external=True)
-    session.run("pytest", "tests/interop/interop_node.py", env={"EMULATOR_NODE_PACKAGES": str(packages)})
+    npm = ["npm", "install", "--silent", "--prefix", str(packages)]
+    session.run(*npm, "cloudflare", "jest@29", "@swc/jest", "@swc/core", external=True)
+    manifest = packages / "node_modules" / "cloudflare" / "package.json"
+    checkout = Path(session.posargs[0]).resolve() if session.posargs else packages / "checkout"
+    if not session.posargs:
+        shutil.rmtree(checkout, ignore_errors=True)
+        tag = f"v{json.loads(manifest.read_text(encoding='utf-8'))['version']}"
+        clone = ["git", "clone", "--quiet", "--depth=1", "--branch", tag, NODE_SDK, str(checkout)]
+        session.run(*clone, external=True, success_codes=[0, 128], env={"GIT_TERMINAL_PROMPT": "0"})
+    given = {"EMULATOR_NODE_PACKAGES": str(packages)}
+    if checkout.is_dir():
+        given["EMULATOR_NODE_TESTS"] = str(checkout)
+    else:
+        session.warn(f"{NODE_SDK} cannot be reached: its own tests will be skipped")
+    session.run("pytest", "tests/interop/interop_node.py", env=given)
 
 
 @nox.session

@@ -43,7 +43,7 @@ FORMS_OF_TOKENS = [
     "cfat_Sn3lZJTBX6kkg7OdcBUAxOO963GEIyGQqnFTOFYY1a2b3c4d",
 ]
 FORMS_OF_KEYS = [
-    "144c9defac04969c7bfad8ad631d7a4a",
+    "144c9defac04969c7bfad8efaa8ea194",
     "c2547eb745079dac9320b638f5e225cf483cc",
     "c2547eb745079dac9320b638f5e225cf483cc5cfdde41",
     "cfk_Sn3lZJTBX6kkg7OdcBUAxOO963GEIyGQqnFTOFYY1a2b3c4d",

@@ -95,7 +95,7 @@ async def test_the_example_of_a_seed_fills_the_emulator(caller_of):
         call = caller_of(api)
         assert [service.name for service in api.services()] == ["Primary on-call", "Database"]
         assert [api.token_state(token) for token in api.tokens()] == ["authorized", "pending", "expired"]
-        keyed = {"X-Auth-Email": "user@example.com", "X-Auth-Key": "144c9defac04969c7bfad8ad631d7a4a"}
+        keyed = {"X-Auth-Email": "user@example.com", "X-Auth-Key": "144c9defac04969c7bfad8efaa8ea194"}
         ready = await call(Operation.CONNECT, "f174e90a-fafe-4643-bbbc-4a0ed4fc8415", headers=keyed)
         assert ready.status == 200
         assert await call.names() == ["Primary on-call", "Database", "Website"]

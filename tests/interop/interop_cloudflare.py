@@ -1,13 +1,17 @@
 """Cloudflare's official Python SDK against the emulator; collected when named, in a nox session of its own."""
 
-from __future__ import annotations
-
+import os
+import re
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 
 import cloudflare
 import pytest
 
 from pagerduty_alerting.emulator import Emulator, Operation, Permission, RateLimits
+from tests.interop import official
 
 LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
 
@@ -156,3 +160,38 @@ def test_it_asks_again_after_a_failure_when_it_may(api, make_client):
     pagerduty = make_client(max_retries=1).alerting.destinations.pagerduty
     assert pagerduty.create(account_id=api.account_id).id
     api.requests.assert_operations(CREATE, CREATE)
+
+
+SOURCE = os.environ.get("EMULATOR_CLOUDFLARE_SOURCE")
+"""The unpacked source distribution of the SDK that is installed."""
+
+
+@pytest.mark.skipif(not SOURCE, reason="EMULATOR_CLOUDFLARE_SOURCE names no source distribution of cloudflare")
+def test_its_own_tests_of_this_resource_pass_with_none_skipped():
+    heard = []
+    with official.emulator() as api:
+        api.listen(heard.append)
+        environ = os.environ | {
+            "EMULATOR_ORIGIN": api.origin,
+            "TEST_API_BASE_URL": api.url,
+            "PYTHONPATH": str(Path(__file__).parent),  # as they have a package `tests` too
+        }
+        # Without their options, which start workers: the tests share one emulator.
+        options = ["-o", "addopts=", "-p", "official", "-p", "no:cacheprovider", "-q"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, "tests/api_resources/alerting/destinations/test_pagerduty.py"],
+            cwd=SOURCE,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.search(r"^\d+ passed in ", done.stdout, re.MULTILINE), done.stdout  # and none skipped
+        assert {(request.operation, request.status) for request in heard} == {
+            (LIST, 200),
+            (DELETE, 200),
+            (CREATE, 201),
+            (CONNECT, 200),
+        }
