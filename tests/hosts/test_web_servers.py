@@ -52,7 +52,12 @@ SERVERS = {
     "gunicorn sync --preload": Server(("gunicorn",), f"{GUNICORN} -k sync --preload wsgi"),
     "gunicorn gthread --preload": Server(("gunicorn",), f"{GUNICORN} -k gthread --threads 8 --preload wsgi"),
     "gunicorn gevent": Server(("gunicorn", "gevent"), f"{GUNICORN} -k gevent wsgi"),
-    "gunicorn gevent --preload": Server(("gunicorn", "gevent"), f"{GUNICORN} -k gevent --preload wsgi"),
+    "gunicorn gevent --preload": Server(
+        ("gunicorn", "gevent"),
+        f"{GUNICORN} -k gevent --preload wsgi",
+        # The application has imported what gunicorn patches then.
+        chatter=r"^[^\n]*MonkeyPatchWarning: [^\n]*\n  monkey.patch_all\(\)\n",
+    ),
     "gunicorn uvicorn": Server(
         ("gunicorn", "uvicorn_worker", "fastapi"),
         f"{GUNICORN} -k uvicorn_worker.UvicornWorker --preload fastapi_app:in_threads",
