@@ -46,7 +46,7 @@ def test_the_main_loop_of_a_window(api: Mapping[str, str], display: str, tmp_pat
 @needs("pytest_timeout")
 def test_pytest_timeout_ends_a_test_and_the_client_goes_on(api: Mapping[str, str], tmp_path: Path) -> None:
     suite = str(PROGRAMS / "suite_with_timeouts.py")
-    options = ["--quiet", "-p", "pytest_timeout", "-p", "no:cacheprovider", "--config-file", os.devnull]
+    options = ["--quiet", "-p", "pytest_timeout", "--noconftest", "-p", "no:cacheprovider", "--config-file", os.devnull]
     environ = {**api, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     with running(["pytest", *options, suite], environ, tmp_path) as process:
         ended = process.end()
