@@ -185,6 +185,17 @@ async def test_truncate_closes_in_the_middle_of_the_body(api, call):
     assert len(body) == announced // 2
 
 
+@pytest.mark.parametrize("keep", [0, 1, 118, 119, 10_000, None])
+async def test_truncate_announces_the_whole_body_and_sends_what_was_ordered(api, call, keep):
+    whole = len((await call(LIST)).body)
+    assert whole == 119
+    api.on(LIST).truncate(keep=keep)
+    head, _, body = (await raw_exchange(api, raw_list(call))).partition(b"\r\n\r\n")
+    announced = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    assert (announced, len(body)) == (whole, whole // 2 if keep is None else min(keep, whole))
+    assert b"connection: close" in head.lower()
+
+
 async def test_a_length_too_long_makes_the_client_wait(api, call):
     api.on(LIST).wrong_length(by=1)
     answer = await raw_exchange(api, raw_list(call), until=b"}}")

@@ -135,6 +135,26 @@ async def test_unlimited_answers_have_the_headers_too(caller_of):
     assert "Ratelimit" in replies[0].headers
 
 
+async def test_a_window_below_a_second_is_told_as_one_and_kept_to_the_fraction(caller_of):
+    limits = RateLimits(requests=2, window=0.25, block=0.5, per_second=None)
+    async with Emulator(rate_limits=limits, clock=lambda: 1000.0) as api:
+        call = caller_of(api)
+        reply = await call(Operation.LIST)
+        assert reply.headers["Ratelimit"] == '"default";r=1;t=1'
+        assert reply.headers["Ratelimit-Policy"] == '"default";q=2;w=1'
+        api.advance(0.2)
+        assert (await call(Operation.LIST)).headers["Ratelimit"] == '"default";r=0;t=1'
+        api.advance(0.0625)
+        assert (await call(Operation.LIST)).headers["Ratelimit"] == '"default";r=1;t=1'
+        await call(Operation.LIST)
+        refused = await call(Operation.LIST)
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+        api.advance(0.4375)
+        assert (await call(Operation.LIST)).status == 429
+        api.advance(0.0625)
+        assert (await call(Operation.LIST)).status == 200
+
+
 async def test_reset_lifts_a_block(caller_of, small):
     async with Emulator(**small) as api:
         call = caller_of(api)

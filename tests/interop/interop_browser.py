@@ -113,8 +113,9 @@ def test_the_latest_requests_are_shown_without_secrets(api, browser):
     browser.get(f"{api.origin}/_emulator/")
     assert "/connect" in text_of(browser)
     assert "201" in text_of(browser)
-    assert token_id not in browser.page_source
-    assert api.api_token not in browser.page_source
+    shown = find(browser, "section[aria-labelledby=requests]").get_attribute("innerHTML")
+    assert token_id not in shown
+    assert api.api_token not in shown
 
 
 def test_the_page_is_styled_and_breaks_no_policy_of_its_own(api, browser):
@@ -133,11 +134,55 @@ def test_a_person_resets_everything(api, browser):
     assert api.services() == []
 
 
-@pytest.mark.parametrize("width", [320, 1200])
+def test_the_link_that_connect_shows_leads_to_the_form_of_the_token(api, browser):
+    create_token(api)
+    token_id = create_token(api)
+    browser.get(api.authorize_url.replace("{token}", token_id))
+    assert find(browser, "form.token:target input[name=token]").get_attribute("value") == token_id
+
+
+def test_the_root_leads_to_the_page_with_the_environment_to_copy(api, browser):
+    browser.get(api.origin)
+    assert browser.current_url == f"{api.origin}/_emulator/"
+    for name, value in api.environ.items():
+        assert f"export {name}={value}" in find(browser, "pre").text
+
+
+def boxes(browser, selector):
+    return [element.rect for element in browser.find_elements("css selector", selector)]
+
+
+def test_on_a_narrow_screen_rows_are_stacked_and_no_word_is_broken(api, browser):
+    api.authorize(create_token(api), ["Primary on-call"])
+    set_width(browser, 390)
+    browser.get(f"{api.origin}/_emulator/")
+    path, status = boxes(browser, "section[aria-labelledby=requests] tr:last-child td")[2:4]
+    assert status["y"] >= path["y"] + path["height"] - 1
+    assert find(browser, "section[aria-labelledby=accounts] h3").rect["height"] < 30  # an account's id is on one line
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+
+
+def test_on_a_wide_screen_headings_and_states_are_on_one_line(api, browser):
+    api.authorize(create_token(api), ["Primary on-call"])
+    set_width(browser, 1200)
+    browser.get(f"{api.origin}/_emulator/")
+    assert {box["height"] < 40 for box in boxes(browser, "th")} == {True}
+    assert len({box["y"] for box in boxes(browser, "section[aria-labelledby=requests] th")}) == 1
+
+
+def set_width(browser, width):
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+@pytest.mark.parametrize("width", [320, 390, 1200])
 def test_the_page_fits_its_window(api, browser, width):
     create_token(api)
-    browser.set_window_size(width, 800)
+    set_width(browser, width)
     browser.get(f"{api.origin}/_emulator/")
     right = find(browser, "html").rect["width"]
-    boxes = [(element.tag_name, element.rect) for element in browser.find_elements("css selector", "main *")]
-    assert [(tag, box) for tag, box in boxes if box["x"] + box["width"] > right] == []
+    found = [
+        (element.tag_name, element.rect)
+        for element in browser.find_elements("css selector", "main *:not(thead *, thead)")
+    ]
+    assert [(tag, box) for tag, box in found if box["x"] + box["width"] > right] == []
