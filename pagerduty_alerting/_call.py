@@ -21,12 +21,12 @@ from pagerduty_alerting._arguments import check_seconds
 from pagerduty_alerting._http.connector import CONNECTING, QUEUED, Progress
 from pagerduty_alerting._http.transport import Transport
 from pagerduty_alerting._loop.deadlines import Deadlines, Expired, Limit
-from pagerduty_alerting._pacer import Pacer
+from pagerduty_alerting._pacer import Pacer, Ticket
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
 from pagerduty_alerting._protocol.endpoints import ENDPOINTS, Endpoint, Request, build_request
 from pagerduty_alerting._protocol.frames import hide_requests
 from pagerduty_alerting._protocol.rate_limit import LONGEST_HOLD, parse_rate_limits
-from pagerduty_alerting._protocol.retry import may_have_acted, next_delay
+from pagerduty_alerting._protocol.retry import doubt, may_have_acted, next_delay
 from pagerduty_alerting.config import RetryEvent, Settings
 from pagerduty_alerting.errors import (
     APIConnectionError,
@@ -64,6 +64,7 @@ class Call(Progress, Generic[T]):
         is_patient: Whether waiting for the quota, a connection and the limiter does not count against its time.
         limit: Its deadline.
         attempts: How many attempts were begun.
+        ticket: With which the pacer admitted the newest of them.
         may_have_acted: Whether the API may have carried out a request of an attempt that failed.
         earlier: A line for each attempt that failed.
     """
@@ -72,8 +73,9 @@ class Call(Progress, Generic[T]):
     seconds: float
     started: float
     is_patient: bool
-    limit: Limit
+    limit: Limit = field(init=False)
     attempts: int = 0
+    ticket: Ticket = 0
     may_have_acted: bool = False
     earlier: tuple[str, ...] = ()
 
@@ -173,7 +175,9 @@ class Core:
         seconds = self.settings.timeout if timeout is None else check_seconds("timeout", timeout)
         self.transport.check_usable()
         started = asyncio.get_running_loop().time()
-        return Call(CONNECTING, request, seconds, started, is_patient, self.deadlines.limit(started + seconds))
+        call = Call(CONNECTING, request, seconds, started, is_patient)
+        call.limit = self.deadlines.limit(started + seconds, lambda: call.was_sent)
+        return call
 
     async def carry_out(self, call: Call[T]) -> Success[T]:
         """Makes attempts, as many as the policy allows before the deadline.
@@ -194,6 +198,8 @@ class Core:
         # Outside of the handlers, so that the exception gets no context but the caller's.
         if failure is None:
             failure = self._ended_early(call)
+        if isinstance(failure, ClientClosedError):
+            failure.may_have_acted |= call.may_have_acted or call.was_sent
         hide_requests(failure, outer)
         try:
             raise failure
@@ -217,8 +223,8 @@ class Core:
         """Makes attempts until one succeeds or there is no point in another, and raises the last one's failure."""
         clock, now = asyncio.get_running_loop().time, call.started
         while True:
-            if not self.pacer.admit(now, regardless=not self.settings.respect_rate_limits):
-                await self._await_quota(call)
+            ticket = self.pacer.admit(now, regardless=not self.settings.respect_rate_limits)
+            call.ticket = ticket or await self._await_quota(call)
             call.attempts += 1
             outcome = await self._attempt(call)
             if isinstance(outcome, Success):
@@ -242,11 +248,11 @@ class Core:
                 await asyncio.sleep(delay)
             now = clock()
 
-    async def _await_quota(self, call: Call[Any]) -> None:
+    async def _await_quota(self, call: Call[Any]) -> Ticket:
         """Waits until the quota has room for one more request; fails at once when it will have none in time."""
         call.phase = HELD_BACK
         with call.uncounted():
-            too_long = await self.pacer.wait_for_admission(math.inf if call.is_patient else call.limit.when)
+            ticket, too_long = await self.pacer.wait_for_admission(math.inf if call.is_patient else call.limit.when)
         if too_long:
             error = RateLimitError(
                 f"{call.request.endpoint.operation}: not sent, because the API's rate limit is used up for another"
@@ -258,6 +264,7 @@ class Core:
                 retry_after=too_long,
             )
             raise _final(error, call)
+        return ticket
 
     async def _attempt(self, call: Call[T]) -> Success[T] | Failure:
         """Sends the request once and returns what came of it, with its part in the quota and in the log."""
@@ -277,13 +284,18 @@ class Core:
                 answer = await self._send(call)
             else:
                 answer = await self._send_within_limits(call)
+            self.pacer.learn(call.ticket, answer)
             return Success(decode(call.request, answer), answer, call)
         except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
             return error
+        except Exception as error:
+            if answer is None:  # it is the limiter's, or a hook's
+                raise
+            return _unreadable(call, answer, error)
         finally:
             if slots is not None and slot_is_held:
                 slots.give_back()
-            self.pacer.settle(answer, was_sent=call.was_sent)
+            self.pacer.settle(call.ticket, was_answered=answer is not None, was_sent=call.was_sent)
             if clock is not None:
                 _log_attempt(call, answer, (clock() - started) * 1000)
 
@@ -299,7 +311,7 @@ class Core:
             if seconds is None:
                 return await self._send(call)
             try:
-                with self.deadlines.limit(asyncio.get_running_loop().time() + seconds):
+                with self.deadlines.limit(asyncio.get_running_loop().time() + seconds, lambda: call.was_sent):
                     return await self._send(call)
             except Expired:
                 pass
@@ -333,7 +345,9 @@ class Core:
     def _ended_early(self, call: Call[Any]) -> Failure | ClientClosedError:
         """Returns the exception for a call that the deadlines ended: its time is over, or the client was closed."""
         if self.transport.is_closed:
-            return ClientClosedError("the client was closed while the call was under way")
+            acted = doubt(call.request.endpoint, was_sent=call.may_have_acted or call.was_sent)
+            message = "the client was closed while the call was under way"
+            return ClientClosedError(f"{message}. {acted}" if acted else message)
         return _final(_timed_out(call, call.seconds), call)
 
 
@@ -352,6 +366,19 @@ def _log_attempt(call: Call[Any], answer: RawResponse | None, milliseconds: floa
         logger.debug("%s: %d in %.1f ms, ray %s", call.request, answer.status, milliseconds, answer.ray_id)
 
 
+def _unreadable(call: Call[Any], answer: RawResponse, error: Exception) -> APIResponseValidationError:
+    """Returns the exception for an answer that came whole and that this package, or a dependency, failed to read."""
+    request = call.request
+    acted = doubt(request.endpoint, was_sent=True)
+    return APIResponseValidationError(
+        f"{request.endpoint.operation}: the response with status {answer.status} cannot be read: unexpected"
+        f" {type(error).__name__}.{f' {acted}.' if acted else ''} ({request})",
+        method=request.method,
+        path=request.path,
+        status=answer.status,
+    )
+
+
 def _final(error: Failure, call: Call[Any]) -> Failure:
     """Returns the error that ends a call, with what the attempts before it have to say."""
     error.attempts = call.attempts
@@ -365,14 +392,14 @@ def _final(error: Failure, call: Call[Any]) -> Failure:
 def _timed_out(call: Call[Any], seconds: float) -> APITimeoutError:
     """Returns the exception for a call, or one attempt of it, that the time ran out for."""
     request = call.request
-    doubt = call.was_sent and not request.endpoint.replay_safe
+    acted = doubt(request.endpoint, was_sent=call.was_sent)
     if call.phase in {HELD_BACK, BACKING_OFF}:
         attempts = f"after {call.attempts} attempt{'' if call.attempts == 1 else 's'}"
     else:
         attempts = f"in attempt {call.attempts}"
     return APITimeoutError(
         f"{request.endpoint.operation}: no result within {seconds:g} s: the time ran out {attempts}, while"
-        f" {call.phase}.{' The operation may have been carried out all the same.' if doubt else ''} ({request})",
+        f" {call.phase}.{f' {acted}.' if acted else ''} ({request})",
         method=request.method,
         path=request.path,
         phase=call.phase,

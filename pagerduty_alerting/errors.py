@@ -51,7 +51,15 @@ class ClientUsageError(PagerDutyAlertingError, RuntimeError):
 
 
 class ClientClosedError(PagerDutyAlertingError):
-    """The client was closed before the call, or while it was under way."""
+    """The client was closed before the call, or while it was under way.
+
+    Attributes:
+        may_have_acted: False when no request of the call can have reached the API; True when nobody can know.
+    """
+
+    def __init__(self, message: str, *, may_have_acted: bool = False) -> None:
+        super().__init__(message)
+        self.may_have_acted = may_have_acted
 
 
 class APIConnectionError(PagerDutyAlertingError):
@@ -120,8 +128,11 @@ class APIResponseValidationError(PagerDutyAlertingError):
         ray_id: Cloudflare's id of the request: name it to their support. None where it was missing.
         rate_limits: What the response said of quotas.
         problems: What is wrong and where, as "… @ $.json.path".
+        may_have_acted: Always True: the API answered.
         attempts: How often the request was sent.
     """
+
+    may_have_acted = True
 
     def __init__(
         self,

@@ -6,8 +6,12 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from types import TracebackType
+
+# Turns of the loop that a call gets at its deadline if it waits for an answer: one that has arrived is read in them,
+# also after the process, or the loop, stood still. A turn without news takes some ten microseconds.
+_LAST_TURNS = 50
 
 
 class Expired(Exception):
@@ -24,9 +28,14 @@ class Deadlines:
         self._fires_at = math.inf
         self._stands_since: float | None = None
 
-    def limit(self, when: float) -> "Limit":
-        """Returns a context that raises `Expired` when its body is not over by `when`, on the loop's clock."""
-        return Limit(self, when)
+    def limit(self, when: float, awaits_answer: Callable[[], bool] = lambda: False) -> "Limit":
+        """Returns a context that raises `Expired` when its body is not over by `when`, on the loop's clock.
+
+        Args:
+            when: The deadline.
+            awaits_answer: Tells at the deadline whether what has arrived by then may still end the body.
+        """
+        return Limit(self, when, awaits_answer)
 
     def watch(self, limit: "Limit") -> "dict[Limit, None]":
         """Watches a deadline until it is taken out of what is returned. The timer stays, for the next call to use."""
@@ -48,8 +57,8 @@ class Deadlines:
     def pass_over_standstill(self) -> None:
         """Leaves the time uncounted until the loop turns again: to be called before a generator yields.
 
-        Synchronous callers drive the loop only while they wait for a result. What they do with one would else use up
-        the time of the calls that are under way, whose answers may have come meanwhile.
+        Synchronous callers drive the loop only while they wait for a result, and asynchronous ones may block it. What
+        they do with a result would else use up the time of the calls that are under way, whose answers may have come.
         """
         if self._stands_since is None:
             loop = asyncio.get_running_loop()
@@ -65,11 +74,16 @@ class Deadlines:
                 limit.expire()
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._stands_since is not None and loop is self._loop:
-            seconds = loop.time() - self._stands_since
-            for limit in self._limits:
-                limit.when += seconds
+        if loop is self._loop:
+            self._leave_uncounted(loop)
         self._stands_since = None
+
+    def _leave_uncounted(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._stands_since is not None:
+            now = loop.time()
+            for limit in self._limits:
+                limit.when += now - self._stands_since
+            self._stands_since = now
 
     def _arm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._timer is not None:
@@ -79,22 +93,36 @@ class Deadlines:
 
     def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer, self._fires_at = None, math.inf
+        self._leave_uncounted(loop)
         now = loop.time()
-        for limit in [limit for limit in self._limits if limit.when <= now]:
-            del self._limits[limit]
-            limit.expire()
-        next_deadline = min((limit.when for limit in self._limits), default=math.inf)
+        self._expire([limit for limit in self._limits if limit.when <= now], loop, _LAST_TURNS)
+        next_deadline = min((limit.when for limit in self._limits if limit.when > now), default=math.inf)
         if next_deadline < math.inf:
             self._arm(loop, next_deadline)
+
+    def _expire(self, due: "list[Limit]", loop: asyncio.AbstractEventLoop, turns: int) -> None:
+        """Ends the calls that are due; those that wait for an answer get some turns of the loop first."""
+        waiting: list[Limit] = []
+        for limit in due:
+            if limit not in self._limits or limit.when > loop.time():  # it is over, or its clock was stopped
+                continue
+            if turns and limit.awaits_answer():
+                waiting.append(limit)
+            else:
+                del self._limits[limit]
+                limit.expire()
+        if waiting:
+            loop.call_soon(self._expire, waiting, loop, turns - 1)
 
 
 class Limit:
     """The deadline of one call: a context manager like `asyncio.timeout_at`, but for what it raises."""
 
-    __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "_watched", "when")
+    __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "_watched", "awaits_answer", "when")
 
-    def __init__(self, deadlines: Deadlines, when: float) -> None:
+    def __init__(self, deadlines: Deadlines, when: float, awaits_answer: Callable[[], bool]) -> None:
         self.when = when
+        self.awaits_answer = awaits_answer
         self._deadlines = deadlines
         self._expired = False
         self._task: asyncio.Task[object] | None = None

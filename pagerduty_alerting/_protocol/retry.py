@@ -1,10 +1,19 @@
-"""Decides whether and when a call is tried again; pure."""
+"""Decides whether and when a call is tried again, and what is in doubt after a failure; pure."""
 
+from pagerduty_alerting._protocol.endpoints import Endpoint
 from pagerduty_alerting.config import RetryPolicy
-from pagerduty_alerting.errors import APIConnectionError, APIStatusError, PagerDutyAlertingError
+from pagerduty_alerting.errors import (
+    APIConnectionError,
+    APIStatusError,
+    ClientClosedError,
+    PagerDutyAlertingError,
+    RateLimitError,
+)
 
-_RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _TOO_MANY_REQUESTS = 429
+
+# Attempts where the server was not reached, unless the policy allows more: a restart of a second or two is survived.
+_ATTEMPTS_TO_REACH = 5
 
 
 def next_delay(
@@ -26,28 +35,42 @@ def next_delay(
         time_left: Seconds to the call's deadline.
         jitter: A random number from 0 to 1.
     """
-    if attempt >= policy.max_attempts or not is_transient(error):
+    if attempt >= _most_attempts(policy, error) or not is_transient(error, policy):
         return None
     if may_have_acted(error) and not (replay_safe or policy.replay_unsafe):
         return None
     # A float power of a large attempt number overflows; 2**60 half-seconds are beyond any deadline.
     longest = min(policy.max_delay, policy.initial_delay * 2.0 ** min(attempt - 1, 60))
-    delay = max(jitter * longest, _asked_for(error))
+    delay = max(longest * (0.5 + jitter / 2), _asked_for(error))
     return delay if delay < time_left else None
 
 
-def is_transient(error: PagerDutyAlertingError) -> bool:
+def _most_attempts(policy: RetryPolicy, error: PagerDutyAlertingError) -> int:
+    if policy.max_attempts > 1 and isinstance(error, APIConnectionError) and not error.may_have_acted:
+        return max(policy.max_attempts, _ATTEMPTS_TO_REACH)
+    return policy.max_attempts
+
+
+def is_transient(error: PagerDutyAlertingError, policy: RetryPolicy) -> bool:
     """Returns whether the same request may succeed later."""
     if isinstance(error, APIConnectionError):
         return error.transient
-    return isinstance(error, APIStatusError) and error.status in _RETRIED_STATUSES
+    if not isinstance(error, APIStatusError) or error.status not in policy.statuses:
+        return False
+    # Without the time to wait it is the block of five minutes, or an intermediary that knows no better.
+    return not isinstance(error, RateLimitError) or error.retry_after is not None
 
 
 def may_have_acted(error: PagerDutyAlertingError) -> bool:
     """Returns whether the API may have carried the request out although it failed."""
-    if isinstance(error, APIConnectionError):
+    if isinstance(error, APIConnectionError | ClientClosedError):
         return error.may_have_acted
     return not (isinstance(error, APIStatusError) and error.status == _TOO_MANY_REQUESTS)
+
+
+def doubt(endpoint: Endpoint[object], *, was_sent: bool) -> str:
+    """Returns the sentence for a message where nobody can know whether the operation was carried out, or nothing."""
+    return "The operation may have been carried out all the same" if was_sent and not endpoint.replay_safe else ""
 
 
 def _asked_for(error: PagerDutyAlertingError) -> float:

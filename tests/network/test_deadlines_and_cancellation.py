@@ -8,9 +8,16 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pagerduty_alerting import APIConnectionError, APITimeoutError, AsyncClient, ClientClosedError, RetryPolicy
-from tests.support.raw_calls import NOT_REPLAY_SAFE, REPLAY_SAFE, call, client_of, open_files, settings, settled
-from tests.support.raw_server import LISTED, Conversation, Script, http, raw_server
+from pagerduty_alerting import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APITimeoutError,
+    AsyncClient,
+    ClientClosedError,
+    RetryPolicy,
+)
+from tests.support.raw_calls import CALLS, NOT_REPLAY_SAFE, REPLAY_SAFE, call, client_of, open_files, settings, settled
+from tests.support.raw_server import CREATED, LISTED, Conversation, Script, answering, http, raw_server
 
 pytestmark = pytest.mark.virtual_time
 
@@ -203,7 +210,7 @@ class SlowResolver(aiohttp.abc.AbstractResolver):
 async def test_the_connect_timeout_covers_the_look_up_of_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aiohttp.connector.DefaultResolver", lambda *_, **__: SlowResolver())
     async with AsyncClient(**settings("https://api.example/v4", connect_timeout=2)) as client:
-        with pytest.raises(APITimeoutError, match="no connection within the connect_timeout of 2 s"):
+        with pytest.raises(APITimeoutError, match="was not resolved within the connect_timeout of 2 s"):
             await client.list_services()
 
 
@@ -449,3 +456,128 @@ async def test_a_refused_connection_is_no_timeout() -> None:
             await client.list_services()
     assert not isinstance(caught.value, APITimeoutError)
     assert caught.value.may_have_acted is False
+
+
+# Standstill: the process, or the loop, does nothing for longer than the deadline.
+
+
+@pytest.mark.parametrize("body_length", [0, 1_000_000])
+@pytest.mark.parametrize("operation", CALLS)
+async def test_an_answer_that_arrived_during_a_standstill_is_returned(operation: str, body_length: int) -> None:
+    """The loop is blocked past the deadline while the answer lies in the socket."""
+    answered = asyncio.Event()
+
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        body = LISTED if operation == "list_services" else CREATED
+        peer.send(http(200, body + b" " * body_length))
+        answered.set()
+        await peer.client_to_go()
+
+    async with client_of(script, timeout=5) as (client, _):
+        calling = asyncio.ensure_future(call(client, operation))
+        await answered.wait()
+        stand_still(60)
+        await calling
+
+
+@pytest.mark.parametrize("silence", ["no answer", "connecting"])
+async def test_a_call_without_an_answer_ends_after_a_standstill(silence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if silence == "connecting":
+        monkeypatch.setattr("aiohttp.connector.DefaultResolver", lambda *_, **__: SlowResolver())
+
+    async def script(peer: Conversation) -> None:
+        await peer.client_to_go()
+
+    async with raw_server(script) as server:
+        url = server.url if silence == "no answer" else "https://api.example/v4"
+        async with AsyncClient(**settings(url, timeout=5, connect_timeout=60)) as client:
+            calling = asyncio.ensure_future(client.create_integration_token())
+            await asyncio.sleep(1)
+            stand_still(60)
+            with pytest.raises(APITimeoutError) as caught:
+                await calling
+    assert caught.value.may_have_acted is (silence == "no answer")
+
+
+def stand_still(seconds: float) -> None:
+    """Lets time pass for the running loop's clock without a turn of the loop."""
+    loop: Any = asyncio.get_running_loop()
+    loop._jumping.jumped += seconds
+
+
+async def test_what_an_asynchronous_consumer_blocks_does_not_count_for_the_calls_of_its_run() -> None:
+    async with client_of(answering(http(200, LISTED)), timeout=5) as (client, _):
+        results = []
+        async for result in client.list_services_in(["one", "two", "three", "four"], concurrency=2):
+            results.append(result)
+            stand_still(60)
+    assert [result.error for result in results] == [None] * 4
+
+
+# Closing.
+
+
+@pytest.mark.parametrize("operation", CALLS)
+async def test_closing_tells_whether_the_request_may_have_been_carried_out(operation: str) -> None:
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        await peer.client_to_go()
+
+    async with client_of(script) as (client, server):
+        calling = asyncio.ensure_future(call(client, operation))
+        await server.arrived.wait()
+        await client.aclose()
+        with pytest.raises(ClientClosedError) as caught:
+            await calling
+        with pytest.raises(ClientClosedError) as refused:
+            await call(client, operation)
+    assert caught.value.may_have_acted is True
+    assert ("carried out all the same" in str(caught.value)) is (operation in NOT_REPLAY_SAFE)
+    assert refused.value.may_have_acted is False
+
+
+# The limiter.
+
+
+class TimingOut:
+    def __init__(self, *, on_entering: bool) -> None:
+        self.on_entering = on_entering
+
+    async def __aenter__(self) -> None:
+        if self.on_entering:
+            raise TimeoutError("the limiter's own")
+
+    async def __aexit__(self, *_: object) -> None:
+        raise TimeoutError("the limiter's own")
+
+
+@pytest.mark.parametrize("attempt_timeout", [None, 10.0])
+@pytest.mark.parametrize("on_entering", [True, False])
+async def test_a_limiters_own_timeout_leaves_the_call_and_ends_a_run(
+    on_entering: bool, attempt_timeout: float | None
+) -> None:
+    changes: Any = {
+        "limiter": TimingOut(on_entering=on_entering),
+        "retry": RetryPolicy(attempt_timeout=attempt_timeout),
+    }
+    async with client_of(answering(http(200, LISTED)), **changes) as (client, _):
+        with pytest.raises(TimeoutError, match="the limiter's own"):
+            await client.list_services()
+        with pytest.raises(TimeoutError, match="the limiter's own"):
+            async for _result in client.list_services_in(["one", "two"]):
+                pass
+
+
+@pytest.mark.parametrize("operation", NOT_REPLAY_SAFE)
+async def test_a_failure_of_ours_to_read_an_answer_says_that_the_operation_may_have_been_carried_out(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError("not what this version of a dependency takes")
+
+    monkeypatch.setattr("pagerduty_alerting._pacer.observe", fail)
+    async with client_of(answering(http(200, CREATED))) as (client, _):
+        with pytest.raises(APIResponseValidationError, match="carried out all the same") as caught:
+            await call(client, operation)
+    assert caught.value.may_have_acted is True

@@ -1,6 +1,7 @@
 """Calls are held back while the quota that the API tells is used up, and go when it is not; in virtual time."""
 
 import asyncio
+from typing import Any
 
 import aiohttp
 import pytest
@@ -20,6 +21,7 @@ from pagerduty_alerting._protocol.answer import RawResponse
 from tests.support.raw_calls import client_of, settings
 from tests.support.raw_server import LISTED, Conversation, answering, http, raw_server
 from tests.support.requests_and_answers import answer
+from tests.support.virtual_time import virtual_time_loop
 
 pytestmark = pytest.mark.virtual_time
 
@@ -336,17 +338,24 @@ NONE_LEFT = answer(200, headers={"Ratelimit": '"default";r=0;t=60'})
 
 def learned(first: RawResponse) -> Pacer:
     pacer = Pacer()
-    assert pacer.admit(now())
-    pacer.settle(first, was_sent=True)
+    settle(pacer, pacer.admit(now()), first)
     return pacer
+
+
+def settle(pacer: Pacer, ticket: int, received: RawResponse | None) -> None:
+    """Ends a request that was sent, with or without an answer."""
+    assert ticket
+    if received is not None:
+        pacer.learn(ticket, received)
+    pacer.settle(ticket, was_answered=received is not None, was_sent=True)
 
 
 async def test_a_call_that_is_cancelled_in_the_moment_of_its_admission_gives_its_place_back() -> None:
     pacer = learned(ONE_LEFT)
-    assert pacer.admit(now())
+    ticket = pacer.admit(now())
     waiting = asyncio.ensure_future(pacer.wait_for_admission(now() + 300))
     await asyncio.sleep(0)
-    pacer.settle(ONE_LEFT, was_sent=True)
+    settle(pacer, ticket, ONE_LEFT)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -359,5 +368,77 @@ async def test_a_new_call_does_not_overtake_those_that_wait() -> None:
     await asyncio.sleep(0)
     after_the_reset = now() + 70
     assert not pacer.admit(after_the_reset)
-    assert await waiting == 0
+    ticket, too_long = await waiting
+    assert ticket
+    assert too_long == 0
     assert pacer.admit(now())
+
+
+async def test_a_call_that_is_cancelled_in_the_moment_of_its_admission_lets_those_behind_go() -> None:
+    pacer = learned(ONE_LEFT)
+    ticket = pacer.admit(now())
+    first, second = (asyncio.ensure_future(pacer.wait_for_admission(now() + 300)) for _ in range(2))
+    await asyncio.sleep(0)
+    settle(pacer, ticket, ONE_LEFT)
+    first.cancel()
+    started = now()
+
+    assert (await second)[0]
+    assert now() - started < 1  # and not at the reset
+
+
+async def test_a_request_without_an_answer_counts_until_an_answer_to_a_later_one() -> None:
+    two_left = answer(200, headers={"Ratelimit": '"default";r=2;t=60'})
+    pacer = learned(two_left)
+    cancelled, earlier = pacer.admit(now()), pacer.admit(now())
+    settle(pacer, cancelled, None)
+    settle(pacer, earlier, two_left)  # the API may not have counted the cancelled one yet
+    later = pacer.admit(now())
+
+    assert not pacer.admit(now())
+    settle(pacer, later, two_left)
+    assert pacer.admit(now())
+    assert pacer.admit(now())
+
+
+async def test_before_the_first_answer_fifty_requests_are_under_way_at_most() -> None:
+    pacer = Pacer()
+    tickets = [pacer.admit(now()) for _ in range(50)]
+    assert all(tickets)
+    assert not pacer.admit(now())
+    waiting = [asyncio.ensure_future(pacer.wait_for_admission(now() + 300)) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    settle(pacer, tickets[0], answer(200))
+
+    assert [bool(ticket) for ticket, _ in await asyncio.gather(*waiting)] == [True] * 3
+
+
+def test_waiters_of_a_loop_that_was_closed_do_not_hold_up_the_next_one() -> None:
+    """What the closed loop left behind is finalized while the next one runs, and must not disturb it."""
+    pacer = Pacer()
+    abandoned: list[Any] = []
+
+    async def leave_behind() -> None:
+        settle(pacer, pacer.admit(now()), answer(200, headers={"Ratelimit": '"default";r=2;t=1'}))
+        abandoned.extend([pacer.admit(now()), pacer.admit(now())])
+        coroutine = pacer.wait_for_admission(now() + 300)
+        coroutine.send(None)
+        abandoned.append(coroutine)
+
+    async def go_on() -> None:
+        started = now()
+        await asyncio.sleep(3)
+        ticket = pacer.admit(now())
+        assert ticket
+        abandoned.pop().close()
+        for old in abandoned:
+            pacer.settle(old, was_answered=False, was_sent=True)
+        settle(pacer, ticket, answer(200, headers={"Ratelimit": '"default";r=1;t=60'}))
+        assert pacer.admit(now())
+        assert not pacer.admit(now())
+        assert now() - started < 4
+
+    for main in (leave_behind, go_on):
+        with asyncio.Runner(loop_factory=virtual_time_loop()) as runner:
+            runner.run(main())

@@ -16,14 +16,15 @@ import pytest
 from pagerduty_alerting import (
     APIConnectionError,
     APIResponseValidationError,
+    AsyncClient,
     InternalServerError,
     NotFoundError,
     RateLimitError,
     RetryEvent,
     RetryPolicy,
 )
-from tests.support.raw_calls import CALLS, NOT_REPLAY_SAFE, REPLAY_SAFE, call, client_of
-from tests.support.raw_server import CREATED, LISTED, Conversation, Script, answering, http
+from tests.support.raw_calls import CALLS, NOT_REPLAY_SAFE, REPLAY_SAFE, call, client_of, settings
+from tests.support.raw_server import CREATED, LISTED, Conversation, Script, answering, http, raw_server
 
 pytestmark = pytest.mark.virtual_time
 
@@ -223,8 +224,31 @@ async def test_everything_is_tried_again_where_no_connection_was_made(operation:
         server.stop_listening()
         with pytest.raises(APIConnectionError, match="cannot connect") as caught:
             await call(client, operation)
-    assert caught.value.attempts == 3
+    assert caught.value.attempts == 5
     assert caught.value.may_have_acted is False
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+async def test_an_outage_of_a_second_and_a_half_is_survived(
+    monkeypatch: pytest.MonkeyPatch, jitter: float, operation: str
+) -> None:
+    jitter_of(monkeypatch, jitter)
+    requests: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(SUCCESS[operation])
+        writer.close()
+
+    async with raw_server(silent) as stopped:
+        pass
+    async with AsyncClient(**settings(stopped.url, retry=RetryPolicy())) as client:
+        calling = asyncio.ensure_future(call(client, operation))
+        await asyncio.sleep(1.5)
+        async with await asyncio.start_server(serve, "127.0.0.1", stopped.port):
+            await calling
+    assert len(requests) == 1
 
 
 async def test_a_call_that_cannot_connect_any_more_says_that_an_earlier_attempt_may_have_acted() -> None:
@@ -238,7 +262,7 @@ async def test_a_call_that_cannot_connect_any_more_says_that_an_earlier_attempt_
     assert caught.value.may_have_acted is True
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 422, 501, 505, 520])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 422, 501, 505, 519])
 async def test_other_statuses_are_final(status: int) -> None:
     async with client_of(answering(http(status)), retry=THREE) as (client, server):
         with pytest.raises(Exception, match=str(status)) as caught:
@@ -257,8 +281,8 @@ async def test_an_answer_of_the_wrong_form_is_final() -> None:
 # Waiting.
 
 
-@pytest.mark.parametrize(("jitter", "waited"), [(0.0, 0.0), (0.5, 0.75), (1.0, 1.5)])
-async def test_back_off_is_anything_up_to_the_doubled_delay(
+@pytest.mark.parametrize(("jitter", "waited"), [(0.0, 0.75), (0.5, 1.125), (1.0, 1.5)])
+async def test_back_off_is_at_least_half_of_the_doubled_delay(
     monkeypatch: pytest.MonkeyPatch, jitter: float, waited: float
 ) -> None:
     jitter_of(monkeypatch, jitter)

@@ -88,7 +88,11 @@ def test_an_exception_has_its_place_in_the_tree(error_type: type[PagerDutyAlerti
 def test_an_exception_carries_its_message_and_attributes(error_type: type[PagerDutyAlertingError]) -> None:
     error = make(error_type)
     assert str(error) == "what went wrong"
-    assert vars(error) == attributes_of(error_type) | ({"transient": True} if error_type is APITimeoutError else {})
+    defaults: dict[type, dict[str, object]] = {
+        APITimeoutError: {"transient": True},
+        ClientClosedError: {"may_have_acted": False},
+    }
+    assert vars(error) == attributes_of(error_type) | defaults.get(error_type, {})
 
 
 @every_class

@@ -13,6 +13,7 @@ from pagerduty_alerting import (
     APIStatusError,
     ConfigurationError,
     PagerDutyAlertingError,
+    RateLimitError,
     RetryPolicy,
 )
 from pagerduty_alerting._protocol.retry import next_delay
@@ -28,17 +29,47 @@ def status(number: int, retry_after: float | None = None) -> APIStatusError:
     return APIStatusError("text", **REQUEST, status=number, retry_after=retry_after)
 
 
+def rate_limit(retry_after: float | None) -> RateLimitError:
+    return RateLimitError("text", **REQUEST, status=429, retry_after=retry_after)
+
+
 def delay_after(error: PagerDutyAlertingError, policy: RetryPolicy | None = None, **changes: Any) -> float | None:
     facts = {"replay_safe": True, "attempt": 1, "time_left": 1000.0, "jitter": 1.0, **changes}
     return next_delay(policy or RetryPolicy(), error, **facts)
 
 
-@pytest.mark.parametrize("number", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("number", [408, 500, 502, 503, 504, *range(520, 528), 530])
 def test_a_status_that_may_pass_is_tried_again(number: int) -> None:
     assert delay_after(status(number)) == 0.5
 
 
-@pytest.mark.parametrize("number", [200, 301, 400, 401, 403, 404, 409, 418, 422, 501, 505, 520, 599])
+def test_the_policy_names_the_statuses() -> None:
+    policy = RetryPolicy(statuses=frozenset({404}))
+    assert delay_after(status(404), policy) == 0.5
+    assert delay_after(status(503), policy) is None
+
+
+@pytest.mark.parametrize("retry_after", [0.0, 0.1, 3.0])
+def test_a_429_is_tried_again_after_the_time_that_it_tells(retry_after: float) -> None:
+    assert delay_after(rate_limit(retry_after)) == max(0.5, retry_after)
+
+
+def test_a_429_that_tells_no_time_fails_at_once() -> None:
+    assert delay_after(rate_limit(None)) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "max_attempts", "most"),
+    [(NEVER_REACHED, 3, 5), (NEVER_REACHED, 2, 5), (NEVER_REACHED, 7, 7), (NEVER_REACHED, 1, 1), (BROKE, 3, 3)],
+)
+def test_a_server_that_cannot_be_reached_is_tried_five_times_unless_there_are_no_retries(
+    error: PagerDutyAlertingError, max_attempts: int, most: int
+) -> None:
+    policy = RetryPolicy(max_attempts=max_attempts)
+    assert next(attempt for attempt in range(1, 10) if delay_after(error, policy, attempt=attempt) is None) == most
+
+
+@pytest.mark.parametrize("number", [200, 301, 400, 401, 403, 404, 409, 418, 422, 501, 505, 519, 528, 529, 531, 599])
 def test_a_status_that_will_be_the_same_is_not_tried_again(number: int) -> None:
     assert delay_after(status(number)) is None
 
@@ -50,7 +81,7 @@ def test_an_error_that_will_be_the_same_is_not_tried_again(error: PagerDutyAlert
 
 @pytest.mark.parametrize(
     ("error", "is_tried_again"),
-    [(NEVER_REACHED, True), (status(429), True), (BROKE, False), (status(408), False), (status(503), False)],
+    [(NEVER_REACHED, True), (rate_limit(0.0), True), (BROKE, False), (status(408), False), (status(503), False)],
     ids=["never reached", "429", "broke", "408", "503"],
 )
 def test_what_is_not_safe_to_replay_is_sent_again_only_where_the_api_cannot_have_acted(
@@ -76,12 +107,12 @@ def test_the_longest_wait_doubles_up_to_its_limit() -> None:
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.25, 1.0])
-def test_the_wait_is_anywhere_between_zero_and_the_longest(jitter: float) -> None:
-    assert delay_after(BROKE, jitter=jitter, attempt=2) == jitter * 1.0
+def test_the_wait_is_anywhere_between_half_the_longest_and_the_longest(jitter: float) -> None:
+    assert delay_after(BROKE, jitter=jitter, attempt=2) == 0.5 + jitter / 2
 
 
 def test_the_api_may_ask_for_a_longer_wait_than_the_limit() -> None:
-    assert delay_after(status(429, 30.0), RetryPolicy(max_delay=1.0)) == 30.0
+    assert delay_after(rate_limit(30.0), RetryPolicy(max_delay=1.0)) == 30.0
 
 
 def test_the_api_cannot_ask_for_a_shorter_wait() -> None:
@@ -90,7 +121,7 @@ def test_the_api_cannot_ask_for_a_shorter_wait() -> None:
 
 @pytest.mark.parametrize(("time_left", "expected"), [(31.0, 30.0), (30.0, None), (-1.0, None)])
 def test_a_wait_that_would_pass_the_deadline_is_not_begun(time_left: float, expected: float | None) -> None:
-    assert delay_after(status(429, 30.0), time_left=time_left) == expected
+    assert delay_after(rate_limit(30.0), time_left=time_left) == expected
 
 
 @given(
