@@ -17,15 +17,16 @@ _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def duration(value: str | float) -> float:
+def duration(option: str, text: str) -> float:
     """Returns the seconds that a text such as `50ms`, `5s`, `10m`, `1h` or `2.5` means.
 
     Raises:
         typer.BadParameter: It means none.
     """
-    match = _DURATION.fullmatch(str(value))
+    match = _DURATION.fullmatch(text)
     if match is None:
-        raise typer.BadParameter(f"{value!r} is not a duration: write it as 50ms, 5s, 10m, 1h, or in seconds")
+        said = f"{text!r} is not a duration: write it as 50ms, 5s, 10m, 1h, or in seconds"
+        raise typer.BadParameter(said, param_hint=f"'{option}'")
     return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -46,14 +47,8 @@ BaseUrl = Annotated[
     str | None, typer.Option("--base-url", metavar="URL", help="The API, in place of CLOUDFLARE_BASE_URL.")
 ]
 Timeout = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout",
-        metavar="DURATION",
-        help="For each call to the API, retries included. [default: 30s]",
-        parser=duration,
-        show_default=False,
-    ),
+    str | None,
+    typer.Option("--timeout", metavar="DURATION", help="For each call to the API, retries included. [default: 30s]"),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON, for scripts; errors are JSON lines on stderr.", show_default=False)

@@ -4,8 +4,6 @@ import json
 from collections.abc import Sequence
 
 from attrs import frozen
-from rich.table import Table
-from rich.text import Text
 
 from pagerduty_alerting import Service
 from pagerduty_alerting.cli.terminal import Stream, printable
@@ -84,6 +82,9 @@ def _show_table(out: Stream, headings: Sequence[str], rows: Sequence[Sequence[st
             else:
                 out.line(printable(row[-1]))
         return
+    from rich.table import Table  # what goes to a pipe needs none
+    from rich.text import Text
+
     table = Table(header_style="bold")
     for heading in headings[:-1]:
         table.add_column(heading, no_wrap=True)

@@ -77,6 +77,20 @@ def test_version_and_help_load_nothing_that_is_slow(arguments):
     assert python(code).stderr == "[]\n"
 
 
+@pytest.mark.parametrize("command", [["services", "list"], ["connect", "--dry-run"], ["doctor"]], ids=" ".join)
+def test_a_start_does_not_import_what_typer_converts_with(api, command):
+    """Where this fails, typer calls its conversion another way: see `_without_needless_conversion`."""
+    code = (
+        f"import sys; sys.argv[1:] = {command!r}\n"
+        "from pagerduty_alerting.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print('pydantic' in sys.modules)"
+    )
+    done = python(code, **api.environ)
+    assert (done.stdout.splitlines()[-1:], done.returncode) == (["False"], 0)
+
+
 def test_without_the_extra_one_line_says_what_to_install():
     code = (
         "import sys\n"

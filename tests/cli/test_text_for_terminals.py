@@ -9,16 +9,16 @@ from pagerduty_alerting.cli.terminal import printable
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("50ms", 0.05), ("5s", 5), ("10m", 600), ("1h", 3600), ("2.5", 2.5), (".5s", 0.5), (7.0, 7)]
+    ("text", "seconds"), [("50ms", 0.05), ("5s", 5), ("10m", 600), ("1h", 3600), ("2.5", 2.5), (".5s", 0.5)]
 )
 def test_durations_are_read_in_every_unit(text, seconds):
-    assert duration(text) == pytest.approx(seconds)
+    assert duration("--timeout", text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "s", "-1s", "1d", "1 s", "nan", "inf", "1e3", "٣s"])
 def test_what_is_not_a_duration_is_refused(text):
     with pytest.raises(typer.BadParameter, match="not a duration"):
-        duration(text)
+        duration("--timeout", text)
 
 
 @pytest.mark.parametrize("text", ["Database", "データ ベース", "می‌خواهم", "👩‍💻", "a b"])
