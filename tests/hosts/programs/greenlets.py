@@ -3,6 +3,7 @@
 A case is a function of this module. It is given the accounts, and returns the answer of a call for each.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -39,6 +40,9 @@ class Gevent:
     def outcome(self, greenlet: Any) -> object:
         return greenlet.get()
 
+    def kill(self, greenlet: Any) -> None:
+        greenlet.kill()
+
     def sleep(self) -> None:
         self.module.sleep(0)
 
@@ -68,6 +72,11 @@ class Eventlet:
 
     def outcome(self, greenlet: Any) -> object:
         return greenlet.wait()
+
+    def kill(self, greenlet: Any) -> None:
+        greenlet.kill()
+        with contextlib.suppress(self.Killed):
+            greenlet.wait()
 
     def sleep(self) -> None:
         self.module.sleep(0)
@@ -154,7 +163,7 @@ def killed(host: Gevent | Eventlet) -> dict[str, object]:
     host.sleep()
     answers = all_answers(host, caller)
     for greenlet in greenlets:
-        greenlet.kill()
+        host.kill(greenlet)
     assert ends == [host.Killed.__name__] * AT_A_TIME, ends
     return answers | all_answers(host, caller)
 
