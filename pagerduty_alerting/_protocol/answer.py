@@ -2,19 +2,50 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, cast
 
 from attrs import define, field
-from multidict import CIMultiDict, MultiMapping
 
 # Hexadecimal digits and the code of a data centre, shorter than any credential.
 _RAY_ID = re.compile(r"[0-9A-Za-z]{1,24}(?:-[0-9A-Za-z]{1,8})?")
 
 
-class SecretHeaders(CIMultiDict[str]):
+class SecretHeaders(dict[str, str]):
     """Headers with credentials in them. The repr hides all values: tools print it as a local variable of a frame."""
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
+
+
+class _Multi(Protocol):
+    """The headers of aiohttp 3, in which each value of a repeated one is looked up on its own."""
+
+    def getall(self, name: str) -> list[str]: ...
+
+
+def _value(received: Mapping[str, str], name: str) -> str | None:
+    """Returns a header, the values of a repeated one joined by commas, as aiohttp 4 does by itself."""
+    if name not in received:
+        return None
+    if hasattr(received, "getone"):
+        return ", ".join(cast("_Multi", received).getall(name))
+    return received[name]
+
+
+class _Headers(Mapping[str, str]):
+    """Headers that can be pickled, looked up without regard to case."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._values = {name.lower(): (name, value) for name, value in headers.items()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._values.values())
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 class ReceivedHeaders(Mapping[str, str]):
@@ -25,11 +56,14 @@ class ReceivedHeaders(Mapping[str, str]):
 
     __slots__ = ("_received",)
 
-    def __init__(self, received: MultiMapping[str]) -> None:
+    def __init__(self, received: Mapping[str, str]) -> None:
         self._received = received
 
     def __getitem__(self, name: str) -> str:
-        return ", ".join(self._received.getall(name))
+        value = _value(self._received, name)
+        if value is None:
+            raise KeyError(name)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         seen: set[str] = set()
@@ -44,8 +78,8 @@ class ReceivedHeaders(Mapping[str, str]):
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
 
-    def __reduce__(self) -> tuple[type["ReceivedHeaders"], tuple[CIMultiDict[str]]]:
-        return type(self), (CIMultiDict(self._received.items()),)  # the view that aiohttp gives cannot be pickled
+    def __reduce__(self) -> tuple[type["ReceivedHeaders"], tuple[Mapping[str, str]]]:
+        return type(self), (_Headers(self),)  # the view that aiohttp gives cannot be pickled
 
 
 @define(eq=False)  # not frozen, which would make it three times as slow to make; nobody changes one
@@ -60,7 +94,7 @@ class RawResponse:
     """
 
     status: int
-    received: MultiMapping[str] = field(repr=False)
+    received: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     is_whole: bool = True
 
@@ -71,12 +105,11 @@ class RawResponse:
 
     def redacted_headers(self, redact: Callable[[str], str]) -> Mapping[str, str]:
         """Returns the headers with their values as `redact` returns them."""
-        return ReceivedHeaders(CIMultiDict((name, redact(value)) for name, value in self.received.items()))
+        return ReceivedHeaders(_Headers({name: redact(value) for name, value in self.headers.items()}))
 
     def header(self, name: str) -> str | None:
         """Returns one of the headers, or None where it did not come."""
-        values = self.received.getall(name, None)
-        return None if values is None else ", ".join(values)
+        return _value(self.received, name)
 
     @property
     def ray_id(self) -> str | None:

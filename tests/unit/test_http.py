@@ -1,6 +1,7 @@
 """Headers and answers as plain values: what is folded, what is hidden, what can be a ray id."""
 
 import pickle
+from collections.abc import Iterator, Mapping
 
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -40,7 +41,34 @@ def test_received_headers_show_no_values_and_can_be_pickled() -> None:
 def test_the_repr_of_secret_headers_names_them_and_hides_their_values() -> None:
     headers = SecretHeaders({"Authorization": "Bearer opensesame", "Accept": "application/json"})
     assert repr(headers) == "<headers Authorization, Accept>"
-    assert headers["authorization"] == "Bearer opensesame"
+    assert headers["Authorization"] == "Bearer opensesame"
+
+
+class JoinedHeaders(Mapping[str, str]):
+    """What aiohttp 4 gives: repeated headers are joined, and `getall` takes no default."""
+
+    def __init__(self, headers: CIMultiDict[str]) -> None:
+        self._headers = headers
+
+    def __getitem__(self, name: str) -> str:
+        return ", ".join(self._headers.getall(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(self._headers))
+
+    def __len__(self) -> int:
+        return len(set(self._headers))
+
+    def getall(self, name: str) -> tuple[str, ...]:
+        return tuple(self[name].split(", "))
+
+
+def test_the_headers_of_aiohttp_4_are_read_as_well() -> None:
+    answer = RawResponse(200, JoinedHeaders(CIMultiDict([("Ratelimit", "a"), ("Ratelimit", "b")])), b"")
+
+    assert answer.header("ratelimit") == answer.headers["RATELIMIT"] == "a, b"
+    assert answer.header("CF-Ray") is None
+    assert pickle.loads(pickle.dumps(answer.headers)) == answer.headers == {"Ratelimit": "a, b"}
 
 
 def test_the_repr_of_an_answer_shows_neither_headers_nor_body() -> None:

@@ -1,0 +1,200 @@
+"""Every private name of a dependency that the package uses: what it is for, and what breaks when it goes.
+
+A new version of aiohttp or Python may take one away without notice. This is the test that says so first.
+"""
+
+import ast
+import asyncio
+import importlib
+import inspect
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import client_proto, connector, http_parser, tracing
+from attrs import frozen
+
+import pagerduty_alerting
+
+
+@frozen
+class PrivateName:
+    """One name.
+
+    Attributes:
+        is_there: Whether the dependency has it.
+        purpose: What it is for.
+        loss: What breaks when it goes.
+    """
+
+    is_there: Callable[[], bool]
+    purpose: str
+    loss: str
+
+
+def takes(function: Callable[..., object], *names: str) -> bool:
+    return list(inspect.signature(function).parameters)[1:] == list(names)
+
+
+def without_c(attribute: str) -> bool:
+    return f"self.{attribute}" in inspect.getsource(http_parser.HttpParser.__init__)
+
+
+def in_source(of: object, text: str) -> bool:
+    return text in inspect.getsource(of)  # type: ignore[arg-type]
+
+
+NAMES = {
+    "aiohttp.client_proto.ResponseHandler": PrivateName(
+        lambda: hasattr(client_proto.ResponseHandler, "should_close"),
+        "type of the protocol; `should_close` says whether data came that nobody read",
+        "stale answers: what came on an idle connection answers the next request",
+    ),
+    "aiohttp.connector.Connection": PrivateName(
+        lambda: hasattr(connector.Connection, "protocol"),
+        "type of what a connector gives",
+        "nothing can be imported",
+    ),
+    "aiohttp.tracing.Trace": PrivateName(
+        lambda: hasattr(tracing, "Trace"), "type of a connector's argument", "nothing can be imported"
+    ),
+    "aiohttp BaseConnector.connect": PrivateName(
+        lambda: takes(aiohttp.BaseConnector.connect, "req", "traces", "timeout"),
+        "gives each attempt one connection",
+        "a GET or DELETE is sent twice over connections that break; stale answers",
+    ),
+    "aiohttp TCPConnector._create_connection": PrivateName(
+        lambda: takes(aiohttp.TCPConnector._create_connection, "req", "traces", "timeout"),
+        "limits looking up, connecting, TLS and a proxy's answer as a whole",
+        "connect_timeout does not cover the lookup and the proxy",
+    ),
+    "aiohttp TCPConnector._resolve_host": PrivateName(
+        lambda: takes(aiohttp.TCPConnector._resolve_host, "host", "port", "traces"),
+        "notes the name that is being looked up",
+        "a timeout does not say that it was the lookup",
+    ),
+    "aiohttp BaseConnector._conns": PrivateName(
+        lambda: in_source(aiohttp.BaseConnector.__init__, "self._conns"),
+        "the idle connections, each with the time of its release",
+        "stale answers: what came on an idle connection answers the next request",
+    ),
+    "aiohttp ResponseHandler._parser": PrivateName(
+        lambda: in_source(client_proto.ResponseHandler.set_response_params, "self._parser ="),
+        "the parser of the answer before, whose `feed_eof` returns the start of a head",
+        "the start of an unasked answer is not noticed",
+    ),
+    "aiohttp HttpParser._tail": PrivateName(
+        lambda: without_c("_tail"), "the start of a line, in the parser without C", "as for `_parser`, without C"
+    ),
+    "aiohttp HttpParser._lines": PrivateName(
+        lambda: without_c("_lines"), "the lines of a head, in the parser without C", "as for `_parser`, without C"
+    ),
+    "aiohttp ClientSession._middlewares": PrivateName(
+        lambda: in_source(aiohttp.ClientSession.__init__, "self._middlewares"),
+        "the middlewares of a caller's session, which those of a request replace",
+        "the caller's middlewares do not run",
+    ),
+    "aiohttp ClientRequest._send": PrivateName(
+        lambda: hasattr(aiohttp.ClientRequest, "_send") or hasattr(aiohttp.ClientRequest, "send"),
+        "the moment in which a request is about to be written (`send` in aiohttp 3)",
+        "calls through a caller's session fail",
+    ),
+    "aiohttp ClientRequest._on_headers_request_sent": PrivateName(
+        lambda: hasattr(aiohttp.ClientRequest, "_on_headers_request_sent"),
+        "the last hook before a request is written, while which more can come on the connection",
+        "calls through a caller's session, or with trace_configs, fail",
+    ),
+    "aiohttp text: Session is closed": PrivateName(
+        lambda: in_source(aiohttp.ClientSession._request, '"Session is closed"'),
+        "tells a closed session of the caller's",
+        "APIConnectionError in place of ClientClosedError",
+    ),
+    "aiohttp text: Cannot combine AUTH": PrivateName(
+        lambda: in_source(aiohttp.ClientSession._request, '"Cannot combine AUTHORIZATION header'),
+        "tells a session with credentials of its own",
+        "APIConnectionError in place of ConfigurationError",
+    ),
+    "aiohttp text: content-encoding": PrivateName(
+        lambda: in_source(http_parser.DeflateBuffer, "content-encoding"),
+        "tells a body that cannot be decompressed",
+        "the message says that the answer broke off",
+    ),
+    "asyncio._get_running_loop": PrivateName(
+        lambda: hasattr(asyncio, "_get_running_loop"),
+        "the running loop or None, without an exception",
+        "no synchronous call can be made",
+    ),
+    "asyncio BaseSelectorEventLoop._selector": PrivateName(
+        lambda: sys.platform == "win32" or in_source(asyncio.SelectorEventLoop.__mro__[1], "self._selector"),
+        "whether anything came while nobody drove the loop",
+        "each synchronous call takes one more turn of the loop",
+    ),
+    "asyncio.unix_events._sighandler_noop": PrivateName(
+        lambda: sys.platform == "win32" or hasattr(importlib.import_module("asyncio.unix_events"), "_sighandler_noop"),
+        "tells a signal handler of asyncio's from one of the program's",
+        "handlers that a program has set with `loop.add_signal_handler` are called as if they were Python's",
+    ),
+    "signal._signal": PrivateName(
+        lambda: hasattr(signal, "_signal"),
+        "the C functions below `signal`, which make no enum members of handlers",
+        "a synchronous call of the main thread takes four per cent longer",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_dependency_still_has_the_name(name: str) -> None:
+    known = NAMES[name]
+    assert known.is_there(), f"{name} is gone ({known.purpose}): {known.loss}"
+
+
+def _used(tree: ast.AST) -> Iterator[str]:
+    """Yields the private names that a file reads from anything but `self`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                continue
+            case ast.Attribute(attr=name) if name.startswith("_") and not name.startswith("__"):
+                yield name
+            case ast.Call(func=ast.Name(id="getattr" | "hasattr"), args=[_, ast.Constant(value=str(name)), *_]):
+                if name.startswith("_") and not name.startswith("__"):
+                    yield name
+
+
+def _made(tree: ast.AST) -> Iterator[str]:
+    """Yields the private names that a file makes itself."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.Attribute(value=ast.Name(id="self"), attr=name, ctx=ast.Store()):
+                yield name
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name
+
+
+def test_no_private_name_is_used_that_is_not_named_here() -> None:
+    package = Path(pagerduty_alerting.__file__).parent
+    trees = [
+        ast.parse(path.read_text(encoding="utf-8"))
+        for path in package.rglob("*.py")
+        if path.relative_to(package).parts[0] not in {"emulator", "cli", "_generate.py"}
+    ]
+    used = {name for tree in trees for name in _used(tree)} - {name for tree in trees for name in _made(tree)}
+
+    assert used <= {name.rpartition(".")[2] for name in NAMES}
+
+
+def test_aiohttps_private_parts_are_reached_from_one_file() -> None:
+    package = Path(pagerduty_alerting.__file__).parent
+    names = {name.rpartition(".")[2] for name in NAMES if name.startswith("aiohttp ") and "._" in name}
+    reaching = {
+        path.name
+        for path in (package / "_http").glob("*.py")
+        if names & set(_used(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+
+    assert reaching == {"connector.py"}
