@@ -178,7 +178,7 @@ def test_leaving_while_refusing_frees_the_port():
 async def test_idle_connections_end_after_their_time(caller_of):
     async with Emulator(keep_alive=0.01) as api:
         reader, writer = await asyncio.open_connection(*address_of(api))
-        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
         async with asyncio.timeout(10):
             assert b"404" in await reader.read()
         writer.close()
