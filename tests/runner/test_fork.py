@@ -256,3 +256,55 @@ def test_the_loop_of_the_parent_is_not_finalized_in_the_child_where_it_had_no_co
     say(*in_child(drop))
     """
     check(emulator, lines, "[] 0\n")
+
+
+WITHOUT_HOOKS = """
+    import asyncio, ctypes
+    def fork_without_hooks():
+        # As uWSGI does it: in C, without telling Python.
+        return ctypes.PyDLL(None).fork()
+    def in_child(work):
+        reading, writing = os.pipe()
+        pid = fork_without_hooks()
+        if pid == 0:
+            try:
+                os.write(writing, str(work()).encode())
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with open(reading) as pipe:
+            text = pipe.read()
+        os.waitpid(pid, 0)
+        return text
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library is found by another name")
+def test_a_fork_that_runs_no_hooks_is_noticed_at_the_next_call(emulator: Emulator) -> None:
+    lines = """
+    client.list_services()
+    say(in_child(own_connection))
+    client.list_services()
+    say(len(made))
+    """
+    check(emulator, WITHOUT_HOOKS + lines, "True\n1\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library is found by another name")
+def test_an_asynchronous_client_notices_a_fork_that_runs_no_hooks_too(emulator: Emulator) -> None:
+    lines = """
+    from pagerduty_alerting import AsyncClient
+    client = AsyncClient(trace_configs=[hooks])
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(client.list_services())
+    def in_loop_of_its_own():
+        before = len(made)
+        asyncio.new_event_loop().run_until_complete(client.list_services())
+        return made[before:] == [os.getpid()]
+    say(in_child(in_loop_of_its_own))
+    loop.run_until_complete(client.list_services())
+    say(len(made))
+    loop.run_until_complete(client.aclose())
+    loop.close()
+    """
+    check(emulator, WITHOUT_HOOKS + lines, "True\n1\n")
