@@ -8,6 +8,7 @@ import contextlib
 import contextvars
 import functools
 import select
+import sys
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from attrs import define, field
 from yarl import URL
 
 from pagerduty_alerting._http.errors import Circumstances, ConnectionBrokeError, without_url
+from pagerduty_alerting._loop import greenlets
 
 QUEUED = "waiting for a free connection"
 CONNECTING = "connecting"
@@ -170,9 +172,9 @@ def _is_readable(transport: asyncio.BaseTransport) -> bool:
     connection = transport.get_extra_info("socket")
     if connection is None or connection.fileno() < 0:
         return True
-    if not hasattr(select, "poll"):  # Windows
+    if sys.platform == "win32":
         return bool(select.select([connection], [], [], 0)[0])
-    poll = select.poll()
+    poll = greenlets.original("select", "poll")()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(0))
 

@@ -1,11 +1,14 @@
 """Keeps a forked child off its parent's event loops and connections, and threads out of the way of forks."""
 
 import os
+import socket
 import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, Protocol, TypeVar
+
+from pagerduty_alerting._loop import greenlets
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,15 +51,17 @@ class ThreadPerJob(ThreadPoolExecutor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Starts a job. Nothing waits for its end: not the closing of the loop, nor that of the program."""
         future: Future[T] = Future()
+        # Patched by gevent or eventlet, it would want to let other greenlets run, of which this thread has none.
+        function = greenlets.original("socket", "getaddrinfo") if fn is socket.getaddrinfo else fn
 
         def work() -> None:
             if future.set_running_or_notify_cancel():
                 try:
-                    future.set_result(fn(*args, **kwargs))
+                    future.set_result(function(*args, **kwargs))
                 except BaseException as error:
                     future.set_exception(error)
 
-        threading.Thread(target=work, name="pagerduty-alerting-job", daemon=True).start()
+        greenlets.start_native(work)
         return future
 
 

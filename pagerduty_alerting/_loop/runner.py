@@ -43,7 +43,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define
 
-from pagerduty_alerting._loop import fork, interrupts
+from pagerduty_alerting._loop import fork, greenlets, interrupts
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ class LoopRunner:
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         self._aclose = aclose
-        self._make_loop = loop_factory or asyncio.new_event_loop
+        self._make_loop = loop_factory or greenlets.new_event_loop
         self._loop: asyncio.AbstractEventLoop | None = None  # made and closed by leaders alone
         self._calls: dict[_Call[Any], None] = {}  # all that were admitted and have not left, the oldest first
         self._leader: dict[str, _Call[Any]] = {}  # at most one
@@ -160,6 +160,8 @@ class LoopRunner:
             if threading.get_ident() in self._busy:  # this is a finalizer, or a handler, that struck during a call
                 self._admit(closing)
                 self._forgotten.append(closing)
+            elif greenlets.in_hub():
+                self._helper(closing).start()
             else:
                 with contextlib.suppress(ClientClosedError):  # a runner that was closed has closed its generators
                     self._result(closing)
@@ -227,8 +229,10 @@ class LoopRunner:
         if thread in self._busy:
             call.interrupt = ClientUsageError(_RE_ENTERED)
             return
-        work = self._attend if asyncio._get_running_loop() is None else self._delegate
-        if thread == threading.main_thread().ident:
+        is_green = greenlets.is_patched()
+        work = self._delegate if is_green or asyncio._get_running_loop() is not None else self._attend
+        # Greenlets would put each other's handlers back; and the loop is then driven where no handler strikes.
+        if thread == threading.main_thread().ident and not is_green:
             interrupts.defer(functools.partial(self._keep, call), work, call, thread)
         else:
             work(call, thread)
@@ -261,7 +265,7 @@ class LoopRunner:
                 elif self._leader.setdefault("", call) is call:
                     self._drive(call)
                 elif call.alarm is None:
-                    call.alarm = threading.Lock()
+                    call.alarm = greenlets.new_lock()
                     call.alarm.acquire()
                     self._schedule(call)
                 else:
@@ -270,11 +274,12 @@ class LoopRunner:
                 self._strike(call, error)
 
     def _delegate(self, call: _Call[Any], thread: int) -> None:
-        """Like `_attend`, but in a thread of its own, because this one is running a loop of the caller's."""
+        """Like `_attend`, but in a thread of its own, because this one is running another loop, or greenlets."""
         try:
             try:
-                self._busy.add(thread)
-                self._start_helper(call)
+                if not greenlets.is_patched():
+                    self._busy.add(thread)
+                self._wait_for_helper(call)
             finally:
                 self._busy.discard(thread)
         except BaseException as error:
@@ -282,11 +287,16 @@ class LoopRunner:
             self._abandon(call)
             call.interrupt = error
 
-    def _start_helper(self, call: _Call[Any]) -> None:
+    def _helper(self, call: _Call[Any]) -> threading.Thread | greenlets.NativeThread:
         def attend() -> None:
             self._attend(call, threading.get_ident())
 
-        helper = threading.Thread(target=attend, name="pagerduty-alerting", daemon=True)
+        if greenlets.is_patched():
+            return greenlets.NativeThread(attend)
+        return threading.Thread(target=attend, name="pagerduty-alerting", daemon=True)
+
+    def _wait_for_helper(self, call: _Call[Any]) -> None:
+        helper = self._helper(call)
         helper.start()
         while helper.is_alive():
             try:

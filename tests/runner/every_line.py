@@ -4,13 +4,15 @@
 
 A trace function counts the lines that the main thread executes in `_loop/`, and strikes at the n-th: n is 1, then 2,
 until the situation is over before it comes to that. The program prints the number of points, and for each that failed
-what was wrong; where something hangs, it prints all stacks and exits.
+what was wrong; where something hangs, it prints all stacks and exits. With EVERY_LINE_HOST=gevent or eventlet, it
+patches itself, so that a greenlet waits while a native thread drives.
 """
 
 import asyncio
 import contextlib
 import faulthandler
 import gc
+import os
 import signal
 import sys
 import threading
@@ -394,4 +396,12 @@ def go_through(situation: str, strike: str) -> None:
 
 
 if __name__ == "__main__":
+    if os.environ.get("EVERY_LINE_HOST") == "gevent":
+        from gevent import monkey
+
+        monkey.patch_all()
+    elif os.environ.get("EVERY_LINE_HOST") == "eventlet":
+        import eventlet
+
+        eventlet.monkey_patch()
     main(*sys.argv[1:])

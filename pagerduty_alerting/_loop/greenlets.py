@@ -1,0 +1,128 @@
+"""Native threads for programs that gevent or eventlet has monkey-patched, and greenlets that wait for them.
+
+Greenlets share one thread, and with it asyncio's running loop: while one drives the loop, no other can. In such a
+program a native thread drives, with a native selector, and the greenlet waits on a socket, which lets others run.
+Everything is looked up when it is needed, because programs are patched before or after the client is imported.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+def is_patched() -> bool:
+    """Whether waiting for a socket lets other greenlets run."""
+    return _gevent() is not None or _eventlet() is not None
+
+
+def _gevent() -> Any:
+    monkey: Any = sys.modules.get("gevent.monkey")
+    return monkey if monkey is not None and monkey.is_module_patched("socket") else None
+
+
+def _eventlet() -> Any:
+    patcher: Any = sys.modules.get("eventlet.patcher")
+    return patcher if patcher is not None and patcher.is_monkey_patched("socket") else None
+
+
+def original(module: str, name: str) -> Any:
+    """Returns what a name of the standard library meant before it was patched."""
+    monkey, patcher = _gevent(), _eventlet()
+    if monkey is not None:
+        return monkey.get_original(module, name)
+    return getattr(sys.modules[module] if patcher is None else patcher.original(module), name)
+
+
+def new_lock() -> "threading.Lock":
+    """Returns a lock for native threads."""
+    lock: threading.Lock = original("_thread", "allocate_lock")()
+    return lock
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Returns an event loop that waits as native threads do; in a program that is not patched, asyncio's usual one."""
+    monkey, patcher = _gevent(), _eventlet()
+    if monkey is not None:
+        return asyncio.SelectorEventLoop(monkey.get_original("selectors", "DefaultSelector")())
+    if patcher is not None:
+        return asyncio.SelectorEventLoop(_selectors_on(patcher.original("select")).DefaultSelector())
+    return asyncio.new_event_loop()
+
+
+def _selectors_on(select: Any) -> Any:
+    """Returns a new module `selectors`, made of that `select`: eventlet's own `original` is made of the patched one."""
+    spec = importlib.util.find_spec("selectors")
+    if spec is None or spec.loader is None:
+        raise ImportError("selectors")
+    module: Any = importlib.util.module_from_spec(spec)
+    patched = sys.modules["select"]
+    sys.modules["select"] = select
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.modules["select"] = patched
+    return module
+
+
+def in_hub() -> bool:
+    """Whether the program is patched, and this is the greenlet that runs the others, which must not wait."""
+    if _gevent() is not None:
+        gevent: Any = sys.modules["gevent"]
+        return gevent.getcurrent() is gevent.get_hub()
+    if _eventlet() is not None:
+        eventlet: Any = sys.modules["eventlet"]
+        return eventlet.getcurrent() is eventlet.hubs.get_hub().greenlet
+    return False
+
+
+def start_native(function: Callable[[], None]) -> None:
+    """Starts a native thread, which nothing waits for at the program's end."""
+    if is_patched():
+        original("_thread", "start_new_thread")(function, ())
+    else:
+        threading.Thread(target=function, name="pagerduty-alerting-job", daemon=True).start()
+
+
+class NativeThread:
+    """As much of `threading.Thread` as a greenlet needs to have something done in a native thread."""
+
+    def __init__(self, target: Callable[[], None]) -> None:
+        self._target = target
+        self._is_over = False
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._reading, writing = socket.socketpair()
+        # A bare file descriptor: socket objects belong to the hub of the thread that made them.
+        self._writing = writing.detach()
+        try:
+            start_native(self._work)
+        except BaseException:
+            os.close(self._writing)
+            self._reading.close()
+            raise
+
+    def is_alive(self) -> bool:
+        """Whether the thread has not come to its end."""
+        return not self._is_over
+
+    def join(self) -> None:
+        """Waits for the end of the thread, while other greenlets run."""
+        self._reading.recv(1)
+        self._reading.close()
+
+    def _work(self) -> None:
+        try:
+            self._target()
+        finally:
+            self._is_over = True
+            # Closing alone would not wake the greenlet where a forked child has the other end, too.
+            with contextlib.suppress(OSError):
+                original("os", "write")(self._writing, b"\0")
+            os.close(self._writing)

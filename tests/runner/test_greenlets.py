@@ -1,0 +1,218 @@
+"""Greenlets of gevent and eventlet: patched before or after the client is imported, timeouts, forks, and unpatched."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pagerduty_alerting.emulator import Emulator, Operation
+from tests.support.scripts import script
+
+# eventlet says at import that it is deprecated.
+QUIET = ("-W", "ignore")
+
+PATCH = {
+    "gevent": """
+    def patch():
+        from gevent import monkey
+        monkey.patch_all()
+    def together(function, count):
+        import gevent
+        running = [gevent.spawn(function) for _ in range(count)]
+        return [one.get() for one in running]
+""",
+    "eventlet": """
+    def patch():
+        import eventlet
+        eventlet.monkey_patch()
+    def together(function, count):
+        import eventlet
+        running = [eventlet.spawn(function) for _ in range(count)]
+        return [one.wait() for one in running]
+""",
+}
+
+
+def needs(host: str) -> None:
+    """Skips where the host is not installed."""
+    if importlib.util.find_spec(host) is None:
+        pytest.skip(f"{host} is not installed")
+
+
+both = pytest.mark.parametrize("host", ["gevent", "eventlet"])
+
+
+@both
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_calls_of_greenlets_overlap_in_a_patched_program(emulator: Emulator, host: str, when: str) -> None:
+    needs(host)
+    gate = emulator.on(Operation.LIST).times(24).hold()
+    lines = f"""
+    if {when!r} == "early": patch()
+    from pagerduty_alerting import Client
+    client = Client()
+    if {when!r} == "late": patch()
+    say(together(client.list_services, 24) == [[]] * 24)
+    client.close()
+    """
+    with script(PATCH[host] + lines, emulator.environ, *QUIET) as running:
+        gate.wait_arrived(24)
+        gate.release()
+        assert running.end() == (0, "True\n", "")
+
+
+@both
+def test_greenlets_leave_no_file_descriptors_behind(emulator: Emulator, host: str) -> None:
+    needs(host)
+    lines = """
+    patch()
+    import os
+    from pagerduty_alerting import Client
+    client = Client()
+    def count():
+        client.list_services()
+        return len(os.listdir("/proc/self/fd"))
+    before = count()
+    for _ in range(30): after = count()
+    say(after - before)
+    """
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("there is no /proc here")
+    with script(PATCH[host] + lines, emulator.environ, *QUIET) as running:
+        status, output, complaints = running.end()
+    assert (status, complaints) == (0, "")
+    assert int(output) <= 2
+
+
+@both
+def test_host_names_are_looked_up_in_a_patched_program(emulator: Emulator, host: str) -> None:
+    needs(host)
+    lines = """
+    patch()
+    from pagerduty_alerting import Client
+    say(together(Client().list_services, 2))
+    """
+    environ = {**emulator.environ, "CLOUDFLARE_BASE_URL": emulator.url.replace("127.0.0.1", "localhost")}
+    with script(PATCH[host] + lines, environ, *QUIET) as running:
+        assert running.end() == (0, "[[], []]\n", "")
+
+
+TIMEOUTS = {
+    "gevent": """
+    import gevent
+    class Limit(gevent.Timeout): pass
+    start = Limit.start_new
+    spawn, kill = gevent.spawn, gevent.kill
+""",
+    "eventlet": """
+    import eventlet, eventlet.greenthread
+    class Limit(eventlet.Timeout): pass
+    start = Limit
+    spawn, kill = eventlet.spawn, eventlet.greenthread.kill
+""",
+}
+
+
+@both
+def test_a_timeout_of_the_host_ends_the_call_unwrapped_and_leaves_the_client_usable(
+    emulator: Emulator, host: str
+) -> None:
+    needs(host)
+    emulator.on(Operation.LIST).hold()
+    lines = """
+    patch()
+    from pagerduty_alerting import Client
+    client = Client()
+    limit = start(0.2)
+    try:
+        client.list_services()
+    except Limit as error:
+        say(error is limit)
+    limit.cancel()
+    say(client.delete_services().success, client._runner._calls)
+    """
+    with script(PATCH[host] + TIMEOUTS[host] + lines, emulator.environ, *QUIET) as running:
+        assert running.end() == (0, "True\nTrue {}\n", "")
+
+
+@both
+def test_a_greenlet_that_is_killed_during_its_call_leaves_the_client_usable(emulator: Emulator, host: str) -> None:
+    needs(host)
+    gate = emulator.on(Operation.LIST).once().hold()
+    lines = """
+    patch()
+    import time
+    from pagerduty_alerting import Client
+    client = Client()
+    def work():
+        try:
+            client.list_services()
+        except BaseException as error:
+            say(type(error).__name__)
+            raise
+    victim = spawn(work)
+    time.sleep(0)
+    sys.stdin.readline()
+    kill(victim)
+    while client._runner._calls: time.sleep(0.01)
+    say(client.list_services())
+    """
+    with script(PATCH[host] + TIMEOUTS[host] + lines, emulator.environ, *QUIET) as running:
+        gate.wait_arrived(1)
+        running.tell()
+        assert running.end() == (0, "GreenletExit\n[]\n", "")
+
+
+@both
+def test_a_client_that_was_used_works_on_both_sides_of_a_fork(emulator: Emulator, host: str) -> None:
+    needs(host)
+    lines = """
+    patch()
+    import os
+    from pagerduty_alerting import Client
+    client = Client()
+    client.list_services()
+    pid = os.fork()
+    say("child" if pid == 0 else os.waitpid(pid, 0)[1], together(client.list_services, 2))
+    sys.stdout.flush()
+    os._exit(0)
+    """
+    with script(PATCH[host] + lines, emulator.environ, *QUIET) as running:
+        assert running.end() == (0, "child [[], []]\n0 [[], []]\n", "")
+
+
+def test_unpatched_greenlets_with_a_limiter_that_yields_get_an_error_that_says_so(emulator: Emulator) -> None:
+    needs("gevent")
+    lines = """
+    import gevent
+    from pagerduty_alerting import Client, ClientUsageError
+    class Limiter:
+        async def __aenter__(self): gevent.sleep(0.05)
+        async def __aexit__(self, *_): pass
+    client = Client(limiter=Limiter())
+    def call():
+        try:
+            return client.list_services()
+        except ClientUsageError as error:
+            return "monkey-patched" in str(error)
+    running = [gevent.spawn(call) for _ in range(3)]
+    say([one.get() for one in running])
+    say(client.list_services())
+    """
+    with script(lines, emulator.environ, *QUIET) as running:
+        assert running.end() == (0, "[[], True, True]\n[]\n", "")
+
+
+@both
+@pytest.mark.timeout(300)
+def test_what_strikes_a_waiting_greenlet_at_any_line_hangs_nothing(host: str) -> None:
+    needs(host)
+    program = Path(__file__).parent / "every_line.py"
+    command = [sys.executable, "-W", "ignore", program, "exception", "alone", "first", "iterates"]
+    environ = {**os.environ, "EVERY_LINE_HOST": host}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.rpartition(", ")[2] for line in done.stdout.splitlines()] == ["0 failed"] * 3, done.stdout
