@@ -213,6 +213,14 @@ def test_the_template_may_come_from_the_environment(api):
     assert f"https://example.org/{ran.out.strip()}\n" in ran.err
 
 
+def test_the_emulators_own_page_is_linked_to(api):
+    settings = {**api.environ, "PAGERDUTY_ALERTING_AUTHORIZE_URL": api.authorize_url}
+    ran = run("connect", "--no-wait", settings=settings)
+    (link,) = [line for line in ran.err.splitlines() if "://" in line]
+    assert link.startswith(f"{api.origin}/_emulator/")
+    assert link.endswith(ran.out.strip())
+
+
 def test_no_link_is_invented(api):
     ran = run("connect", "--no-wait", settings=api.environ)
     assert "://" not in ran.err
