@@ -37,6 +37,10 @@ if TYPE_CHECKING:
         ResponseInfo,
         ResultInfo,
         Service,
+        ServicesDeleted,
+        ServicesListed,
+        ServicesNotDeleted,
+        ServicesNotListed,
     )
     from pagerduty_alerting.sync import Client, ClientWithResponse
 
@@ -76,6 +80,10 @@ __all__ = [
     "RetryEvent",
     "RetryPolicy",
     "Service",
+    "ServicesDeleted",
+    "ServicesListed",
+    "ServicesNotDeleted",
+    "ServicesNotListed",
     "UnprocessableEntityError",
     "__version__",
 ]

@@ -32,13 +32,15 @@ from pagerduty_alerting.config import (
 )
 from pagerduty_alerting.errors import ConfigurationError
 from pagerduty_alerting.models import (
-    AccountDeletion,
-    AccountServices,
     ConnectedDestination,
     Envelope,
     IntegrationToken,
     Response,
     Service,
+    ServicesDeleted,
+    ServicesListed,
+    ServicesNotDeleted,
+    ServicesNotListed,
 )
 
 __all__ = ["AsyncClient", "AsyncClientWithResponse"]
@@ -239,7 +241,7 @@ class AsyncClient:
         concurrency: int = 16,
         ordered: bool = False,
         timeout: float | None = None,
-    ) -> AsyncGenerator[AccountServices, None]:
+    ) -> AsyncGenerator[ServicesListed | ServicesNotListed, None]:
         """Lists the services of many accounts (*List PagerDuty services*, once for each).
 
         It asks for accounts and sends requests only as results are taken, so any number of accounts fit in the same
@@ -252,7 +254,8 @@ class AsyncClient:
             timeout: Seconds for the call of one account, in place of the client's.
 
         Yields:
-            One result an account, which holds its services or the error of its call.
+            One result an account: `ServicesListed`, or `ServicesNotListed` with the error of its call. Type checkers
+            tell them apart by `result.error is None`.
 
         Raises:
             AuthenticationError: The credentials are not valid: that ends the run.
@@ -276,7 +279,7 @@ class AsyncClient:
         concurrency: int = 16,
         ordered: bool = False,
         timeout: float | None = None,
-    ) -> AsyncGenerator[AccountDeletion, None]:
+    ) -> AsyncGenerator[ServicesDeleted | ServicesNotDeleted, None]:
         """Deletes every PagerDuty service of many accounts (*Delete PagerDuty Services*, once for each).
 
         It works as `list_services_in` does: accounts whose results are never taken may keep their services.
@@ -288,7 +291,8 @@ class AsyncClient:
             timeout: Seconds for the call of one account, in place of the client's.
 
         Yields:
-            One result an account, which holds the API's answer or the error of its call.
+            One result an account: `ServicesDeleted`, or `ServicesNotDeleted` with the error of its call. Type checkers
+            tell them apart by `result.error is None`.
 
         Raises:
             AuthenticationError: The credentials are not valid: that ends the run.
@@ -403,23 +407,26 @@ class AsyncClientWithResponse:
     async def list_services(
         self, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[list[Service]]:
-        """Does as `AsyncClient.list_services` (*List PagerDuty services*) and returns the whole response."""
+        """Like `AsyncClient.list_services` (*List PagerDuty services*), but returns the whole `Response`."""
         return (await self._core.call(LIST_SERVICES, account_id, timeout)).response()
 
     async def delete_services(self, *, account_id: str | None = None, timeout: float | None = None) -> Response[None]:
-        """Does as `AsyncClient.delete_services` (*Delete PagerDuty Services*) and returns the whole response."""
+        """Like `AsyncClient.delete_services` (*Delete PagerDuty Services*), but returns the whole `Response`."""
         return (await self._core.call(DELETE_SERVICES, account_id, timeout)).response()
 
     async def create_integration_token(
         self, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[IntegrationToken]:
-        """Does as `AsyncClient.create_integration_token` (*Create PagerDuty integration token*), likewise."""
+        """Like `AsyncClient.create_integration_token`, but returns the whole `Response`.
+
+        *Create PagerDuty integration token*.
+        """
         return (await self._core.call(CREATE_INTEGRATION_TOKEN, account_id, timeout)).response()
 
     async def connect(
         self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[ConnectedDestination]:
-        """Does as `AsyncClient.connect` (*Connect PagerDuty*) and returns the whole response."""
+        """Like `AsyncClient.connect` (*Connect PagerDuty*), but returns the whole `Response`."""
         if isinstance(token, str):
             token = IntegrationToken(token)  # which no traceback shows that prints local variables
         return (await self._core.call(CONNECT, account_id, timeout, token)).response()
@@ -428,13 +435,15 @@ class AsyncClientWithResponse:
         raise TypeError("a client holds credentials and connections and cannot be pickled: make one where it is used")
 
 
-def _account_services(account_id: str, outcome: Envelope[list[Service]] | Exception) -> AccountServices:
+def _account_services(
+    account_id: str, outcome: Envelope[list[Service]] | Exception
+) -> ServicesListed | ServicesNotListed:
     if isinstance(outcome, Exception):
-        return AccountServices(account_id, error=outcome)
-    return AccountServices(account_id, outcome.result)
+        return ServicesNotListed(account_id, error=outcome)
+    return ServicesListed(account_id, outcome.result)
 
 
-def _account_deletion(account_id: str, outcome: Envelope[None] | Exception) -> AccountDeletion:
+def _account_deletion(account_id: str, outcome: Envelope[None] | Exception) -> ServicesDeleted | ServicesNotDeleted:
     if isinstance(outcome, Exception):
-        return AccountDeletion(account_id, error=outcome)
-    return AccountDeletion(account_id, outcome)
+        return ServicesNotDeleted(account_id, error=outcome)
+    return ServicesDeleted(account_id, outcome)

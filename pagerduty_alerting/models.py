@@ -18,6 +18,10 @@ __all__ = [
     "ResponseInfo",
     "ResultInfo",
     "Service",
+    "ServicesDeleted",
+    "ServicesListed",
+    "ServicesNotDeleted",
+    "ServicesNotListed",
 ]
 
 T = TypeVar("T")
@@ -191,7 +195,7 @@ class Response(Generic[T]):
 
 @frozen
 class AccountServices:
-    """What `list_services_in` found for one account: its services, or why there is no knowing.
+    """What `list_services_in` found for one account: `ServicesListed` or `ServicesNotListed`, told by `error`.
 
     Attributes:
         account_id: The account.
@@ -205,15 +209,47 @@ class AccountServices:
 
 
 @frozen
+class ServicesListed(AccountServices):
+    """The services of an account; `error` is None."""
+
+    services: list[Service] = field(factory=list[Service])
+    error: None = None
+
+
+@frozen
+class ServicesNotListed(AccountServices):
+    """The error of an account; `services` is None."""
+
+    services: None = None
+    error: Exception = field(factory=Exception)
+
+
+@frozen
 class AccountDeletion:
-    """What `delete_services_in` did for one account.
+    """What `delete_services_in` did for one account: `ServicesDeleted` or `ServicesNotDeleted`, told by `error`.
 
     Attributes:
         account_id: The account.
-        envelope: The API's answer; None where there is an `error`.
+        envelope: The API's response; None where there is an `error`.
         error: What the call for the account raised; None where it succeeded.
     """
 
     account_id: str
     envelope: Envelope[None] | None = None
     error: Exception | None = None
+
+
+@frozen
+class ServicesDeleted(AccountDeletion):
+    """The API's response for an account; `error` is None."""
+
+    envelope: Envelope[None] = field(factory=lambda: Envelope(True, None))
+    error: None = None
+
+
+@frozen
+class ServicesNotDeleted(AccountDeletion):
+    """The error of an account; `envelope` is None."""
+
+    envelope: None = None
+    error: Exception = field(factory=Exception)

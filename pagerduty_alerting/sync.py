@@ -12,13 +12,15 @@ from pagerduty_alerting._loop.runner import LoopRunner
 from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
 from pagerduty_alerting.config import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_USER_AGENT, RetryPolicy
 from pagerduty_alerting.models import (
-    AccountDeletion,
-    AccountServices,
     ConnectedDestination,
     Envelope,
     IntegrationToken,
     Response,
     Service,
+    ServicesDeleted,
+    ServicesListed,
+    ServicesNotDeleted,
+    ServicesNotListed,
 )
 
 __all__ = ["Client", "ClientWithResponse"]
@@ -206,7 +208,7 @@ class Client:
 
     def list_services_in(
         self, account_ids: Iterable[str], *, concurrency: int = 16, ordered: bool = False, timeout: float | None = None
-    ) -> Iterator[AccountServices]:
+    ) -> Iterator[ServicesListed | ServicesNotListed]:
         """Lists the services of many accounts (*List PagerDuty services*, once for each).
 
         It asks for accounts and sends requests only as results are taken, so any number of accounts fit in the same
@@ -219,7 +221,8 @@ class Client:
             timeout: Seconds for the call of one account, in place of the client's.
 
         Yields:
-            One result an account, which holds its services or the error of its call.
+            One result an account: `ServicesListed`, or `ServicesNotListed` with the error of its call. Type checkers
+            tell them apart by `result.error is None`.
 
         Raises:
             AuthenticationError: The credentials are not valid: that ends the run.
@@ -232,7 +235,7 @@ class Client:
 
     def delete_services_in(
         self, account_ids: Iterable[str], *, concurrency: int = 16, ordered: bool = False, timeout: float | None = None
-    ) -> Iterator[AccountDeletion]:
+    ) -> Iterator[ServicesDeleted | ServicesNotDeleted]:
         """Deletes every PagerDuty service of many accounts (*Delete PagerDuty Services*, once for each).
 
         It works as `list_services_in` does: accounts whose results are never taken may keep their services.
@@ -244,7 +247,8 @@ class Client:
             timeout: Seconds for the call of one account, in place of the client's.
 
         Yields:
-            One result an account, which holds the API's answer or the error of its call.
+            One result an account: `ServicesDeleted`, or `ServicesNotDeleted` with the error of its call. Type checkers
+            tell them apart by `result.error is None`.
 
         Raises:
             AuthenticationError: The credentials are not valid: that ends the run.
@@ -349,23 +353,26 @@ class ClientWithResponse:
         self._runner = runner
 
     def list_services(self, *, account_id: str | None = None, timeout: float | None = None) -> Response[list[Service]]:
-        """Does as `Client.list_services` (*List PagerDuty services*) and returns the whole response."""
+        """Like `Client.list_services` (*List PagerDuty services*), but returns the whole `Response`."""
         return self._runner.run(self._async.list_services(account_id=account_id, timeout=timeout))
 
     def delete_services(self, *, account_id: str | None = None, timeout: float | None = None) -> Response[None]:
-        """Does as `Client.delete_services` (*Delete PagerDuty Services*) and returns the whole response."""
+        """Like `Client.delete_services` (*Delete PagerDuty Services*), but returns the whole `Response`."""
         return self._runner.run(self._async.delete_services(account_id=account_id, timeout=timeout))
 
     def create_integration_token(
         self, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[IntegrationToken]:
-        """Does as `Client.create_integration_token` (*Create PagerDuty integration token*), likewise."""
+        """Like `Client.create_integration_token`, but returns the whole `Response`.
+
+        *Create PagerDuty integration token*.
+        """
         return self._runner.run(self._async.create_integration_token(account_id=account_id, timeout=timeout))
 
     def connect(
         self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
     ) -> Response[ConnectedDestination]:
-        """Does as `Client.connect` (*Connect PagerDuty*) and returns the whole response."""
+        """Like `Client.connect` (*Connect PagerDuty*), but returns the whole `Response`."""
         if isinstance(token, str):
             token = IntegrationToken(token)
         return self._runner.run(self._async.connect(token, account_id=account_id, timeout=timeout))

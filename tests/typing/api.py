@@ -41,6 +41,10 @@ from pagerduty_alerting import (
     RetryEvent,
     RetryPolicy,
     Service,
+    ServicesDeleted,
+    ServicesListed,
+    ServicesNotDeleted,
+    ServicesNotListed,
 )
 
 assert_type(pagerduty_alerting.__version__, str)
@@ -90,20 +94,33 @@ def synchronous_responses(client: Client) -> None:
 
 
 async def asynchronous_runs(client: AsyncClient, account_ids: AsyncIterator[str]) -> None:
-    assert_type(client.list_services_in(["a"]), AsyncGenerator[AccountServices, None])
+    assert_type(client.list_services_in(["a"]), AsyncGenerator[ServicesListed | ServicesNotListed, None])
     async for found in client.list_services_in(account_ids, concurrency=4, ordered=True, timeout=1):
         assert_type(found.services, list[Service] | None)
         assert_type(found.error, Exception | None)
+        if found.error is None:
+            assert_type(found.services, list[Service])
+        else:
+            assert_type(found.error, Exception)
+        either: AccountServices = found
+        assert_type(either.account_id, str)
     async for done in client.delete_services_in(account_id for account_id in "ab"):
-        assert_type(done, AccountDeletion)
+        assert_type(done, ServicesDeleted | ServicesNotDeleted)
         assert_type(done.envelope, Envelope[None] | None)
+        if done.error is None:
+            assert_type(done.envelope, Envelope[None])
+        else:
+            assert_type(done.error, Exception)
+        whichever: AccountDeletion = done
+        assert_type(whichever.account_id, str)
         assert_type(done.account_id, str)
 
 
 def synchronous_runs(client: Client) -> None:
-    assert_type(client.list_services_in({"a"}), Iterator[AccountServices])
+    assert_type(client.list_services_in({"a"}), Iterator[ServicesListed | ServicesNotListed])
     assert_type(
-        client.delete_services_in(("a", "b"), concurrency=4, ordered=True, timeout=1), Iterator[AccountDeletion]
+        client.delete_services_in(("a", "b"), concurrency=4, ordered=True, timeout=1),
+        Iterator[ServicesDeleted | ServicesNotDeleted],
     )
 
 

@@ -21,8 +21,23 @@ from pagerduty_alerting import (
     ResponseInfo,
     ResultInfo,
     Service,
+    ServicesDeleted,
+    ServicesListed,
+    ServicesNotDeleted,
+    ServicesNotListed,
 )
 from pagerduty_alerting import models as module
+
+
+class SomeError(Exception):
+    """Equals its copies, which most exceptions do not."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
 
 RESPONSE = Response(
     envelope=Envelope(True, [Service("1", "one")], (), (ResponseInfo("hint", 1000),), ResultInfo(1, 1, 20, 1)),
@@ -37,6 +52,10 @@ RESPONSE = Response(
 MODELS: list[Any] = [
     AccountServices("a", [Service("1", "one")]),
     AccountDeletion("a", Envelope(True, None)),
+    ServicesListed("a", [Service("1", "one")]),
+    ServicesNotListed("a", error=SomeError("x")),
+    ServicesDeleted("a", Envelope(True, None)),
+    ServicesNotDeleted("a", error=SomeError("x")),
     Service("1", "one"),
     IntegrationToken("secret-id"),
     ConnectedDestination("secret-id"),
