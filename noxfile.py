@@ -320,6 +320,14 @@ def soak(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """The measurements that the README quotes, side by side with other clients."""
     session.install(".", *nox.project.dependency_groups(PYPROJECT, "bench"))
+    # Each is measured if it can be installed. niquests would put its fork in the place of urllib3, and under requests.
+    apart = {"URLLIB3_NO_OVERRIDE": "1"}
+    for contender in ("pycurl", "urllib3", "aiosonic", "primp", "pyreqwest", "niquests"):
+        alone = ["--no-binary", "urllib3-future"] if contender == "niquests" else []
+        try:
+            session.install(contender, *alone, env=apart)
+        except nox.command.CommandFailed:
+            session.warn(f"{contender} cannot be installed, and is not measured")
     session.run("python", "tests/bench/run.py", *session.posargs)
     session.run("python", "tests/bench/sync_bench.py")
     session.run("python", "tests/bench/fleet_bench.py")

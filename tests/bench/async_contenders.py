@@ -1,44 +1,33 @@
-"""The clients for asynchronous code: this package's, the official SDK's two, two by hand, and a bare protocol."""
+"""The clients for asynchronous code: this package's, the official SDK's two, others by hand, and a bare protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-from attrs import frozen
-
 from tests.bench.contenders import (
     ACCOUNT_ID,
     AIOHTTP,
+    AIOSONIC,
     FLOOR_ASYNC,
     HEADERS,
     HTTPX_ASYNC,
+    NIQUESTS_ASYNC,
     OFFICIAL_AIOHTTP,
     OFFICIAL_ASYNC,
     OURS_ASYNC,
     PATH,
+    PRIMP_ASYNC,
+    PYREQWEST_ASYNC,
     TOKEN,
     AsyncCall,
+    Service,
+    checked,
     installed,
+    make_decode,
     request_bytes,
 )
 from tests.bench.server import answer
-
-
-@frozen
-class Service:
-    """What the hand-written clients make of an item."""
-
-    id: str
-    name: str
-
-
-@frozen
-class Envelope:
-    """What hand-written aiohttp + cattrs makes of an answer."""
-
-    success: bool
-    result: list[Service]
 
 
 @asynccontextmanager
@@ -82,15 +71,72 @@ async def with_httpx_async(url: str, services: int) -> AsyncIterator[AsyncCall]:
 @asynccontextmanager
 async def with_aiohttp(url: str, services: int) -> AsyncIterator[AsyncCall]:
     import aiohttp
-    from cattrs.preconf.orjson import make_converter
 
-    converter = make_converter()
+    decode = make_decode()
     async with aiohttp.ClientSession(headers=HEADERS, timeout=aiohttp.ClientTimeout(total=30)) as session:
 
         async def call() -> list[Service]:
             async with session.get(url + PATH) as response:
                 response.raise_for_status()
-                return converter.loads(await response.read(), Envelope).result
+                return decode(await response.read())
+
+        yield call
+
+
+@asynccontextmanager
+async def with_aiosonic(url: str, services: int) -> AsyncIterator[AsyncCall]:
+    import aiosonic
+    from aiosonic.connectors import TCPConnector
+    from aiosonic.pools import PoolConfig
+
+    decode = make_decode()
+    async with aiosonic.HTTPClient(TCPConnector(pool_configs={":default": PoolConfig(size=256)})) as client:
+
+        async def call() -> list[Service]:
+            response = await client.get(url + PATH, headers=HEADERS)
+            return decode(checked(response.status_code, await response.content()))
+
+        yield call
+
+
+@asynccontextmanager
+async def with_niquests_async(url: str, services: int) -> AsyncIterator[AsyncCall]:
+    import niquests
+
+    async with niquests.AsyncSession(pool_maxsize=256) as session:
+        session.headers.update(HEADERS)
+
+        async def call() -> list[Service]:
+            response = await session.get(url + PATH, timeout=30)
+            return [Service(item["id"], item["name"]) for item in response.raise_for_status().json()["result"]]
+
+        yield call
+
+
+@asynccontextmanager
+async def with_primp_async(url: str, services: int) -> AsyncIterator[AsyncCall]:
+    import primp
+
+    decode = make_decode()
+    client = primp.AsyncClient(headers=HEADERS, timeout=30)
+
+    async def call() -> list[Service]:
+        response = await client.get(url + PATH)
+        return decode(checked(response.status_code, response.content))
+
+    yield call
+
+
+@asynccontextmanager
+async def with_pyreqwest_async(url: str, services: int) -> AsyncIterator[AsyncCall]:
+    from pyreqwest.client import ClientBuilder
+
+    decode = make_decode()
+    async with ClientBuilder().default_headers(HEADERS).error_for_status(True).build() as client:
+
+        async def call() -> list[Service]:
+            response = await client.get(url + PATH).build().send()
+            return decode(bytes(await response.bytes()))
 
         yield call
 
@@ -149,6 +195,10 @@ ASYNC = installed(
         OFFICIAL_AIOHTTP: ("cloudflare httpx_aiohttp", official_aiohttp),
         HTTPX_ASYNC: ("httpx", with_httpx_async),
         AIOHTTP: ("aiohttp cattrs", with_aiohttp),
+        AIOSONIC: ("aiosonic cattrs", with_aiosonic),
+        NIQUESTS_ASYNC: ("niquests", with_niquests_async),
+        PRIMP_ASYNC: ("primp cattrs", with_primp_async),
+        PYREQWEST_ASYNC: ("pyreqwest cattrs", with_pyreqwest_async),
         FLOOR_ASYNC: ("asyncio", floor_async),
     }
 )

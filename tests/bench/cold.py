@@ -109,6 +109,7 @@ def installed_sizes() -> dict[str, float]:
 def versions() -> dict[str, str]:
     """Returns the versions of what was measured, and of what it stands on."""
     names = ["pagerduty-alerting", "aiohttp", "cattrs", "orjson", "cloudflare", "httpx", "httpx-aiohttp", "requests"]
+    names += ["urllib3", "niquests", "pycurl", "primp", "pyreqwest", "aiosonic"]
     return {name: metadata.version(name) for name in names if _is_distribution(name)}
 
 

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from attrs import frozen
+
 T = TypeVar("T")
 
 TOKEN = "bench-token"
@@ -23,16 +25,59 @@ OFFICIAL_SYNC, OFFICIAL_ASYNC = "cloudflare, sync", "cloudflare, async"
 OFFICIAL_AIOHTTP = "cloudflare, async on aiohttp"
 REQUESTS, HTTPX_SYNC, HTTPX_ASYNC = "requests", "httpx, sync", "httpx, async"
 AIOHTTP = "aiohttp + cattrs by hand"
+HTTP_CLIENT, PYCURL, URLLIB3 = "http.client + cattrs by hand", "pycurl + cattrs by hand", "urllib3 + cattrs by hand"
+NIQUESTS_SYNC, NIQUESTS_ASYNC = "niquests, sync", "niquests, async"
+PRIMP_SYNC, PRIMP_ASYNC = "primp (Rust), sync", "primp (Rust), async"
+PYREQWEST_SYNC, PYREQWEST_ASYNC = "pyreqwest (Rust), sync", "pyreqwest (Rust), async"
+AIOSONIC = "aiosonic + cattrs by hand"
 FLOOR_SYNC, FLOOR_ASYNC = "a blocking socket", "an asyncio protocol"
 
 
+@frozen
+class Service:
+    """What the clients by hand make of an item."""
+
+    id: str
+    name: str
+
+
+@frozen
+class Envelope:
+    """What the clients by hand make of an answer."""
+
+    success: bool
+    result: list[Service]
+
+
+def make_decode() -> Callable[[bytes], list[Service]]:
+    """Returns the same decoding for all clients by hand; not at the top, so that it is loaded where it is used."""
+    from cattrs.preconf.orjson import make_converter
+
+    converter = make_converter()
+    return lambda body: converter.loads(body, Envelope).result
+
+
+def checked(status: int, body: bytes) -> bytes:
+    """Returns the body of an answer that is a success."""
+    if status != 200:
+        raise RuntimeError(f"status {status}")
+    return body
+
+
+LEFT_OUT: dict[str, str] = {}
+"""Clients that are not measured, and why."""
+
+
 def installed(contenders: dict[str, tuple[str, T]]) -> dict[str, T]:
-    """Leaves out those whose packages are not there."""
-    return {
-        name: contender
-        for name, (packages, contender) in contenders.items()
-        if all(find_spec(package) for package in packages.split())
-    }
+    """Leaves out those whose packages are not there, and notes which ones are missing."""
+    found = {}
+    for name, (packages, contender) in contenders.items():
+        missing = [package for package in packages.split() if not find_spec(package)]
+        if missing:
+            LEFT_OUT[name] = f"{', '.join(missing)} cannot be imported"
+        else:
+            found[name] = contender
+    return found
 
 
 def request_bytes(url: str) -> bytes:

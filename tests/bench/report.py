@@ -112,6 +112,8 @@ def targets(results: Results) -> Iterator[str]:
 def table(results: Results) -> Iterator[str]:
     """Yields the lines of a table for a person."""
     yield results["machine"]
+    for name, reason in results.get("left_out", {}).items():
+        yield f"not measured: {name}: {reason}"
     for section, scenarios in results["sections"].items():
         for scenario, contenders in scenarios.items():
             yield ""

@@ -19,7 +19,7 @@ if __package__ in {None, ""}:  # run as a script
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import cold, report
-from tests.bench.contenders import OURS_ASYNC
+from tests.bench.contenders import LEFT_OUT, OURS_ASYNC
 from tests.bench.rounds import measure
 from tests.bench.server import LoopbackServer
 
@@ -51,6 +51,7 @@ def run(rounds: int, seconds: float, *, quick: bool) -> report.Results:
     return {
         "machine": machine,
         "versions": cold.versions(),
+        "left_out": LEFT_OUT,
         "sections": {
             report.CALLS: calls,
             report.IMPORT: {"import": imports},
