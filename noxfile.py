@@ -214,6 +214,10 @@ def hosts(session: nox.Session) -> None:
         if shutil.which(program) is None:
             session.warn(f"there is no {program} on this machine (Debian: {package}): its hosts will be skipped")
     install(session, "tests", "hosts")
+    # It is compiled, which takes a C compiler and Python's headers.
+    session.install(*nox.project.dependency_groups(PYPROJECT, "uwsgi"), success_codes=range(256))
+    if not any(Path(session.bin).glob("uwsgi*")):
+        session.warn("uWSGI cannot be compiled on this machine: it will be skipped")
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # every host would compile all that it imports
     session.run("pytest", *IN_PARALLEL, *(session.posargs or ["tests/hosts"]))
 
