@@ -1,4 +1,20 @@
-"""Connect Cloudflare's notifications to PagerDuty: the public names, loaded when first used, and nothing else."""
+"""Connect Cloudflare's notifications to PagerDuty: the public names, loaded when first used.
+
+client.py           `AsyncClient`: the operations
+sync.py             `Client`, generated from client.py by _generate.py
+models.py           what calls return
+errors.py           what calls raise
+config.py           settings, `RetryPolicy`
+_call.py            one call: deadline, quota, attempts, retries
+_fleet.py           one call for each of many accounts
+_pacer.py           waiting for the quota
+_arguments.py       checks of callers' arguments
+_protocol/          what the API says and means; pure
+_http/              requests and responses with aiohttp
+_loop/              event loops, for the synchronous client and for deadlines
+emulator/           the API on this machine, for tests
+cli/                the command line
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
