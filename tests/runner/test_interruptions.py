@@ -1,6 +1,6 @@
 """Interruptions at every line of the runner, and storms of them: nothing hangs, gets lost or stays broken.
 
-STORM_COUNT sets the number of interruptions in each storm (`nox -s soak` takes 10,000), STORM_SEED the dice.
+`nox -s soak` takes 10,000 interruptions for each storm. STORM_SEED sets the dice.
 """
 
 import ast
@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import stress_server
+from tests.support.size import size
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no signals to speak of")
 
 HERE = Path(__file__).parent
-COUNT = int(os.environ.get("STORM_COUNT", "200"))
+COUNT = size(200, full=10_000)
 SEED = int(os.environ.get("STORM_SEED", "20261124"))
 
 FEWEST_POINTS = 50
