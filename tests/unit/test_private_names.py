@@ -134,8 +134,8 @@ NAMES = {
     ),
     "asyncio.unix_events._sighandler_noop": PrivateName(
         lambda: sys.platform == "win32" or hasattr(importlib.import_module("asyncio.unix_events"), "_sighandler_noop"),
-        "tells a signal handler of asyncio's from one of the program's",
-        "handlers that a program has set with `loop.add_signal_handler` are called as if they were Python's",
+        "tells asyncio's own signal handler, which does nothing, and is left as it is during a call",
+        "it is set again after a call, which takes SA_RESTART from it",
     ),
     "signal._signal": PrivateName(
         lambda: hasattr(signal, "_signal"),
