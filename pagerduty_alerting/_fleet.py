@@ -7,8 +7,10 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from attrs import define, field
+
 from pagerduty_alerting._arguments import check_count, check_flag, check_identifier, check_seconds
-from pagerduty_alerting._call import Core
+from pagerduty_alerting._call import Call, Core
 from pagerduty_alerting._loop.deadlines import Deadlines, Expired
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting._protocol.endpoints import Endpoint
@@ -47,11 +49,44 @@ def each_account(
     if timeout is not None:
         check_seconds("timeout", timeout)
     turns = Turns(core.pacer, core.deadlines) if core.settings.respect_rate_limits else None
+    run = Run()
 
-    async def call(account_id: str) -> R:
-        return to_result(account_id, await _envelope_or_error(core, endpoint, account_id, timeout, turns))
+    async def call(account_id: str, account: Account) -> R:
+        return to_result(account_id, await _envelope_or_error(core, endpoint, account_id, timeout, turns, run, account))
 
-    return run_over(account_ids, call, core.deadlines, concurrency=concurrency, ordered=ordered)
+    return run_over(account_ids, call, core.deadlines, run, concurrency=concurrency, ordered=ordered)
+
+
+@define(eq=False)
+class Account:
+    """One account of a run: its call, once that is prepared."""
+
+    call: Call[Any] | None = None
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether the API may have acted for it, so that its outcome is to be reported."""
+        return self.call is not None and (self.call.was_sent or self.call.may_have_acted)
+
+
+@define(eq=False)
+class Run:
+    """What a run learns from its accounts.
+
+    Attributes:
+        first_refused: For the first two accounts that answered, whether the credentials were refused.
+        end: Why the run ends early: what is raised after the last result.
+    """
+
+    first_refused: list[bool] = field(factory=list)
+    end: BaseException | None = None
+
+    def note_answer(self, error: Exception | None) -> None:
+        """Ends the run where the first two accounts that answered both refuse the credentials."""
+        if len(self.first_refused) < 2:
+            self.first_refused.append(isinstance(error, AuthenticationError))
+            if self.first_refused == [True, True]:
+                self.end = error
 
 
 def _check_iterable(account_ids: object) -> None:
@@ -62,13 +97,18 @@ def _check_iterable(account_ids: object) -> None:
 
 
 async def _envelope_or_error(
-    core: Core, endpoint: Endpoint[T], account_id: str, timeout: float | None, turns: "Turns | None"
+    core: Core,
+    endpoint: Endpoint[T],
+    account_id: str,
+    timeout: float | None,
+    turns: "Turns | None",
+    run: Run,
+    account: Account,
 ) -> Envelope[T] | Exception:
     """Returns what the call for one account brings, or what it raises, unless that concerns all accounts.
 
     Raises:
-        AuthenticationError: The credentials are not valid, so no other account will do better.
-        ClientClosedError: The client was closed.
+        ClientClosedError: The client was closed before the API can have acted.
         BaseException: Whatever else is no answer to this account's request, such as an exception of the limiter.
     """
     try:
@@ -79,11 +119,18 @@ async def _envelope_or_error(
     if turns is not None:
         await turns.wait()
     try:
-        call = core.prepare(endpoint, account_id, timeout, is_patient=True)
-        return (await core.carry_out(call)).envelope
-    except AuthenticationError:
-        raise
+        account.call = core.prepare(endpoint, account_id, timeout, is_patient=True)
+        envelope = (await core.carry_out(account.call)).envelope
+        run.note_answer(None)
+        return envelope
+    except ClientClosedError as error:
+        if not error.may_have_acted or endpoint.method == "GET":  # a list has changed nothing
+            raise
+        run.end = run.end or error
+        return error.with_traceback(None)
     except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
+        if not isinstance(error, APIConnectionError):
+            run.note_answer(error)
         # Whoever keeps the errors of many accounts would keep what the frames of their calls hold, too: the answers.
         return error.with_traceback(None)
     finally:
@@ -136,8 +183,9 @@ class Turns:
 
 async def run_over(
     account_ids: Iterable[str] | AsyncIterable[str],
-    call: Callable[[str], Coroutine[Any, Any, T]],
+    call: Callable[[str, Account], Coroutine[Any, Any, T]],
     deadlines: Deadlines,
+    run: Run,
     *,
     concurrency: int,
     ordered: bool,
@@ -145,32 +193,48 @@ async def run_over(
     """Yields what `call` returns for each account, as it comes, or in the order of the accounts.
 
     At most `concurrency` results exist at a time, from the start of their calls until they are yielded, and an account
-    is not asked for before there is room for it. An exception of a call, or of the iterable, ends the run.
+    is not asked for before there is room for it. An exception of a call, or of the iterable, ends the run: nothing more
+    is started, what was sent ends in its own time and is yielded, then the exception is raised.
     """
     source = _asynchronous(account_ids)
     # In the order of the accounts. The task that fetches the next account is not among them, so that a slow source
     # holds up no results.
-    calls: dict[asyncio.Task[T], None] = {}
+    calls: dict[asyncio.Task[T], Account] = {}
     fetch: asyncio.Task[str | _End] | None = None
     is_exhausted = False
     try:
         while True:
+            if run.end is not None:
+                await _end([task for task, account in calls.items() if not (account.was_sent or task.done())])
+                await _end([fetch] if fetch else [])
+                fetch, is_exhausted = None, True
             if fetch is None and not is_exhausted and len(calls) < concurrency:
                 fetch = asyncio.create_task(_next(source))
             if fetch is None and not calls:
-                return
+                break
             await asyncio.wait([*calls, *([fetch] if fetch else [])], return_when=asyncio.FIRST_COMPLETED)
             if fetch is not None and fetch.done():
-                account_id = fetch.result()
-                fetch = None
-                if isinstance(account_id, _End):
+                error = None if fetch.cancelled() else fetch.exception()
+                if error is not None:
+                    run.end = run.end or error
+                elif isinstance(account_id := fetch.result(), _End):
                     is_exhausted = True
-                else:
-                    calls[asyncio.create_task(call(account_id))] = None
+                elif run.end is None:
+                    account = Account()
+                    calls[asyncio.create_task(call(account_id, account))] = account
+                fetch = None
             for finished in _finished(calls, ordered=ordered):
                 del calls[finished]
-                deadlines.pass_over_standstill()
-                yield finished.result()
+                if finished.cancelled():
+                    if run.end is None:  # by somebody else
+                        finished.result()
+                elif (error := finished.exception()) is not None:
+                    run.end = run.end or error
+                else:
+                    deadlines.pass_over_standstill()
+                    yield finished.result()
+        if run.end is not None:
+            raise run.end
     finally:
         try:
             await _end([*calls, *([fetch] if fetch else [])])

@@ -225,7 +225,8 @@ class Client:
             tell them apart by `result.error is None`.
 
         Raises:
-            AuthenticationError: The credentials are not valid: that ends the run.
+            AuthenticationError: The first two accounts that answered both refuse the credentials. It is raised after
+                the last result; another refusal is the error of its account.
             ClientClosedError: The client was closed: that ends the run.
             TypeError, ValueError: An argument is impossible; nothing was sent.
         """
@@ -251,7 +252,8 @@ class Client:
             tell them apart by `result.error is None`.
 
         Raises:
-            AuthenticationError: The credentials are not valid: that ends the run.
+            AuthenticationError: The first two accounts that answered both refuse the credentials. It is raised after
+                the last result; another refusal is the error of its account.
             ClientClosedError: The client was closed: that ends the run.
             TypeError, ValueError: An argument is impossible; nothing was sent.
         """

@@ -128,7 +128,7 @@ def test_bad_credentials_end_the_run_over_many_accounts(make_caller: MakeCaller,
     caller = caller_for(make_caller, emulator, api_token="not-a-token")
     with pytest.raises(AuthenticationError):
         caller.collect(name, [emulator.account_id] * 50, concurrency=1)
-    assert emulator.requests.total == 1
+    assert emulator.requests.total == 2
 
 
 @pytest.mark.parametrize("name", ["list_services_in", "delete_services_in"])

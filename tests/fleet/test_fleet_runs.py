@@ -140,14 +140,73 @@ def test_credentials_that_are_not_valid_end_the_run(
     assert len(emulator.requests) < len(accounts)
 
 
-def test_credentials_that_are_revoked_end_the_run_in_its_midst(
+def test_a_refusal_of_the_credentials_for_one_account_is_its_error(
     fleet: Caller, emulator: Emulator, accounts: list[str]
 ) -> None:
-    emulator.on().skip(10).respond(401)
-    results = Results(fleet, fleet.client.list_services_in(accounts, ordered=True))
-    assert [results.take().account_id for _ in range(10)] == accounts[:10]
-    with pytest.raises(AuthenticationError):
-        results.take()
+    emulator.on().times(1).respond(401)
+    emulator.on().skip(5).times(2).respond(401)
+    results = fleet.collect("delete_services_in", accounts)
+    refused = [result for result in results if result.error is not None]
+    assert len(results) == len(accounts)
+    assert [type(result.error) for result in refused] == [AuthenticationError] * 3
+
+
+class FailingAtTheThird:
+    """A limiter that lets two through."""
+
+    def __init__(self) -> None:
+        self.entered = 0
+
+    async def __aenter__(self) -> None:
+        self.entered += 1
+        if self.entered == 3:
+            raise LookupError("end")
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("end", ["source", "limiter", "credentials"])
+async def test_what_was_sent_before_a_run_ends_is_yielded_and_nothing_more_is_started(
+    emulator: Emulator, accounts: list[str], end: str, ordered: bool
+) -> None:
+    limiter = FailingAtTheThird() if end == "limiter" else None
+    going_on = asyncio.Event()
+
+    async def source() -> AsyncIterator[str]:
+        for account in accounts[:2]:
+            yield account
+        await going_on.wait()
+        if end == "source":
+            raise LookupError("end")
+        for account in accounts[2:]:
+            yield account
+
+    if end == "credentials":
+        emulator.on().times(2).respond(401)
+    gate = emulator.on(Operation.DELETE).hold() if end != "credentials" else None
+    results: list[AccountDeletion] = []
+
+    async def run(client: AsyncClient) -> None:
+        async for result in client.delete_services_in(source(), ordered=ordered):
+            results.append(result)  # noqa: PERF401  # what came before the end is wanted
+
+    async with AsyncClient(api_token=emulator.api_token, base_url=emulator.url, limiter=limiter) as client:
+        running = asyncio.ensure_future(run(client))
+        if gate is not None:
+            await gate.arrived(2)
+        going_on.set()
+        if gate is not None:
+            for _ in range(20):  # turns of the loop, more than the end needs to be noticed
+                await asyncio.sleep(0)
+            assert not running.done()
+            gate.release()
+        with pytest.raises(AuthenticationError if end == "credentials" else LookupError):
+            await running
+
+    assert len(results) == len(emulator.requests) < 6
+    assert all(any(result.account_id in request.path for request in emulator.requests) for result in results)
 
 
 @pytest.mark.parametrize("operation", ["list_services_in", "delete_services_in"])

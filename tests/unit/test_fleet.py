@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from pagerduty_alerting._fleet import run_over
+from pagerduty_alerting._fleet import Account, Run, run_over
 from pagerduty_alerting._loop.deadlines import Deadlines
 
 
@@ -17,7 +17,7 @@ class Calls:
         self.under_way: set[str] = set()
         self.most_under_way = 0
 
-    async def __call__(self, account_id: str) -> str:
+    async def __call__(self, account_id: str, _account: Account | None = None) -> str:
         self.under_way.add(account_id)
         self.most_under_way = max(self.most_under_way, len(self.under_way))
         try:
@@ -34,7 +34,7 @@ class Calls:
 async def test_results_come_as_the_calls_end() -> None:
     calls = Calls()
     calls.let_go("b")
-    results = run_over(["a", "b"], calls, Deadlines(), concurrency=2, ordered=False)
+    results = run_over(["a", "b"], calls, Deadlines(), Run(), concurrency=2, ordered=False)
 
     assert await anext(results) == "B"
     calls.let_go("a")
@@ -44,7 +44,7 @@ async def test_results_come_as_the_calls_end() -> None:
 async def test_ordered_results_come_in_the_order_of_the_accounts() -> None:
     calls = Calls()
     calls.let_go("b", "c")
-    results = run_over(["a", "b", "c"], calls, Deadlines(), concurrency=3, ordered=True)
+    results = run_over(["a", "b", "c"], calls, Deadlines(), Run(), concurrency=3, ordered=True)
 
     first = asyncio.ensure_future(anext(results))
     for _ in range(20):  # turns of the loop, more than b and c need
@@ -62,7 +62,7 @@ async def test_no_more_calls_run_at_once_than_allowed(ordered: bool) -> None:
     names = [f"account-{number}" for number in range(50)]
     calls.let_go(*names)
 
-    results = [result async for result in run_over(names, calls, Deadlines(), concurrency=4, ordered=ordered)]
+    results = [result async for result in run_over(names, calls, Deadlines(), Run(), concurrency=4, ordered=ordered)]
 
     assert sorted(results) == sorted(name.upper() for name in names)
     assert calls.most_under_way <= 4
@@ -78,7 +78,7 @@ async def test_accounts_are_fetched_only_as_there_is_room_for_them() -> None:
 
     calls = Calls()
     calls.let_go("0")
-    results = run_over(endless(), calls, Deadlines(), concurrency=3, ordered=False)
+    results = run_over(endless(), calls, Deadlines(), Run(), concurrency=3, ordered=False)
 
     assert await anext(results) == "0"
     assert len(fetched) <= 3
@@ -95,7 +95,7 @@ async def test_a_slow_asynchronous_source_holds_up_no_results() -> None:
 
     calls = Calls()
     calls.let_go("a", "b")
-    results = run_over(slow(), calls, Deadlines(), concurrency=5, ordered=False)
+    results = run_over(slow(), calls, Deadlines(), Run(), concurrency=5, ordered=False)
 
     assert await anext(results) == "A"
     more.set()
@@ -115,7 +115,7 @@ async def test_leaving_early_ends_the_calls_and_closes_the_source() -> None:
 
     calls = Calls()
     calls.let_go("a")
-    results = run_over(source(), calls, Deadlines(), concurrency=2, ordered=False)
+    results = run_over(source(), calls, Deadlines(), Run(), concurrency=2, ordered=False)
     assert await anext(results) == "A"
 
     await results.aclose()
@@ -128,13 +128,13 @@ async def test_leaving_early_ends_the_calls_and_closes_the_source() -> None:
 async def test_an_exception_of_a_call_ends_the_run_and_the_other_calls() -> None:
     calls = Calls()
 
-    async def call(account_id: str) -> str:
+    async def call(account_id: str, _account: Account) -> str:
         if account_id == "bad":
             raise LookupError(account_id)
         return await calls(account_id)
 
     with pytest.raises(LookupError, match="bad"):
-        async for _ in run_over(["a", "bad", "b"], call, Deadlines(), concurrency=3, ordered=False):
+        async for _ in run_over(["a", "bad", "b"], call, Deadlines(), Run(), concurrency=3, ordered=False):
             pass
 
     assert not calls.under_way
@@ -149,11 +149,11 @@ async def test_an_exception_of_the_source_ends_the_run() -> None:
     calls = Calls()
 
     with pytest.raises(OSError, match="cannot read the list"):
-        async for _ in run_over(broken(), calls, Deadlines(), concurrency=3, ordered=False):
+        async for _ in run_over(broken(), calls, Deadlines(), Run(), concurrency=3, ordered=False):
             pass
 
     assert not calls.under_way
 
 
 async def test_no_accounts_give_no_results() -> None:
-    assert [result async for result in run_over([], Calls(), Deadlines(), concurrency=3, ordered=False)] == []
+    assert [result async for result in run_over([], Calls(), Deadlines(), Run(), concurrency=3, ordered=False)] == []
