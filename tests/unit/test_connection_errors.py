@@ -296,3 +296,11 @@ def test_every_description_names_the_request_and_can_be_pickled(error: Exception
     assert str(failure).endswith(f"({request})")
     assert (failure.method, failure.path) == (request.method, request.path)
     assert vars(pickle.loads(pickle.dumps(failure))) == vars(failure)
+
+
+@pytest.mark.parametrize("text", ["a313ba7d-3e46-4c0e-a408-08fafbc3816b", API_TOKEN.upper()])
+def test_a_token_that_nobody_knows_and_a_credential_in_any_case_are_masked_in_what_aiohttp_says(text: str) -> None:
+    error = NotHttpError(f"header value is too long: b'/connect/{text}'")
+    failure, cause = connection_error(error, request_for(LIST_SERVICES), Circumstances(was_sent=True))
+    assert "header value is too long: b'/connect/<hidden>'" in str(failure)
+    assert cause is None
