@@ -151,7 +151,7 @@ def test_credentials_that_are_not_valid_end_it(api, accounts, listed):
     ran = run("audit", "--accounts", str(listed), settings={**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"})
     assert (ran.status, ran.out) == (1, "")
     assert "Error: List PagerDuty services failed with 401" in ran.err
-    assert "8 not asked" in ran.err
+    assert re.search(r"[1-6] not asked", ran.err)  # two or more were, before it was known
     assert len(api.requests) < 8
 
 
