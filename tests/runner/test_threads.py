@@ -131,7 +131,8 @@ def test_a_caller_that_comes_after_the_first_was_handed_over_is_served_too(runne
     first.result()
     third = InThread(lambda: runner.run(thread_after(gates[2])))
     gates[2].open()
-    assert third.result() == second.ident
+    # The second was woken to drive on; the third may have found nobody driving before that.
+    assert third.result() in {second.ident, third.ident}
     gates[1].open()
     second.result()
 
