@@ -78,7 +78,7 @@ class Run:
         end: Why the run ends early: what is raised after the last result.
     """
 
-    first_refused: list[bool] = field(factory=list)
+    first_refused: list[bool] = field(factory=list[bool])
     end: BaseException | None = None
 
     def note_answer(self, error: Exception | None) -> None:

@@ -162,7 +162,7 @@ class Settings:
     respect_rate_limits: bool = field(default=True, validator=_with(arguments.check_flag))
     max_response_bytes: int = field(default=DEFAULT_MAX_RESPONSE_BYTES, validator=_with(arguments.check_count))
     user_agent: str = field(default=DEFAULT_USER_AGENT, validator=_with(arguments.check_header_text))
-    extra_headers: Mapping[str, str] = field(factory=dict, converter=_to_headers, repr=_hidden, hash=False)
+    extra_headers: Mapping[str, str] = field(factory=dict[str, str], converter=_to_headers, repr=_hidden, hash=False)
 
     def headers(self) -> dict[str, str]:
         """Returns the headers of every request."""

@@ -151,7 +151,7 @@ def _is_stale(protocol: ResponseHandler) -> bool:
     transport = protocol.transport
     if transport is None or protocol.should_close:
         return True
-    return _is_within_head(protocol._parser) or _is_readable(transport)
+    return _is_within_head(getattr(protocol, "_parser", None)) or _is_readable(transport)
 
 
 def _is_within_head(parser: Any) -> bool:
@@ -249,8 +249,9 @@ def _checked_before_written(
 ) -> Generator[None]:
     """Checks a reused connection once more when the request is about to be written, and notes that it is."""
     send_name = "_send" if hasattr(request, "_send") else "send"  # aiohttp 4, aiohttp 3
+    report_name = "_on_headers_request_sent"
     send: Callable[..., Awaitable[Any]] = getattr(request, send_name)
-    report_headers: Callable[..., Awaitable[None]] = request._on_headers_request_sent
+    report_headers: Callable[..., Awaitable[None]] = getattr(request, report_name)
     taken: list[ResponseHandler] = []
 
     def check() -> None:
@@ -269,11 +270,11 @@ def _checked_before_written(
 
     progress.begin_connecting(request)
     instance = vars(request)
-    instance.update({send_name: checked_send, "_on_headers_request_sent": checked_report})
+    instance.update({send_name: checked_send, report_name: checked_report})
     try:
         yield
     finally:
-        for name in (send_name, "_on_headers_request_sent"):
+        for name in (send_name, report_name):
             instance.pop(name, None)
 
 

@@ -15,6 +15,7 @@ Keep = Callable[[BaseException], bool]
 # The C functions below `signal`, whose wrappers try to make enum members of handlers: before Python 3.13 that alone is
 # four per cent of a call.
 _signal: Any = getattr(signal, "_signal", signal)
+_get_handler: Callable[[int], Any] = _signal.getsignal
 
 _NUMBERS = sorted(signal.valid_signals() - {getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")})
 
@@ -65,7 +66,7 @@ def defer(keep: Keep, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs
 
 def restore_after_fork() -> None:
     """Puts the handlers back in a forked child, which does not have the thread that would do so."""
-    for number, handler in zip(_NUMBERS, map(_signal.getsignal, _NUMBERS), strict=True):
+    for number, handler in zip(_NUMBERS, map(_get_handler, _NUMBERS), strict=True):
         if isinstance(handler, _Deferring):
             _signal.signal(number, handler.handler)
 
@@ -75,7 +76,7 @@ _last_time: dict[str, list[Any]] = {"looked at": [], "found": []}
 
 def _python_handlers() -> list[tuple[int, Handler]]:
     """Returns the signals that have a handler which may raise; in few steps if they are those of the last time."""
-    handlers = list(map(_signal.getsignal, _NUMBERS))
+    handlers = list(map(_get_handler, _NUMBERS))
     if handlers == _last_time["looked at"]:
         return _last_time["found"]
     # uWSGI handles SIGINT below Python, which does not know. Setting Python's default would replace that handler, by
@@ -110,5 +111,5 @@ def _restore(replaced: list[tuple[int, Handler, _Deferring]]) -> None:
     for _, _, deferring in replaced:
         deferring.is_over = True
     for number, former, deferring in replaced:
-        if _signal.getsignal(number) is deferring:  # a hook of the caller's may have set another
+        if _get_handler(number) is deferring:  # a hook of the caller's may have set another
             _signal.signal(number, former)

@@ -465,8 +465,25 @@ class LoopRunner:
         except OSError as error:
             raise PagerDutyAlertingError(f"no event loop can be made: {error.strerror}") from error
         loop.set_default_executor(fork.ThreadPerJob(1))
-        loop.set_exception_handler(functools.partial(_look_again, weakref.ref(self)))
+        loop.set_exception_handler(functools.partial(self._look_again, weakref.ref(self)))
         return loop
+
+    @staticmethod
+    def _look_again(
+        runner: "weakref.ref[LoopRunner]", loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+    ) -> None:
+        """Handles an exception that a callback raised, perhaps an asynchronous one that kept it from its work."""
+        found, error = runner(), context.get("exception")
+        leader = None if found is None else found._leader.get("")
+        loop.stop()
+        if found is not None and leader is not None:
+            found._is_disturbed = True
+            # No callback raises such an exception by itself; the unretrieved exception of a task is something else.
+            of_a_task = "future" in context or "task" in context
+            if not isinstance(error, Exception | asyncio.CancelledError | None) and not of_a_task:
+                found._strike(leader, error)
+                return
+        loop.default_exception_handler(context)
 
     async def _shut_down(self) -> None:
         """The runner's last call: ends the others, closes what they shared."""
@@ -509,20 +526,6 @@ def _chained(error: BaseException, former: BaseException | None) -> BaseExceptio
     if former is not None and former is not error and shown is not former:
         shown.__context__ = former
     return error
-
-
-def _look_again(runner: "weakref.ref[LoopRunner]", loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Handles an exception that a callback raised, perhaps an asynchronous one that kept it from its work."""
-    found, error = runner(), context.get("exception")
-    leader = None if found is None else found._leader.get("")
-    loop.stop()
-    if found is not None and leader is not None:
-        found._is_disturbed = True
-        # No callback raises such an exception by itself. Those of tasks, which nobody asked for, are something else.
-        if not isinstance(error, Exception | asyncio.CancelledError | None) and not {"future", "task"} & set(context):
-            found._strike(leader, error)
-            return
-    loop.default_exception_handler(context)
 
 
 def _has_news(loop: asyncio.AbstractEventLoop) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from types import TracebackType
+from typing import cast
 
 # The packages whose frames hold headers, URLs and answers.
 _HOLD_REQUESTS = frozenset({"aiohttp", "pagerduty_alerting"})
@@ -29,7 +30,7 @@ def hide_requests(error: BaseException, outer: BaseException | None) -> None:
             object.__setattr__(current, "__context__", None)
         pending += [current.__cause__, current.__context__]
         if isinstance(current, BaseExceptionGroup):
-            pending += current.exceptions
+            pending += cast("BaseExceptionGroup[BaseException]", current).exceptions
 
 
 def _others_frames(traceback: TracebackType | None) -> TracebackType | None:
