@@ -97,7 +97,7 @@ async def test_without_a_setting_a_fleet_has_as_many_connections_as_calls() -> N
 
 
 async def test_single_calls_have_a_hundred_connections() -> None:
-    async with client_of(slow) as (client, server):
+    async with client_of(slow, respect_rate_limits=False) as (client, server):
         calls = [asyncio.create_task(client.list_services()) for _ in range(101)]
         await asyncio.sleep(0.6)
         assert len(server.requests) == 100

@@ -210,11 +210,11 @@ async def dying(peer: Conversation) -> None:
     [
         (refusing, 1),
         (refusing_with_499, 1),
-        (failing_with_500, 3),
-        (unavailable, 3),
-        (rude, 3),
-        (babbling, 3),
-        (dying, 3),
+        (failing_with_500, 5),
+        (unavailable, 5),
+        (rude, 5),
+        (babbling, 5),
+        (dying, 5),
     ],
 )
 @pytest.mark.parametrize("operation", CALLS)
