@@ -1,7 +1,7 @@
-"""Connects PagerDuty from asynchronous code: create a token, have it authorised, link it, list what is connected.
+"""Connects PagerDuty from asynchronous code: create a token, have it authorized, link it, list what is connected.
 
 With CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID in the environment it does so at Cloudflare and asks you to
-authorise the token in PagerDuty. Without them it uses the emulator, and plays your part itself.
+authorize the token in PagerDuty. Without them it uses the emulator, and plays your part itself.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ async def connect(client: AsyncClient, authorize: Callable[[IntegrationToken], A
 
 
 async def ask(token: IntegrationToken) -> None:
-    """Has a person authorise the token, without holding up the event loop meanwhile."""
-    await asyncio.to_thread(input, f"Authorise {token.id} in PagerDuty, then press Enter. ")
+    """Has a person authorize the token, without holding up the event loop meanwhile."""
+    await asyncio.to_thread(input, f"Authorize {token.id} in PagerDuty, then press Enter. ")
 
 
 async def at_cloudflare() -> None:

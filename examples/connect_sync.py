@@ -1,7 +1,7 @@
-"""Connects PagerDuty from synchronous code: create a token, have it authorised, link it, list what is connected.
+"""Connects PagerDuty from synchronous code: create a token, have it authorized, link it, list what is connected.
 
 With CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID in the environment it does so at Cloudflare and asks you to
-authorise the token in PagerDuty. Without them it uses the emulator, and plays your part itself.
+authorize the token in PagerDuty. Without them it uses the emulator, and plays your part itself.
 """
 
 import os
@@ -22,8 +22,8 @@ def connect(client: Client, authorize: Callable[[IntegrationToken], None]) -> No
 
 
 def ask(token: IntegrationToken) -> None:
-    """Has a person authorise the token."""
-    input(f"Authorise {token.id} in PagerDuty, then press Enter. ")
+    """Has a person authorize the token."""
+    input(f"Authorize {token.id} in PagerDuty, then press Enter. ")
 
 
 def at_cloudflare() -> None:

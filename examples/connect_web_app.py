@@ -1,7 +1,7 @@
 """The connect flow as a web application: a button, PagerDuty's own pages, and back.
 
 Reads the CLOUDFLARE_* variables, and, as the command line does, PAGERDUTY_ALERTING_AUTHORIZE_URL: the page at which
-people of yours authorise a token in PagerDuty, with {token} where the token goes (Cloudflare publishes no address for
+people of yours authorize a token in PagerDuty, with {token} where the token goes (Cloudflare publishes no address for
 it). Run it with `python examples/connect_web_app.py`, behind your own sign-in: whoever can open it can change where
 alerts go.
 """
@@ -44,7 +44,7 @@ async def begin(request: web.Request) -> web.Response:
     request.app[BEGUN][number] = token
     where = os.environ["PAGERDUTY_ALERTING_AUTHORIZE_URL"].replace("{token}", quote(token.id, safe=""))
     answer = page(
-        f"<p>Authorise <code>{escape(token.id)}</code> at <a href='{escape(where)}' target=_blank"
+        f"<p>Authorize <code>{escape(token.id)}</code> at <a href='{escape(where)}' target=_blank"
         " rel='noopener noreferrer'>PagerDuty</a> and choose services, then"
         " <form method=post action=/finish><button>I have done so</button></form>"
     )
@@ -61,7 +61,7 @@ async def finish(request: web.Request) -> web.Response:
         raise web.HTTPSeeOther("/")
     try:
         await request.app[CLIENT].connect(token)
-    except (BadRequestError, NotFoundError) as error:  # not authorised yet, or used up
+    except (BadRequestError, NotFoundError) as error:  # not authorized yet, or used up
         return page(f"<p>{escape(str(error))}<form method=post><button>Try again</button>", status=409)
     del request.app[BEGUN][number]
     raise web.HTTPSeeOther("/")

@@ -35,7 +35,7 @@ def disconnect(account_id: str) -> None:
 
 @app.task
 def connect(account_id: str, token: str) -> str:
-    """Links PagerDuty, once a person has authorised the token; not repeated: it may have been carried out.
+    """Links PagerDuty, once a person has authorized the token; not repeated: it may have been carried out.
 
     The token passes through the broker, so that has to be one that may see secrets.
     """

@@ -233,7 +233,7 @@ def connect(
         bool | None,
         typer.Option(
             "--wait/--no-wait",
-            help="Wait until the token is authorised in PagerDuty. By default for a new token, not for TOKEN_ID."
+            help="Wait until the token is authorized in PagerDuty. By default for a new token, not for TOKEN_ID."
             " --no-wait prints the new token and stops.",
             show_default=False,
         ),
@@ -246,7 +246,7 @@ def connect(
         str | None,
         typer.Option(
             metavar="TEMPLATE",
-            help="The page where tokens are authorised, with {token} where the token belongs, to show a link to it;"
+            help="The page where tokens are authorized, with {token} where the token belongs, to show a link to it;"
             " in place of PAGERDUTY_ALERTING_AUTHORIZE_URL.",
         ),
     ] = None,
@@ -260,7 +260,7 @@ def connect(
 ) -> None:
     """Connect PagerDuty, from a new token to the list of services.
 
-    Creates a token, waits until you have authorised it in PagerDuty, links it, and shows what is connected then.
+    Creates a token, waits until you have authorized it in PagerDuty, links it, and shows what is connected then.
     """
     from pagerduty_alerting.cli.commands.connect import ConnectOptions, connect
 

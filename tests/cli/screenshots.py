@@ -25,6 +25,7 @@ DIRECTORY = Path(__file__).parents[2] / "examples" / "screenshots"
 _STEADY = (
     (re.compile(r"(127\.0\.0\.1(?::|, port ))\d+"), r"\g<1>8787"),
     (re.compile(r"\d+\.\d+ ms"), "1.2 ms"),
+    (re.compile(r"Tried \d+"), "Tried 3"),
     (re.compile(r"\b\d+:\d\d left"), "9:57 left"),
     (re.compile(r"\d+ of 1200 requests left, all again in \d+ s"), "1199 of 1200 requests left, all again in 300 s"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "2026-01-01T12:00:00Z"),

@@ -22,7 +22,7 @@ def new_token(api: Emulator) -> str:
         return client.create_integration_token().id
 
 
-def test_it_waits_for_the_authorisation_then_links_and_lists(api):
+def test_it_waits_for_the_authorization_then_links_and_lists(api):
     gate = api.on(Operation.CONNECT).skip(2).once().hold()
     with on_terminal("connect", *QUICKLY, settings=api.environ) as terminal:
         gate.wait_arrived(timeout=30)
@@ -120,7 +120,7 @@ def test_a_token_typed_at_the_prompt_is_not_echoed(api):
 def test_waiting_ends_in_time_with_the_command_to_go_on_with(api):
     ran = run("connect", "--wait-timeout", "0s", *QUICKLY, settings=api.environ)
     assert ran.status == 3
-    assert "not authorised in PagerDuty in time" in ran.err
+    assert "not authorized in PagerDuty in time" in ran.err
     assert ran.err.endswith("\n  pagerduty-alerting connect -\n")
 
 

@@ -39,11 +39,11 @@ def test_without_credentials_the_example_uses_an_emulator_of_its_own(example: st
 
 
 @pytest.mark.parametrize("example", CONNECTING)
-def test_with_credentials_the_example_has_a_person_authorise_the_token(example: str) -> None:
+def test_with_credentials_the_example_has_a_person_authorize_the_token(example: str) -> None:
     with Emulator() as api, start(example, api.environ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "connected before: []\n"
-        asked = process.stdout.read(len("Authorise ") + 32)
+        asked = process.stdout.read(len("Authorize ") + 32)
         api.authorize(asked.split()[-1], services=["Website"])
         output, errors = process.communicate("\n", timeout=60)
 

@@ -94,7 +94,7 @@ async def test_the_connect_page_links_pagerduty(named_api: Emulator, connect_pag
     assert "<li>Database</li>" in shown
 
 
-async def test_the_connect_page_can_be_finished_once_the_token_is_authorised(
+async def test_the_connect_page_can_be_finished_once_the_token_is_authorized(
     named_api: Emulator, connect_page: TestClient
 ) -> None:
     async with connect_page as browser:

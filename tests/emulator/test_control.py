@@ -287,7 +287,7 @@ async def test_the_page_has_one_spelling_of_authorize(api, call):
     assert "authoris" not in page.lower()
 
 
-async def test_the_page_offers_pending_tokens_for_authorisation(api, call):
+async def test_the_page_offers_pending_tokens_for_authorization(api, call):
     token_id = await call.create()
     page = await call.raw("GET", "/_emulator/", headers={})
     text = page.body.decode()
@@ -297,7 +297,7 @@ async def test_the_page_offers_pending_tokens_for_authorisation(api, call):
     assert "/connect</code>" in text.replace("<wbr>", "")
 
 
-async def test_the_form_authorises_and_leads_back_to_the_page(api, call):
+async def test_the_form_authorizes_and_leads_back_to_the_page(api, call):
     token_id = await call.create()
     form = [("token", token_id), ("services", "Database"), ("others", "Mine & yours\r\n\r\n  Third ")]
     headers = {"Origin": api.origin}

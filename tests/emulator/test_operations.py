@@ -323,13 +323,13 @@ async def test_misuse_is_told_in_words(api, misuse, complaint):
         misuse(api)
 
 
-async def test_authorising_takes_at_least_one_service(api, call):
+async def test_authorizing_takes_at_least_one_service(api, call):
     token_id = await call.create()
     with pytest.raises(EmulatorUsageError, match="at least one service"):
         api.authorize(token_id, services=[])
 
 
-async def test_a_used_token_cannot_be_authorised_again(api, call):
+async def test_a_used_token_cannot_be_authorized_again(api, call):
     token_id = await call.create()
     api.authorize(token_id, services=["Database"])
     await call(CONNECT, token_id)

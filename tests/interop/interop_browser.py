@@ -72,7 +72,7 @@ def text_of(browser):
     return find(browser, "body").text
 
 
-def test_a_person_authorises_a_token_by_choosing_services(api, browser):
+def test_a_person_authorizes_a_token_by_choosing_services(api, browser):
     token_id = create_token(api)
     browser.get(f"{api.origin}/_emulator/")
     assert browser.title == "PagerDuty alerting emulator"

@@ -1,8 +1,8 @@
-"""Decides what an answer of *connect* means to someone who waits for a token to be authorised; pure.
+"""Decides what an answer of *connect* means to someone who waits for a token to be authorized; pure.
 
 *Connect* changes the account and is not known to be safe to repeat. So it is repeated only after an answer that leaves
 no doubt that nothing was done, and that is how the API says "not yet". Which answer that is, Cloudflare does not
-document. But nobody can authorise a token in the moment that it is made: so the first refusal of a new token is "not
+document. But nobody can authorize a token in the moment that it is made: so the first refusal of a new token is "not
 yet", and any other refusal after it is a real one.
 """
 

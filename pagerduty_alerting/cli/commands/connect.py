@@ -43,10 +43,10 @@ class ConnectOptions:
     Attributes:
         account_id: The account; None for the one of the environment.
         token_id: Finish with this token; None for a new one.
-        wait: Whether to wait until it is authorised; None where the option was not given.
+        wait: Whether to wait until it is authorized; None where the option was not given.
         wait_timeout: Seconds to wait at most.
         poll_interval: Seconds between two attempts to connect.
-        authorize_url: The page where tokens are authorised, with a place for the token.
+        authorize_url: The page where tokens are authorized, with a place for the token.
         dry_run: Whether to change nothing.
     """
 
@@ -138,7 +138,7 @@ class Flow:
                 return Stopped("Stopped. Nothing was changed.")
             case _:
                 return Stopped(
-                    f"Stopped. When the token is authorised in PagerDuty, go on with{_THE_TOKEN}:", self._resumption()
+                    f"Stopped. When the token is authorized in PagerDuty, go on with{_THE_TOKEN}:", self._resumption()
                 )
 
     async def _create(self, client: AsyncClient) -> IntegrationToken:
@@ -153,7 +153,7 @@ class Flow:
         return token
 
     async def _connect(self, client: AsyncClient, token: IntegrationToken, before: Sequence[Service]) -> None:
-        """Connects, as soon as the token is authorised if that is to be waited for."""
+        """Connects, as soon as the token is authorized if that is to be waited for."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.given.wait_timeout
         not_yet = None
@@ -171,7 +171,7 @@ class Flow:
                 pause, left = next_wait(failure, self.given.poll_interval), deadline - clock()
                 if left <= 0 or (pause > left and pause > self.given.poll_interval):
                     raise NoAnswerError(
-                        f"The token was not authorised in PagerDuty in time. {_reason(failure)}"
+                        f"The token was not authorized in PagerDuty in time. {_reason(failure)}"
                         f" As long as it is valid, go on with{_THE_TOKEN}:",
                         self._resumption(),
                     )
@@ -234,7 +234,7 @@ class Flow:
         """Says what would be done."""
         steps = [f"connect PagerDuty with the account {printable(self.account)}"]
         if self.given.waits:
-            steps.insert(0, f"wait up to {spoken(self.given.wait_timeout)} until the token is authorised")
+            steps.insert(0, f"wait up to {spoken(self.given.wait_timeout)} until the token is authorized")
         if self.token is None and self.given.waits:
             steps.insert(0, "create an integration token")
         elif self.token is None:
@@ -255,11 +255,11 @@ class Flow:
             err.line("  ", (printable(token.id), "bold"))
         if template is None:
             err.paragraph(
-                "A person authorises it in PagerDuty: log in, choose the services that Cloudflare may notify, confirm."
+                "A person authorizes it in PagerDuty: log in, choose the services that Cloudflare may notify, confirm."
             )
             err.paragraph(_WHERE_IT_IS_FOUND)
         else:
-            err.paragraph("Authorise it in PagerDuty: open this page, log in, choose the services, confirm.")
+            err.paragraph("Authorize it in PagerDuty: open this page, log in, choose the services, confirm.")
             err.line((link(template, token), "underline"))
 
     def _hand_over(self, token: IntegrationToken) -> None:
@@ -283,7 +283,7 @@ class Flow:
         if failure.status in {401, 403}:
             return FailedError("")
         return FailedError(
-            "If it is used or has expired, run `pagerduty-alerting connect` for a new one. Once the token is authorised"
+            "If it is used or has expired, run `pagerduty-alerting connect` for a new one. Once the token is authorized"
             f" in PagerDuty, try again with{_THE_TOKEN}:",
             self._resumption(),
         )
@@ -333,7 +333,7 @@ def check_template(template: str) -> None:
 
 
 def link(template: str, token: IntegrationToken) -> str:
-    """Returns the page where a token is authorised."""
+    """Returns the page where a token is authorized."""
     return template.replace(PLACEHOLDER, quote(token.id, safe=""))
 
 

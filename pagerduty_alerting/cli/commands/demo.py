@@ -180,8 +180,8 @@ def expect_token(outcome: object) -> str:
 def expect_authorized(state: TokenState) -> str:
     """Expects that the token is ready to connect with."""
     if state is TokenState.AUTHORIZED:
-        return f"the token is authorised for {', '.join(CHOSEN)}"
-    raise UnexpectedOutcomeError(f"expected an authorised token, got one that is {state}")
+        return f"the token is authorized for {', '.join(CHOSEN)}"
+    raise UnexpectedOutcomeError(f"expected an authorized token, got one that is {state}")
 
 
 def expect_destination(outcome: object) -> str:
