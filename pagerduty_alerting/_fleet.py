@@ -12,6 +12,7 @@ from attrs import define, field
 from pagerduty_alerting._arguments import check_count, check_flag, check_identifier, check_seconds
 from pagerduty_alerting._call import Call, Core
 from pagerduty_alerting._loop.deadlines import Deadlines, Expired
+from pagerduty_alerting._loop.running import running_loop
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting._protocol.endpoints import Endpoint
 from pagerduty_alerting.errors import (
@@ -196,6 +197,7 @@ async def run_over(
     is not asked for before there is room for it. An exception of a call, or of the iterable, ends the run: nothing more
     is started, what was sent ends in its own time and is yielded, then the exception is raised.
     """
+    running_loop()  # there must be one
     source = _asynchronous(account_ids)
     # In the order of the accounts. The task that fetches the next account is not among them, so that a slow source
     # holds up no results.

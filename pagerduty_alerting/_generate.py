@@ -65,7 +65,7 @@ BODIES = {
     "Client.__init__": "self._async = AsyncClient({arguments}); self._runner = LoopRunner(self._async.aclose)",
     "ClientWithResponse.__init__": "self._async = client; self._runner = runner",
     "Client.aclose": "self._runner.close()",
-    "Client.__aenter__": "return self",
+    "Client.__aenter__": "self._runner.check_open(); return self",
     "Client.__aexit__": "self.close()",
     "Client.__repr__": "return repr(self._async).replace('AsyncClient', 'Client', 1)",
     "Client.is_closed": "return self._runner.is_closed",

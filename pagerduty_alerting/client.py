@@ -382,6 +382,7 @@ class AsyncClient:
         await self._core.aclose()
 
     async def __aenter__(self) -> Self:
+        self._core.transport.check_usable()
         return self
 
     async def __aexit__(

@@ -333,6 +333,7 @@ class Client:
         self._runner.close()
 
     def __enter__(self) -> Self:
+        self._runner.check_open()
         return self
 
     def __exit__(

@@ -19,6 +19,7 @@ from pagerduty_alerting._http.errors import connection_error
 from pagerduty_alerting._http.proxy import Proxy, find_proxy
 from pagerduty_alerting._http.slots import Slots
 from pagerduty_alerting._loop import fork
+from pagerduty_alerting._loop.running import running_loop
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
 from pagerduty_alerting._protocol.endpoints import Request
 from pagerduty_alerting.config import OWN_HEADERS
@@ -106,12 +107,13 @@ class Transport:
 
         Raises:
             ClientClosedError: The client is closed.
-            ClientUsageError: The client is in use from another event loop.
+            ClientUsageError: The client is in use from another event loop, or none of asyncio is running.
         """
         fork.check()
         if self.is_closed:
             raise ClientClosedError("the client is closed")
-        if self._loop is not None and self._loop is not asyncio.get_running_loop() and not self._loop.is_closed():
+        loop = running_loop()
+        if self._loop is not None and self._loop is not loop and not self._loop.is_closed():
             raise ClientUsageError(
                 "the client is in use from another event loop, which is not closed: make one client for each loop"
             )

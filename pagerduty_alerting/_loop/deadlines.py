@@ -68,7 +68,7 @@ class Deadlines:
 
     def end_all(self) -> None:
         """Ends all calls of the running loop at once, as if their deadlines were over."""
-        if self._loop is asyncio.get_running_loop():
+        if self._loop is not None and self._loop is asyncio.get_running_loop():
             limits, self._limits = self._limits, {}
             for limit in limits:
                 limit.expire()

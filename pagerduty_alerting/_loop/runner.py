@@ -171,6 +171,11 @@ class LoopRunner:
         """Whether it was closed, or is being closed."""
         return bool(self._closer)
 
+    def check_open(self) -> None:
+        """Raises `ClientClosedError` where the runner is closed."""
+        if self.is_closed:
+            raise ClientClosedError("the client is closed")
+
     def close(self) -> None:
         """Ends the calls of all threads with `ClientClosedError`, then closes the loop. Idempotent.
 

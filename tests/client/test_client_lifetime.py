@@ -184,6 +184,29 @@ def test_the_misuse_of_a_client_is_a_runtime_error_too() -> None:
 # Closing.
 
 
+async def test_a_closed_asynchronous_client_refuses_to_be_entered() -> None:
+    client = AsyncClient(api_token=API_TOKEN)
+    await client.aclose()
+    with pytest.raises(ClientClosedError, match="^the client is closed$"):
+        async with client:
+            pytest.fail("it was entered")
+
+
+def test_a_closed_synchronous_client_refuses_to_be_entered() -> None:
+    client = Client(api_token=API_TOKEN)
+    client.close()
+    with pytest.raises(ClientClosedError, match="^the client is closed$"), client:
+        pytest.fail("it was entered")
+
+
+def test_a_client_whose_connections_were_closed_by_another_refuses_to_be_entered() -> None:
+    client = Client(api_token=API_TOKEN)
+    changed = client.with_options(timeout=1.0)
+    client.close()
+    with pytest.raises(ClientClosedError, match="^the client is closed$"), changed:
+        pytest.fail("it was entered")
+
+
 async def test_leaving_the_context_closes_an_asynchronous_client(emulator: Emulator) -> None:
     async with AsyncClient(**settings_for(emulator)) as client:
         await client.list_services()

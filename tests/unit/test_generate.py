@@ -258,7 +258,7 @@ def test_nothing_asynchronous_is_left(synthetic: str) -> None:
         ),
         ("__exit__", ["__exit__(self, *_: object) -> None", "self.close()"]),
         ("close", ["close(self) -> None", "self._runner.close()"]),
-        ("__enter__", ["__enter__(self) -> 'Client'", "return self"]),
+        ("__enter__", ["__enter__(self) -> 'Client'", "self._runner.check_open()", "return self"]),
         ("__repr__", ["__repr__(self) -> str", "return repr(self._async).replace('AsyncClient', 'Client', 1)"]),
         ("__len__", ["__len__(self) -> int", "pages = 1", "return pages + 1"]),
     ],
