@@ -4,15 +4,15 @@ client.py           `AsyncClient`: the operations
 sync.py             `Client`, generated from client.py by _generate.py
 models.py           what calls return
 errors.py           what calls raise
-config.py           settings, `RetryPolicy`
+config.py           settings and `RetryPolicy`
 _call.py            one call: deadline, quota, attempts, retries
 _fleet.py           one call for each of many accounts
 _pacer.py           waiting for the quota
 _arguments.py       checks of callers' arguments
-_protocol/          what the API says and means; pure
+_protocol/          requests, responses, errors, quotas and retry rules; pure
 _http/              requests and responses with aiohttp
-_loop/              event loops, for the synchronous client and for deadlines
-emulator/           the API on this machine, for tests
+_loop/              the event loop of the synchronous client, deadlines, forks
+emulator/           a local implementation of the API, for tests
 cli/                the command line
 """
 
@@ -108,7 +108,7 @@ _MODULES = ("models", "errors", "config", "client", "sync")
 
 
 def __getattr__(name: str) -> object:
-    """Loads a public name when it is first asked for, so that `--help` and pytest do not pay for aiohttp."""
+    """Loads a public name when it is first used, so that `--help` and pytest do not import aiohttp."""
     if name in __all__:
         for module_name in _MODULES:
             module = import_module(f"{__name__}.{module_name}")

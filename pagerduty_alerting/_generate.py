@@ -1,7 +1,7 @@
 """Writes sync.py from client.py: `python -m pagerduty_alerting._generate`, or with `--check` only compares them.
 
-The facade has the names, signatures and docstrings of the asynchronous client; each method hands its coroutine to a
-`LoopRunner`. Here the tree is transformed; imports and layout are left to ruff. This file reads the package as text and
+The facade has the names, signatures and docstrings of the asynchronous client; each method runs its coroutine with a
+`LoopRunner`. This file transforms the syntax tree; ruff sorts the imports and formats. It reads the package as text and
 must not import it.
 """
 
@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent
 SOURCE = PACKAGE / "client.py"
 TARGET = PACKAGE / "sync.py"
 
-# The docstring, and what the facade needs besides what client.py imports.
+# The docstring, and the imports that client.py does not have.
 HEADER = '''\
 """The synchronous client, for code without an event loop. GENERATED from client.py by _generate.py: do not edit."""
 
@@ -25,12 +25,12 @@ from pagerduty_alerting._loop.runner import LoopRunner
 from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
 '''
 
-# An aiohttp session belongs to an event loop of the caller's, and the facade's callers have none.
+# An aiohttp session belongs to the caller's event loop, and callers of the facade have none.
 DROPPED_ARGUMENTS = {"session"}
 
 METHOD_NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 
-# Changes to the whole text, in this order.
+# Replacements in the whole text, in this order.
 WORDS = [
     (r"\bAsyncClientWithResponse\b", "ClientWithResponse"),
     (r"\bAsyncClient\b", "Client"),
@@ -40,27 +40,27 @@ WORDS = [
     (r"\bawait ", ""),
 ]
 
-# Whole passages that are different in the facade, most of them of docstrings.
+# Passages that differ in the facade, most of them in docstrings.
 PASSAGES = {
     "def __init__(self, core: Core) -> None:": (
         "def __init__(self, client: AsyncClientWithResponse, runner: LoopRunner) -> None:"
     ),
     """for asynchronous code.
 
-    It opens its connections with the first call and belongs to the event loop of that call until it, or the loop, is
-    closed. Any number of calls may run at the same time.
+    Connections are opened by the first call. From then on the client belongs to the event loop of that call, until the
+    client or the loop is closed. Any number of calls may run at the same time.
 """: """for synchronous code.
 
-    Any number of threads may share one client: their calls overlap and use the same connections. No thread of the
-    client's own runs in the background; the event loop behind it is driven by the threads that call. It works where a
-    loop is already running, such as in a notebook, and after a fork.
+    Any number of threads may share one client: their calls overlap and use the same connections. There is no background
+    thread; the threads that make calls drive the event loop. The client also works where a loop is already running,
+    such as in a notebook, and after a fork.
 """,
-    "calls that are under way raise `ClientClosedError`, a caller's session stays open.": (
-        "calls that other threads have under way raise `ClientClosedError`."
+    "calls in progress raise `ClientClosedError`, a caller's session stays open.": (
+        "calls in progress in other threads raise `ClientClosedError`."
     ),
 }
 
-# The bodies of methods with a body of their own, and else of each kind of method.
+# The bodies of methods with a special body, followed by the body for each kind of method.
 BODIES = {
     "Client.__init__": "self._async = AsyncClient({arguments}); self._runner = LoopRunner(self._async.aclose)",
     "ClientWithResponse.__init__": "self._async = client; self._runner = runner",
@@ -86,12 +86,12 @@ def generate(source: str) -> str:
     """Returns the text of sync.py for the text of client.py.
 
     Raises:
-        ValueError: A passage that is to be replaced is not in the source any more.
+        ValueError: A passage to replace is no longer in the source.
     """
     missing = [passage for passage in PASSAGES if passage not in source]
     if missing:
-        raise ValueError(f"client.py no longer holds: {missing}")
-    tree = ast.parse(_in_words_of_the_facade(source))
+        raise ValueError(f"client.py no longer contains: {missing}")
+    tree = ast.parse(_replace_text(source))
     kept = [node for node in tree.body[1:] if not isinstance(node, ast.FunctionDef)]
     for node in kept:
         if isinstance(node, ast.ClassDef):
@@ -102,8 +102,8 @@ def generate(source: str) -> str:
     return text
 
 
-def _in_words_of_the_facade(text: str) -> str:
-    for argument in DROPPED_ARGUMENTS:  # from the docstring
+def _replace_text(text: str) -> str:
+    for argument in DROPPED_ARGUMENTS:  # removed from the docstring
         text = re.sub(rf"\n        {argument}: [A-Z].*(?:\n            .*)*", "", text)
     for pattern, replacement in WORDS:
         text = re.sub(pattern, replacement, text)
@@ -119,7 +119,7 @@ def _methods(owner: ast.ClassDef) -> Iterator[ast.FunctionDef]:
 
 
 def _method(owner: str, node: Method) -> ast.FunctionDef:
-    """Returns a method of the facade: the same signature and docstring, another body."""
+    """Returns a method of the facade: the same signature and docstring, with another body."""
     keywords = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
     named = [pair for pair in keywords if pair[0].arg not in DROPPED_ARGUMENTS]
     node.args.kwonlyargs, node.args.kw_defaults = [name for name, _ in named], [default for _, default in named]
@@ -137,7 +137,7 @@ def _body(owner: str, node: Method, statements: list[ast.stmt]) -> list[ast.stmt
     elif node.returns and ast.unparse(node.returns).startswith("Iterator["):
         template = ITERATE
     elif isinstance(node, ast.AsyncFunctionDef):
-        template, kept = RUN, statements[:-1]  # what is done to arguments before the call is done here too
+        template, kept = RUN, statements[:-1]  # the facade prepares the arguments as the client does
     elif is_property:
         template = READ
     else:
@@ -156,19 +156,19 @@ def _passed_on(arguments: ast.arguments) -> str:
 
 def _ruff(*arguments: str, source: str) -> str:
     command = [sys.executable, "-m", "ruff", *arguments, "--stdin-filename", str(TARGET), "-"]
-    done = subprocess.run(command, input=source, stdout=subprocess.PIPE, encoding="utf-8", check=True)  # noqa: S603  # ours
+    done = subprocess.run(command, input=source, stdout=subprocess.PIPE, encoding="utf-8", check=True)  # noqa: S603  # a fixed command
     return done.stdout
 
 
 def main(arguments: list[str]) -> int:
-    """Writes sync.py, or with `--check` says whether it is what would be written. Returns the exit status."""
+    """Writes sync.py, or with `--check` compares it with the generated text. Returns the exit status."""
     text = generate(SOURCE.read_text(encoding="utf-8"))
     if "--check" not in arguments:
         TARGET.write_text(text, encoding="utf-8")
         return 0
     if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
         return 0
-    sys.stderr.write("sync.py is not what _generate.py makes of client.py: run `nox -s generate`\n")
+    sys.stderr.write("sync.py is out of date with client.py: run `nox -s generate`\n")
     return 1
 
 

@@ -1,4 +1,4 @@
-"""The asynchronous client: the four operations. What happens in a call is in `_call.py`."""
+"""The asynchronous client: the four operations. `_call.py` carries out each call."""
 
 import os
 import ssl
@@ -49,8 +49,8 @@ __all__ = ["AsyncClient", "AsyncClientWithResponse"]
 class AsyncClient:
     """Cloudflare's notification destinations with PagerDuty, for asynchronous code.
 
-    It opens its connections with the first call and belongs to the event loop of that call until it, or the loop, is
-    closed. Any number of calls may run at the same time.
+    Connections are opened by the first call. From then on the client belongs to the event loop of that call, until the
+    client or the loop is closed. Any number of calls may run at the same time.
 
         async with AsyncClient() as client:
             for service in await client.list_services():
@@ -58,35 +58,35 @@ class AsyncClient:
 
     Args:
         api_token: API token; by default `CLOUDFLARE_API_TOKEN`.
-        api_key: Global API Key, to be used with `api_email` in place of a token; by default `CLOUDFLARE_API_KEY`.
+        api_key: Global API Key, used with `api_email` instead of a token; by default `CLOUDFLARE_API_KEY`.
         api_email: The e-mail address that the key belongs to; by default `CLOUDFLARE_EMAIL`.
-        account_id: The account of calls that do not name one; by default `CLOUDFLARE_ACCOUNT_ID`.
-        base_url: Where the API is; by default `CLOUDFLARE_BASE_URL`, or else Cloudflare's own.
-        timeout: Seconds for a whole call: all attempts, back-off, waiting for a rate limit, reading the answer.
-        connect_timeout: Seconds for making one connection, TLS included.
-        retry: When a call is tried again.
-        respect_rate_limits: Hold requests back while the quota, as the API tells it, is used up. Clients that share
-            connections share this knowledge.
-        limiter: An asynchronous context manager, entered once for each attempt: a limiter of yours, with which several
-            programs can share one quota. Waiting for it counts against the timeout, except in `list_services_in` and
-            `delete_services_in`. What it raises leaves the call, or ends the run.
-        headers: Headers to send besides the client's own, for gateways and traces; the client's win. Their values are
-            hidden as credentials are.
-        proxy: URL of an HTTP proxy, with its credentials if it needs any; by default what `HTTPS_PROXY` and `NO_PROXY`
-            in the environment say.
+        account_id: The account for calls that do not name one; by default `CLOUDFLARE_ACCOUNT_ID`.
+        base_url: URL of the API; by default `CLOUDFLARE_BASE_URL`, or else Cloudflare's own.
+        timeout: Seconds for a whole call, including retries, back-off, waiting for the quota, and reading the response.
+        connect_timeout: Seconds for establishing one connection, TLS included.
+        retry: When a failed call is retried.
+        respect_rate_limits: Hold requests back while the quota that the API reports is used up. Clients that share
+            connections share what is known of the quota.
+        limiter: An asynchronous context manager, entered once for each attempt, with which several programs can share
+            one quota. Waiting for it counts against the timeout, except in `list_services_in` and
+            `delete_services_in`. An exception that it raises is raised by the call, or ends the run.
+        headers: Headers to send in addition to the client's own, for gateways and traces; the client's own take
+            precedence. Their values are hidden like credentials.
+        proxy: URL of an HTTP proxy, with its credentials if it needs any; by default taken from `HTTPS_PROXY` and
+            `NO_PROXY`.
         max_connections: Connections in use at the same time; by default 100, and in fleets their `concurrency`. Waiting
             for one counts against the timeout, except in fleets.
-        session: A session of yours to send the requests with. It is never closed here.
+        session: The aiohttp session to send requests with. The client never closes it.
         ssl_context: Verifies the server's certificate, for private CAs.
         trace_configs: aiohttp's tracing hooks, for the client's own session.
-        max_response_bytes: Longest body that is read, in bytes after decompression.
-        user_agent: What the client calls itself.
+        max_response_bytes: Longest response body that is read, in bytes after decompression.
+        user_agent: Value of the `User-Agent` header.
         allow_insecure_http: Allow a `base_url` of `http://` to a host that is not this machine.
 
     Raises:
         ConfigurationError: Credentials are missing or contradict each other, or an environment variable is wrong.
         TypeError: An argument has the wrong type.
-        ValueError: An argument has an impossible value.
+        ValueError: An argument has an invalid value.
     """
 
     def __init__(
@@ -113,10 +113,10 @@ class AsyncClient:
         allow_insecure_http: bool = False,
     ) -> None:
         via = None if proxy is None else read_proxy(proxy)
-        del proxy  # an exception's traceback shows what this frame holds
+        del proxy  # error trackers show the local variables of a traceback's frames
         if session is not None and any((ssl_context, trace_configs, via, max_connections)):
             raise ConfigurationError(
-                "ssl_context, trace_configs, proxy and max_connections belong to the session: set them where it is made"
+                "ssl_context, trace_configs, proxy and max_connections belong to the session: set them on the session"
             )
         settings = Settings(
             credentials=resolve_credentials(os.environ, api_token=api_token, api_key=api_key, api_email=api_email),
@@ -145,40 +145,40 @@ class AsyncClient:
         """Lists the PagerDuty services that the account can notify (*List PagerDuty services*).
 
         Args:
-            account_id: The account, in place of the client's.
-            timeout: Seconds for the whole call, in place of the client's.
+            account_id: The account, instead of the client's.
+            timeout: Seconds for the whole call, instead of the client's.
 
         Returns:
             The services; an empty list when PagerDuty is not connected.
 
         Raises:
-            APIStatusError: The API said no; its subclass says why.
-            APIConnectionError: No complete answer came. APITimeoutError: not in time.
-            APIResponseValidationError: The answer is not what the API documents.
-            ConfigurationError: There is no account id.
-            TypeError, ValueError: An argument is impossible; nothing was sent.
+            APIStatusError: The API refused the request; its subclass says why.
+            APIConnectionError: No complete response arrived. APITimeoutError: Not before the deadline.
+            APIResponseValidationError: The response is not in the documented form.
+            ConfigurationError: There is no account id; nothing was sent.
+            TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         return (await self._core.call(LIST_SERVICES, account_id, timeout)).envelope.result
 
     async def delete_services(self, *, account_id: str | None = None, timeout: float | None = None) -> Envelope[None]:
         """Deletes every PagerDuty service of the account (*Delete PagerDuty Services*).
 
-        There is no way to delete a single one. Alerts that were routed only to PagerDuty have no destination
-        afterwards. Repeating it is harmless.
+        The API cannot delete a single service. Alerts that were routed only to PagerDuty have no destination
+        afterwards. Repeating the call is safe.
 
         Args:
-            account_id: The account, in place of the client's.
-            timeout: Seconds for the whole call, in place of the client's.
+            account_id: The account, instead of the client's.
+            timeout: Seconds for the whole call, instead of the client's.
 
         Returns:
-            The API's answer, which has no result.
+            The envelope of the response, whose result is None.
 
         Raises:
-            APIStatusError: The API said no; its subclass says why.
-            APIConnectionError: No complete answer came. APITimeoutError: not in time.
-            APIResponseValidationError: The answer is not what the API documents.
-            ConfigurationError: There is no account id.
-            TypeError, ValueError: An argument is impossible; nothing was sent.
+            APIStatusError: The API refused the request; its subclass says why.
+            APIConnectionError: No complete response arrived. APITimeoutError: Not before the deadline.
+            APIResponseValidationError: The response is not in the documented form.
+            ConfigurationError: There is no account id; nothing was sent.
+            TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         return (await self._core.call(DELETE_SERVICES, account_id, timeout)).envelope
 
@@ -187,51 +187,52 @@ class AsyncClient:
     ) -> IntegrationToken:
         """Creates a token for linking PagerDuty (*Create PagerDuty integration token*).
 
-        Every call creates another one, so it is sent again only where the API cannot have acted on it. A person then
-        authorises the token in PagerDuty, and `connect` completes the link.
+        Every call creates another token, so it is retried only where the API cannot have acted on the request. A person
+        then authorizes the token in PagerDuty, and `connect` completes the link.
 
         Args:
-            account_id: The account, in place of the client's.
-            timeout: Seconds for the whole call, in place of the client's.
+            account_id: The account, instead of the client's.
+            timeout: Seconds for the whole call, instead of the client's.
 
         Returns:
             The token. It is a secret: its repr hides the `id`.
 
         Raises:
-            APIStatusError: The API said no; its subclass says why.
-            APIConnectionError: No complete answer came. APITimeoutError: not in time. Where `may_have_acted` is true
-                there may be a token that nobody knows.
-            APIResponseValidationError: The answer is not what the API documents.
-            ConfigurationError: There is no account id.
-            TypeError, ValueError: An argument is impossible; nothing was sent.
+            APIStatusError: The API refused the request; its subclass says why.
+            APIConnectionError: No complete response arrived. APITimeoutError: Not before the deadline. If
+                `may_have_acted` is True, a token whose id is unknown may exist.
+            APIResponseValidationError: The response is not in the documented form.
+            ConfigurationError: There is no account id; nothing was sent.
+            TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         return (await self._core.call(CREATE_INTEGRATION_TOKEN, account_id, timeout)).envelope.result
 
     async def connect(
         self, token: IntegrationToken | str, *, account_id: str | None = None, timeout: float | None = None
     ) -> ConnectedDestination:
-        """Links PagerDuty with the account (*Connect PagerDuty*), once a person has authorised the token there.
+        """Links PagerDuty with the account (*Connect PagerDuty*), once a person has authorized the token there.
 
-        It changes the account although it is a GET, so it is sent again only where the API cannot have acted on it.
+        It changes the account although it is a GET, so it is retried only where the API cannot have acted on the
+        request.
 
         Args:
             token: The token of `create_integration_token`, or its id.
-            account_id: The account, in place of the client's.
-            timeout: Seconds for the whole call, in place of the client's.
+            account_id: The account, instead of the client's.
+            timeout: Seconds for the whole call, instead of the client's.
 
         Returns:
-            The link. `list_services` tells which services it brought.
+            The new link. `list_services` returns the services that it added.
 
         Raises:
-            APIStatusError: The API said no; its subclass says why.
-            APIConnectionError: No complete answer came. APITimeoutError: not in time. Where `may_have_acted` is true,
-                `list_services` tells whether the link was made.
-            APIResponseValidationError: The answer is not what the API documents.
-            ConfigurationError: There is no account id.
-            TypeError, ValueError: An argument is impossible; nothing was sent.
+            APIStatusError: The API refused the request; its subclass says why.
+            APIConnectionError: No complete response arrived. APITimeoutError: Not before the deadline. If
+                `may_have_acted` is True, `list_services` shows whether the account was linked.
+            APIResponseValidationError: The response is not in the documented form.
+            ConfigurationError: There is no account id; nothing was sent.
+            TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         if isinstance(token, str):
-            token = IntegrationToken(token)  # which no traceback shows that prints local variables
+            token = IntegrationToken(token)  # its repr hides the id in tracebacks that show local variables
         return (await self._core.call(CONNECT, account_id, timeout, token)).envelope.result
 
     def list_services_in(
@@ -244,24 +245,24 @@ class AsyncClient:
     ) -> AsyncGenerator[ServicesListed | ServicesNotListed, None]:
         """Lists the services of many accounts (*List PagerDuty services*, once for each).
 
-        It asks for accounts and sends requests only as results are taken, so any number of accounts fit in the same
-        memory. Waiting for the quota, or the limiter, does not count against the timeout of an account.
+        Accounts are fetched and requests sent only as results are consumed, so memory use does not grow with the number
+        of accounts. Waiting for the quota or the limiter does not count against the timeout of an account.
 
         Args:
-            account_ids: The accounts; a generator is not read ahead of what `concurrency` allows.
-            concurrency: Calls under way at the same time.
-            ordered: Yield in the order of the accounts, not in that of the answers.
-            timeout: Seconds for the call of one account, in place of the client's.
+            account_ids: The accounts; an iterator is read no further ahead than `concurrency` allows.
+            concurrency: Calls in progress at the same time.
+            ordered: Yield results in the order of the accounts instead of the order of the responses.
+            timeout: Seconds for the call of one account, instead of the client's.
 
         Yields:
-            One result an account: `ServicesListed`, or `ServicesNotListed` with the error of its call. Type checkers
-            tell them apart by `result.error is None`.
+            One result per account: `ServicesListed`, or `ServicesNotListed` with the error of its call. Type checkers
+            distinguish them by `result.error is None`.
 
         Raises:
-            AuthenticationError: The first two accounts that answered both refuse the credentials. It is raised after
-                the last result; another refusal is the error of its account.
-            ClientClosedError: The client was closed: that ends the run.
-            TypeError, ValueError: An argument is impossible; nothing was sent.
+            AuthenticationError: The API refused the credentials in its first two responses. It is raised after the last
+                result; any later refusal is the error of its account.
+            ClientClosedError: The client was closed, which ends the run.
+            TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         return each_account(
             self._core,
@@ -283,23 +284,23 @@ class AsyncClient:
     ) -> AsyncGenerator[ServicesDeleted | ServicesNotDeleted, None]:
         """Deletes every PagerDuty service of many accounts (*Delete PagerDuty Services*, once for each).
 
-        It works as `list_services_in` does: accounts whose results are never taken may keep their services.
+        It runs like `list_services_in`: accounts whose results are never consumed may keep their services.
 
         Args:
-            account_ids: The accounts; a generator is not read ahead of what `concurrency` allows.
-            concurrency: Calls under way at the same time.
-            ordered: Yield in the order of the accounts, not in that of the answers.
-            timeout: Seconds for the call of one account, in place of the client's.
+            account_ids: The accounts; an iterator is read no further ahead than `concurrency` allows.
+            concurrency: Calls in progress at the same time.
+            ordered: Yield results in the order of the accounts instead of the order of the responses.
+            timeout: Seconds for the call of one account, instead of the client's.
 
         Yields:
-            One result an account: `ServicesDeleted`, or `ServicesNotDeleted` with the error of its call. Type checkers
-            tell them apart by `result.error is None`.
+            One result per account: `ServicesDeleted`, or `ServicesNotDeleted` with the error of its call. Type checkers
+            distinguish them by `result.error is None`.
 
         Raises:
-            AuthenticationError: The first two accounts that answered both refuse the credentials. It is raised after
-                the last result; another refusal is the error of its account.
-            ClientClosedError: The client was closed: that ends the run.
-            TypeError, ValueError: An argument is impossible; nothing was sent.
+            AuthenticationError: The API refused the credentials in its first two responses. It is raised after the last
+                result; any later refusal is the error of its account.
+            ClientClosedError: The client was closed, which ends the run.
+            TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         return each_account(
             self._core,
@@ -313,22 +314,22 @@ class AsyncClient:
 
     @property
     def account_id(self) -> str | None:
-        """The account of calls that do not name one; None where there is none."""
+        """The account for calls that do not name one; None if there is none."""
         return self._core.settings.account_id
 
     @property
     def base_url(self) -> str:
-        """Where the API is, without a slash at its end."""
+        """URL of the API, without a trailing slash."""
         return self._core.settings.base_url
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client, or one with the same connections, was closed."""
+        """Whether the client, or another that shares its connections, was closed."""
         return self._core.transport.is_closed
 
     @property
     def with_response(self) -> "AsyncClientWithResponse":
-        """The same operations, each returning a `Response`: the result with status, headers, quota and attempts."""
+        """The same operations, each returning a `Response`: the result with status, headers, quotas and attempts."""
         return AsyncClientWithResponse(self._core)
 
     def with_options(
@@ -347,18 +348,18 @@ class AsyncClient:
         """Returns a client with other settings and the same connections: closing either closes both.
 
         Args:
-            account_id: As for the class; like all of these, None keeps the setting.
+            account_id: As for the class; None keeps the setting, as for every argument here.
             timeout: As for the class.
             connect_timeout: As for the class.
             retry: As for the class.
             respect_rate_limits: As for the class.
             max_response_bytes: As for the class.
             user_agent: As for the class.
-            headers: As for the class; they take the place of those before, `{}` removes them.
+            headers: As for the class; they replace the previous ones, and `{}` removes them.
             limiter: As for the class.
 
         Raises:
-            TypeError, ValueError: An argument is impossible.
+            TypeError, ValueError: An argument is invalid.
         """
         changes = {
             "account_id": account_id,
@@ -375,10 +376,7 @@ class AsyncClient:
         return changed
 
     async def aclose(self) -> None:
-        """Closes the client: calls that are under way raise `ClientClosedError`, a caller's session stays open.
-
-        Closing twice is fine.
-        """
+        """Closes the client: calls in progress raise `ClientClosedError`, a caller's session stays open. Idempotent."""
         await self._core.aclose()
 
     async def __aenter__(self) -> Self:
@@ -398,11 +396,11 @@ class AsyncClient:
         return f"<AsyncClient base_url={settings.base_url!r} account_id={settings.account_id!r}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a client holds credentials and connections and cannot be pickled: make one where it is used")
+        raise TypeError("a client holds credentials and connections and cannot be pickled: create one where it is used")
 
 
 class AsyncClientWithResponse:
-    """The operations of `AsyncClient`, each returning a `Response`. Made by `AsyncClient.with_response`."""
+    """The operations of `AsyncClient`, each returning a `Response`. Returned by `AsyncClient.with_response`."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -431,11 +429,11 @@ class AsyncClientWithResponse:
     ) -> Response[ConnectedDestination]:
         """Like `AsyncClient.connect` (*Connect PagerDuty*), but returns the whole `Response`."""
         if isinstance(token, str):
-            token = IntegrationToken(token)  # which no traceback shows that prints local variables
+            token = IntegrationToken(token)  # its repr hides the id in tracebacks that show local variables
         return (await self._core.call(CONNECT, account_id, timeout, token)).response()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a client holds credentials and connections and cannot be pickled: make one where it is used")
+        raise TypeError("a client holds credentials and connections and cannot be pickled: create one where it is used")
 
 
 def _account_services(

@@ -1,4 +1,4 @@
-"""A client's settings: where they come from (arguments, then the environment), checked once; no I/O."""
+"""Settings of a client, read from arguments and the environment and validated once; no I/O."""
 
 import functools
 import platform
@@ -16,13 +16,13 @@ __all__ = ["ApiKey", "ApiToken", "Credentials", "RetryEvent", "RetryPolicy", "Se
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 DEFAULT_MAX_RESPONSE_BYTES = 8 * 1024 * 1024
-# Cloudflare's own 520 to 527 and 530 are temporary, too.
+# Cloudflare's own 520 to 527 and 530 are temporary as well.
 DEFAULT_RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504, *range(520, 528), 530})
 DEFAULT_USER_AGENT = f"pagerduty-alerting/{pagerduty_alerting.__version__} Python/{platform.python_version()}"
 
-# The names of the headers that the client sends itself; a caller's headers of these names are not sent.
+# Names of the headers that the client sets; a caller's headers with these names are not sent.
 OWN_HEADERS = frozenset({"accept", "accept-encoding", "authorization", "user-agent", "x-auth-email", "x-auth-key"})
-# A shorter part of a caller's header is no secret, and to mask it would make messages unreadable.
+# Shorter parts of a caller's headers are not secrets, and masking them would make messages unreadable.
 _SHORTEST_SECRET = 8
 
 
@@ -31,7 +31,7 @@ def _hidden(_: object) -> str:
 
 
 def _with(check: Callable[[str, object], object]) -> Callable[[Any, "attrs.Attribute[Any]", object], None]:
-    """Makes one of our checks of arguments an attrs validator."""
+    """Returns an attrs validator that runs a check of `_arguments`."""
 
     def validate(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
         check(attribute.name, value)
@@ -58,17 +58,17 @@ class ApiToken:
         return {"Authorization": f"Bearer {self.value}"}
 
     def secrets(self) -> tuple[str, ...]:
-        """Returns what must never be shown."""
+        """Returns the values that must never be shown."""
         return (self.value,)
 
 
 @frozen
 class ApiKey:
-    """A Global API Key with its account's e-mail address, sent as `X-Auth-Key` and `X-Auth-Email`.
+    """A Global API Key with its user's e-mail address, sent as `X-Auth-Key` and `X-Auth-Email`.
 
     Attributes:
         value: The key; a secret that the repr hides.
-        email: The address of the user that it belongs to.
+        email: E-mail address of the user that the key belongs to.
     """
 
     value: str = field(repr=_hidden)
@@ -79,7 +79,7 @@ class ApiKey:
         return {"X-Auth-Email": self.email, "X-Auth-Key": self.value}
 
     def secrets(self) -> tuple[str, ...]:
-        """Returns what must never be shown."""
+        """Returns the values that must never be shown."""
         return (self.value,)
 
 
@@ -88,12 +88,12 @@ Credentials = ApiToken | ApiKey
 
 @frozen
 class RetryEvent:
-    """One retry that is about to be waited for.
+    """A retry that is about to follow a failed attempt.
 
     Attributes:
         operation: The API operation, such as "List PagerDuty services".
         attempt: Number of the attempt that failed, from 1.
-        error: Why it failed.
+        error: The error of that attempt.
         delay: Seconds until the next attempt.
     """
 
@@ -109,23 +109,24 @@ def _to_statuses(value: Iterable[int]) -> frozenset[int]:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """When a call is tried again: after connection failures, timeouts of an attempt, and the error `statuses`.
+    """When a call is retried: after connection failures, timeouts of an attempt, and the error `statuses`.
 
-    The wait before attempt n + 1 is random between zero and `initial_delay` * 2 ** (n - 1), at most `max_delay` ("full
-    jitter"), or what `Retry-After` asks for where that is longer. A wait that would pass the call's deadline is not
-    begun: the call fails at once. *Create* and *connect* are sent again only where the API cannot have acted on the
-    first request: it was never reached, or answered 429. `statuses` does not change that.
+    The wait before attempt n + 1 is random between half and all of `initial_delay` * 2 ** (n - 1), at most `max_delay`,
+    or what `Retry-After` asks for if that is longer. If the wait would exceed the call's deadline, the call fails at
+    once. *Create* and *connect* are retried only where the API cannot have acted on the first request: it was not
+    reached, or responded with 429. `statuses` does not change that. While the API cannot be reached, a call gets up to
+    five attempts, unless `max_attempts` is 1.
 
     Attributes:
-        max_attempts: Attempts in all, 1 for no retries.
+        max_attempts: Attempts in total; 1 disables retries.
         initial_delay: Longest wait before the second attempt, in seconds.
-        max_delay: Longest wait before any attempt, in seconds, unless the API asks for a longer one.
-        statuses: HTTP statuses (400 to 599) after which a call is tried again; by default 408, 429, 500, 502, 503, 504,
-            and Cloudflare's 520 to 527 and 530. Any collection of them is kept as a frozenset.
-        attempt_timeout: Longest time for a single attempt, in seconds; None leaves each all of the call's time.
-        replay_unsafe: Send *create* and *connect* again after any transient failure, too. A create may then leave a
-            second token behind, a connect may be carried out twice.
-        on_retry: Called before each wait. What it raises is logged and goes no further.
+        max_delay: Longest wait before any attempt, in seconds, unless `Retry-After` asks for a longer one.
+        statuses: HTTP statuses (400 to 599) after which a call is retried; by default 408, 429, 500, 502, 503, 504, and
+            Cloudflare's 520 to 527 and 530. Any collection is accepted and stored as a frozenset.
+        attempt_timeout: Longest time for a single attempt, in seconds; None limits it by the call's deadline only.
+        replay_unsafe: Retry *create* and *connect* after any transient failure. A create may then leave a second token
+            behind, and a connect may be carried out twice.
+        on_retry: Called before each wait. An exception that it raises is logged and ignored.
     """
 
     max_attempts: int = field(default=3, validator=_with(arguments.check_count))
@@ -151,7 +152,7 @@ def _check_retry(name: str, value: object) -> RetryPolicy:
 
 @frozen(kw_only=True)
 class Settings:
-    """All that a call needs to know besides its arguments. Meanings and units are those of `AsyncClient`."""
+    """The settings of a client. Meanings and units are those of `AsyncClient`'s arguments."""
 
     credentials: Credentials
     account_id: str | None = field(default=None, validator=_with_optional(arguments.check_identifier))
@@ -175,27 +176,27 @@ class Settings:
         }
 
     def secrets(self) -> tuple[str, ...]:
-        """Returns what must never be shown: the credentials, and what the caller's headers consist of."""
+        """Returns the values that must never be shown: the credentials, and the parts of the caller's header values."""
         parts = " ".join(self.extra_headers.values()).split()
         return (*self.credentials.secrets(), *(part for part in parts if len(part) >= _SHORTEST_SECRET))
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
-        """Returns a copy with the given settings; None leaves one as it is."""
+        """Returns a copy with the given settings; None keeps a setting."""
         return attrs.evolve(self, **{name: value for name, value in changes.items() if value is not None})
 
 
 def resolve_credentials(
     environ: Mapping[str, str], *, api_token: str | None, api_key: str | None, api_email: str | None
 ) -> Credentials:
-    """Returns the credentials that the arguments name, or else those of the environment, where a token wins.
+    """Returns the credentials from the arguments, or else from the environment, where a token takes precedence.
 
     Raises:
-        ConfigurationError: Credentials are missing or contradict each other, or a variable has an impossible value.
+        ConfigurationError: Credentials are missing or contradict each other, or a variable has an invalid value.
         TypeError: An argument is not a str.
         ValueError: An argument cannot be sent in a header.
     """
     if api_token is not None and (api_key is not None or api_email is not None):
-        raise ConfigurationError("give either api_token, or api_key with api_email, not both")
+        raise ConfigurationError("pass either api_token, or api_key with api_email, not both")
     if api_token is not None:
         return ApiToken(arguments.check_secret("api_token", api_token))
     if api_key is None and api_email is None:
@@ -218,9 +219,9 @@ def resolve_credentials(
             " (or CLOUDFLARE_API_KEY with CLOUDFLARE_EMAIL)"
         )
     if key is None:
-        raise ConfigurationError("api_email without its api_key: pass api_key=…, or set CLOUDFLARE_API_KEY")
+        raise ConfigurationError("api_email without an api_key: pass api_key=…, or set CLOUDFLARE_API_KEY")
     if email is None:
-        raise ConfigurationError("api_key without its api_email: pass api_email=…, or set CLOUDFLARE_EMAIL")
+        raise ConfigurationError("api_key without an api_email: pass api_email=…, or set CLOUDFLARE_EMAIL")
     return ApiKey(key, email)
 
 
@@ -228,7 +229,7 @@ def resolve_account_id(environ: Mapping[str, str], account_id: str | None) -> st
     """Returns the argument, or else `CLOUDFLARE_ACCOUNT_ID`, or None; `Settings` checks it.
 
     Raises:
-        ConfigurationError: The variable is no possible id.
+        ConfigurationError: The variable is not a valid id.
     """
     if account_id is not None:
         return account_id
@@ -238,12 +239,12 @@ def resolve_account_id(environ: Mapping[str, str], account_id: str | None) -> st
 
 
 def resolve_base_url(environ: Mapping[str, str], base_url: str | None, *, allow_insecure_http: bool) -> str:
-    """Returns the argument, or else `CLOUDFLARE_BASE_URL`, or else Cloudflare's, without a slash at its end.
+    """Returns the argument, or else `CLOUDFLARE_BASE_URL`, or else Cloudflare's, without a trailing slash.
 
     Raises:
-        ConfigurationError: The variable is no base URL that credentials may be sent to.
+        ConfigurationError: The variable is not a base URL that credentials may be sent to.
         TypeError: The argument is not a str.
-        ValueError: The argument is no base URL that credentials may be sent to.
+        ValueError: The argument is not a base URL that credentials may be sent to.
     """
     insecure = arguments.check_flag("allow_insecure_http", allow_insecure_http)
     check = functools.partial(arguments.check_base_url, allow_insecure_http=insecure)

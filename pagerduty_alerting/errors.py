@@ -1,6 +1,6 @@
 """The exceptions that a call can raise.
 
-Nothing else leaves a call but cancellation, what a signal handler raises, and what the caller's limiter raises.
+A call raises nothing else except cancellation and what a signal handler or the caller's limiter raises.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def _restore(error_type: type[BaseException], args: tuple[object, ...], state: d
 
 
 class PagerDutyAlertingError(Exception):
-    """Base of everything that this package raises. All of it can be pickled."""
+    """Base class of the exceptions of this package, which can all be pickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls the class with `args`, which fails for classes with keyword-only arguments.
@@ -51,10 +51,10 @@ class ClientUsageError(PagerDutyAlertingError, RuntimeError):
 
 
 class ClientClosedError(PagerDutyAlertingError):
-    """The client was closed before the call, or while it was under way.
+    """The client was closed before the call or during it.
 
     Attributes:
-        may_have_acted: False when no request of the call can have reached the API; True when nobody can know.
+        may_have_acted: False if no request of the call can have reached the API; True if that is uncertain.
     """
 
     def __init__(self, message: str, *, may_have_acted: bool = False) -> None:
@@ -63,14 +63,14 @@ class ClientClosedError(PagerDutyAlertingError):
 
 
 class APIConnectionError(PagerDutyAlertingError):
-    """No complete response came: no connection, or it broke.
+    """No complete response arrived: there was no connection, or it broke.
 
     Attributes:
         method: HTTP method.
-        path: Path of the request below the base URL; an integration token in it is masked.
-        attempts: How often the request was tried.
-        may_have_acted: False when the request cannot have reached the API; True when nobody can know.
-        transient: False where trying again cannot help, such as an untrusted certificate.
+        path: Path of the request below the base URL, an integration token in it masked.
+        attempts: How many attempts the call made.
+        may_have_acted: False if the request cannot have reached the API; True if that is uncertain.
+        transient: False if a retry cannot help, such as with an untrusted certificate.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class APIConnectionError(PagerDutyAlertingError):
 
 
 class APITimeoutError(APIConnectionError):
-    """The time for the call, or for connecting, ran out.
+    """The deadline of the call, of one attempt or of connecting passed.
 
     Attributes:
-        phase: What was under way, such as "connecting" or "reading the answer".
-        timeout: The limit that ran out, in seconds.
+        phase: What the call was doing, such as "connecting" or "waiting for the rate limit".
+        timeout: The limit that was exceeded, in seconds.
     """
 
     def __init__(
@@ -116,20 +116,20 @@ class APITimeoutError(APIConnectionError):
 
 
 class APIResponseValidationError(PagerDutyAlertingError):
-    """The API said success, but not in the form that it documents; a result is never guessed.
+    """The API reported success, but not in the documented form.
 
     Attributes:
         method: HTTP method.
-        path: Path of the request below the base URL; an integration token in it is masked.
+        path: Path of the request below the base URL, an integration token in it masked.
         status: HTTP status.
-        headers: HTTP headers, looked up without regard to case; secrets in their values are masked.
+        headers: HTTP headers; lookup ignores case, and secrets in the values are masked.
         body: The body's first 4,096 characters, secrets and UUIDs masked. None for *create* and *connect*, whose
             responses may hold an integration token.
-        ray_id: Cloudflare's id of the request: name it to their support. None where it was missing.
-        rate_limits: What the response said of quotas.
+        ray_id: Cloudflare's id of the request (`CF-Ray`), to quote to their support; None if it was missing.
+        rate_limits: The quotas that the response reports.
         problems: What is wrong and where, as "… @ $.json.path".
-        may_have_acted: Always True: the API answered.
-        attempts: How often the request was sent.
+        may_have_acted: Always True, because the API responded.
+        attempts: How many attempts the call made.
     """
 
     may_have_acted = True
@@ -161,21 +161,21 @@ class APIResponseValidationError(PagerDutyAlertingError):
 
 
 class APIStatusError(PagerDutyAlertingError):
-    """The API said no: an error status, or `success: false` with any status.
+    """The API refused the request: an error status, or `success: false` with any status.
 
     Attributes:
         method: HTTP method.
-        path: Path of the request below the base URL; an integration token in it is masked.
+        path: Path of the request below the base URL, an integration token in it masked.
         status: HTTP status.
-        errors: The errors of the response's envelope; empty where there was none.
+        errors: The errors of the envelope; empty if the response has no envelope.
         messages: The messages of the envelope.
-        headers: HTTP headers, looked up without regard to case; secrets in their values are masked.
+        headers: HTTP headers; lookup ignores case, and secrets in the values are masked.
         body: The body's first 4,096 characters, secrets and UUIDs masked. None for *create* and *connect*, whose
             responses may hold an integration token.
-        ray_id: Cloudflare's id of the request: name it to their support. None where it was missing.
-        rate_limits: What the response said of quotas.
-        retry_after: Seconds that the API asks to wait; None where it does not.
-        attempts: How often the request was sent.
+        ray_id: Cloudflare's id of the request (`CF-Ray`), to quote to their support; None if it was missing.
+        rate_limits: The quotas that the response reports.
+        retry_after: Seconds to wait before another request, from `Retry-After`; None if it was missing.
+        attempts: How many attempts the call made.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class APIStatusError(PagerDutyAlertingError):
 
     @property
     def codes(self) -> tuple[int, ...]:
-        """Cloudflare's error codes, such as 10000, in the order of the answer."""
+        """Cloudflare's error codes, such as 10000, in the order of the response."""
         return tuple(error.code for error in self.errors if error.code is not None)
 
 
@@ -222,7 +222,7 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """Status 403: the credentials may not do this, or the account's plan does not include it."""
+    """Status 403: the credentials lack a permission, or the account's plan does not include PagerDuty."""
 
 
 class NotFoundError(APIStatusError):
@@ -238,7 +238,7 @@ class UnprocessableEntityError(APIStatusError):
 
 
 class RateLimitError(APIStatusError):
-    """Status 429: too many requests; also raised without sending while a known block lasts longer than the call may."""
+    """Status 429: too many requests. Also raised without a request if the quota is used up beyond the deadline."""
 
 
 class InternalServerError(APIStatusError):

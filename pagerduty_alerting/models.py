@@ -1,4 +1,4 @@
-"""What the API sends and what a call returns, as frozen attrs classes; no behaviour, no I/O."""
+"""What calls return, as frozen attrs classes without behaviour."""
 
 from collections.abc import Mapping
 from typing import Generic, TypeVar
@@ -36,8 +36,8 @@ class Service:
     """A PagerDuty service that Cloudflare can notify.
 
     Attributes:
-        id: Identifies the service at Cloudflare: a UUID, dashed or as 32 hexadecimal digits.
-        name: The service's name in PagerDuty.
+        id: Cloudflare's id of the service: a UUID, dashed or as 32 hexadecimal digits; empty if the API left it out.
+        name: The service's name in PagerDuty; empty if the API left it out.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Service:
 
 @frozen
 class IntegrationToken:
-    """A token that links PagerDuty with an account once a person has authorised it in PagerDuty.
+    """A token that links PagerDuty with an account once a person has authorized it in PagerDuty.
 
     Attributes:
         id: The token itself. It is a secret, so the repr hides it.
@@ -57,11 +57,11 @@ class IntegrationToken:
 
 @frozen
 class ConnectedDestination:
-    """The answer of *Connect PagerDuty*.
+    """The result of *Connect PagerDuty*.
 
     Attributes:
-        id: Identifies the link. Cloudflare does not say whether it repeats the integration token, so the repr
-            hides it as well.
+        id: Cloudflare's id of the link; empty if the API left it out. It is not documented whether it repeats the
+            integration token, so the repr hides it as well.
     """
 
     id: str = field(repr=_hidden)
@@ -72,11 +72,11 @@ class ResponseInfo:
     """One error or message of a response.
 
     Attributes:
-        message: The text for a person; empty where the API sent only a code.
-        code: Cloudflare's number for it, 1000 or more; None where the API left it out.
-        chain: What caused it, the nearest cause first; mostly empty.
-        documentation_url: Where Cloudflare documents it; None where the API does not say.
-        source_pointer: JSON pointer to the part of the request that it is about; None where the API does not say.
+        message: Text for a person; empty if the API sent only a code.
+        code: Cloudflare's code, 1000 or more; None if the API left it out.
+        chain: Its causes, the nearest first; usually empty.
+        documentation_url: URL of its documentation; None if the API left it out.
+        source_pointer: JSON pointer to the part of the request that it refers to; None if the API left it out.
     """
 
     message: str
@@ -88,13 +88,13 @@ class ResponseInfo:
 
 @frozen
 class ResultInfo:
-    """How much of a list an answer holds. Any of it may be missing.
+    """Pagination of a list; each number is None if the API left it out.
 
     Attributes:
         count: Results on this page.
-        page: The page's number, from 1.
+        page: Number of this page, from 1.
         per_page: Results per page.
-        total_count: Results in all.
+        total_count: Results in total.
     """
 
     count: int | None = None
@@ -105,14 +105,14 @@ class ResultInfo:
 
 @frozen
 class Envelope(Generic[T]):
-    """What Cloudflare wraps around every answer.
+    """The envelope of every response of the API.
 
     Attributes:
-        success: Always True on an envelope that a call returned: False is raised as an error.
-        result: What was asked for.
+        success: Always True on an envelope that a call returned; False is raised as an `APIStatusError`.
+        result: The result of the operation.
         errors: Empty on success.
-        messages: Remarks of the API, usually none.
-        result_info: How much of a list this is, where the API says so.
+        messages: Informational messages, usually none.
+        result_info: Pagination of a list; None if the API left it out.
     """
 
     success: bool
@@ -129,7 +129,7 @@ class RateLimit:
     Attributes:
         name: The quota's name.
         remaining: Requests left until the reset.
-        reset_after: Seconds to the reset, as of the answer; None where the API left it out.
+        reset_after: Seconds from the response to the reset; None if the API left it out.
     """
 
     name: str
@@ -144,7 +144,7 @@ class RateLimitPolicy:
     Attributes:
         name: The quota's name.
         quota: Requests allowed in each window.
-        window: Length of the window in seconds; None where the API left it out.
+        window: Length of the window in seconds; None if the API left it out.
     """
 
     name: str
@@ -154,7 +154,7 @@ class RateLimitPolicy:
 
 @frozen
 class RateLimits:
-    """All that an answer says of quotas. Empty where it says nothing that can be read.
+    """The quotas that a response reports; empty if its headers are missing or malformed.
 
     Attributes:
         limits: What is left of each quota.
@@ -167,16 +167,16 @@ class RateLimits:
 
 @frozen(kw_only=True)
 class Response(Generic[T]):
-    """A result together with the answer that it came in.
+    """A result together with the response that carried it.
 
     Attributes:
-        envelope: The answer's envelope, with the result in it.
+        envelope: The envelope of the response, which contains the result.
         status: HTTP status.
-        headers: HTTP headers, looked up without regard to case.
-        ray_id: Cloudflare's id of the request (`CF-Ray`): name it to their support. None where it was missing.
-        rate_limits: What the answer said of quotas.
-        attempts: How often the request was sent, 1 or more.
-        elapsed: Seconds from the call to its result, waiting and retries included.
+        headers: HTTP headers; lookup ignores case.
+        ray_id: Cloudflare's id of the request (`CF-Ray`), to quote to their support; None if it was missing.
+        rate_limits: The quotas that the response reports.
+        attempts: How many attempts the call made, 1 or more.
+        elapsed: Seconds from the start of the call to its result, including waiting and retries.
     """
 
     envelope: Envelope[T]
@@ -189,18 +189,18 @@ class Response(Generic[T]):
 
     @property
     def result(self) -> T:
-        """What was asked for: the envelope's result."""
+        """The result of the operation, from the envelope."""
         return self.envelope.result
 
 
 @frozen
 class AccountServices:
-    """What `list_services_in` found for one account: `ServicesListed` or `ServicesNotListed`, told by `error`.
+    """One result of `list_services_in`: `ServicesListed`, or `ServicesNotListed` if `error` is not None.
 
     Attributes:
         account_id: The account.
-        services: Its services, empty where PagerDuty is not connected; None where there is an `error`.
-        error: What the call for the account raised; None where it succeeded.
+        services: Its services, empty if PagerDuty is not connected; None if the call failed.
+        error: The exception of the call for the account; None if it succeeded.
     """
 
     account_id: str
@@ -226,12 +226,12 @@ class ServicesNotListed(AccountServices):
 
 @frozen
 class AccountDeletion:
-    """What `delete_services_in` did for one account: `ServicesDeleted` or `ServicesNotDeleted`, told by `error`.
+    """One result of `delete_services_in`: `ServicesDeleted`, or `ServicesNotDeleted` if `error` is not None.
 
     Attributes:
         account_id: The account.
-        envelope: The API's response; None where there is an `error`.
-        error: What the call for the account raised; None where it succeeded.
+        envelope: The envelope of the response; None if the call failed.
+        error: The exception of the call for the account; None if it succeeded.
     """
 
     account_id: str
@@ -241,7 +241,7 @@ class AccountDeletion:
 
 @frozen
 class ServicesDeleted(AccountDeletion):
-    """The API's response for an account; `error` is None."""
+    """The envelope of the response for an account; `error` is None."""
 
     envelope: Envelope[None] = field(factory=lambda: Envelope(True, None))
     error: None = None

@@ -47,9 +47,13 @@ def test_the_repr_of_a_client_names_its_settings_and_hides_its_secrets(make_call
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_client_cannot_be_pickled_or_copied(make_caller: MakeCaller, copied: Callable[[object], object]) -> None:
-    with pytest.raises(TypeError, match="^a client holds credentials and connections and cannot be pickled: make one"):
+    with pytest.raises(
+        TypeError, match="^a client holds credentials and connections and cannot be pickled: create one"
+    ):
         copied(make_caller().client)
-    with pytest.raises(TypeError, match="^a client holds credentials and connections and cannot be pickled: make one"):
+    with pytest.raises(
+        TypeError, match="^a client holds credentials and connections and cannot be pickled: create one"
+    ):
         copied(make_caller().client.with_response)
 
 
@@ -364,7 +368,7 @@ async def test_a_callers_session_with_a_base_url_of_its_own_is_no_obstacle(emula
 )
 async def test_what_belongs_to_a_session_is_not_taken_beside_one(settings: dict[str, Any]) -> None:
     async with aiohttp.ClientSession() as session:
-        with pytest.raises(ConfigurationError, match="belong to the session: set them where it is made"):
+        with pytest.raises(ConfigurationError, match="belong to the session: set them on the session"):
             AsyncClient(api_token="x", session=session, **settings)
 
 

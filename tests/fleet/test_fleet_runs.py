@@ -437,5 +437,5 @@ def test_an_iterator_of_the_facade_is_closed_by_leaving_its_loop(emulator: Emula
 @pytest.mark.parametrize("flavour", [AsyncClient, Client])
 def test_a_client_is_not_pickled_into_a_task(flavour: type, emulator: Emulator) -> None:
     client = flavour(base_url=emulator.url, api_token=emulator.api_token)
-    with pytest.raises(TypeError, match="holds credentials and connections and cannot be pickled: make one where"):
+    with pytest.raises(TypeError, match="holds credentials and connections and cannot be pickled: create one where"):
         pickle.dumps(client)

@@ -23,9 +23,9 @@ TOKEN = ApiToken("token")
 KEY = ApiKey("key", "me@example.com")
 
 NO_CREDENTIALS = "no credentials: pass api_token=…, or set CLOUDFLARE_API_TOKEN"
-NO_KEY = "api_email without its api_key: pass api_key=…, or set CLOUDFLARE_API_KEY"
-NO_EMAIL = "api_key without its api_email: pass api_email=…, or set CLOUDFLARE_EMAIL"
-BOTH = "give either api_token, or api_key with api_email, not both"
+NO_KEY = "api_email without an api_key: pass api_key=…, or set CLOUDFLARE_API_KEY"
+NO_EMAIL = "api_key without an api_email: pass api_email=…, or set CLOUDFLARE_EMAIL"
+BOTH = "pass either api_token, or api_key with api_email, not both"
 
 
 def resolve(variables: dict[str, str], arguments: dict[str, Any]) -> ApiToken | ApiKey:
