@@ -1,13 +1,14 @@
 """The clients for asynchronous code: this package's, the official SDK's two, others by hand, and a bare protocol."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from tests.bench.contenders import (
     ACCOUNT_ID,
     AIOHTTP,
+    AIOHTTP_UVLOOP,
     AIOSONIC,
     FLOOR_ASYNC,
     HEADERS,
@@ -16,6 +17,7 @@ from tests.bench.contenders import (
     OFFICIAL_AIOHTTP,
     OFFICIAL_ASYNC,
     OURS_ASYNC,
+    OURS_UVLOOP,
     PATH,
     PRIMP_ASYNC,
     PYREQWEST_ASYNC,
@@ -195,6 +197,8 @@ ASYNC = installed(
         OFFICIAL_AIOHTTP: ("cloudflare httpx_aiohttp", official_aiohttp),
         HTTPX_ASYNC: ("httpx", with_httpx_async),
         AIOHTTP: ("aiohttp cattrs", with_aiohttp),
+        OURS_UVLOOP: ("pagerduty_alerting uvloop", ours_async),
+        AIOHTTP_UVLOOP: ("aiohttp cattrs uvloop", with_aiohttp),
         AIOSONIC: ("aiosonic cattrs", with_aiosonic),
         NIQUESTS_ASYNC: ("niquests", with_niquests_async),
         PRIMP_ASYNC: ("primp cattrs", with_primp_async),
@@ -202,3 +206,12 @@ ASYNC = installed(
         FLOOR_ASYNC: ("asyncio", floor_async),
     }
 )
+
+
+def new_loop(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Returns what makes the event loop on which this client is measured."""
+    if name in {OURS_UVLOOP, AIOHTTP_UVLOOP}:
+        import uvloop
+
+        return uvloop.new_event_loop
+    return asyncio.new_event_loop

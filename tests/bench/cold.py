@@ -1,10 +1,11 @@
-"""What a client costs before its second call: import time, memory after the first call, installed size."""
+"""What a client costs before its second call: import, first answer, memory after it, installed size."""
 
 import json
 import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +13,19 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from tests.bench.async_contenders import ASYNC
-from tests.bench.contenders import AIOHTTP, OFFICIAL_AIOHTTP
+from tests.bench.contenders import (
+    ACCOUNT_ID,
+    AIOHTTP,
+    AIOSONIC,
+    HTTP_CLIENT,
+    NIQUESTS_SYNC,
+    OFFICIAL_AIOHTTP,
+    PRIMP_SYNC,
+    PYCURL,
+    PYREQWEST_SYNC,
+    TOKEN,
+    URLLIB3,
+)
 from tests.bench.sync_contenders import SYNC
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +40,13 @@ IMPORTS = {
     "from cloudflare import AsyncCloudflare": "cloudflare",
     "import requests": "requests",
     "import httpx": "httpx",
+    "import niquests": "niquests",
+    "import aiosonic, cattrs.preconf.orjson": "aiosonic",
+    "import primp, cattrs.preconf.orjson": "primp",
+    "import pyreqwest.client, cattrs.preconf.orjson": "pyreqwest",
+    "import pycurl, cattrs.preconf.orjson": "pycurl",
+    "import urllib3, cattrs.preconf.orjson": "urllib3",
+    "import http.client, cattrs.preconf.orjson": "cattrs",
 }
 
 DISTRIBUTIONS = {
@@ -36,7 +56,35 @@ DISTRIBUTIONS = {
     "requests": "requests",
     "httpx": "httpx",
     AIOHTTP: "aiohttp cattrs orjson",
+    HTTP_CLIENT: "cattrs orjson",
+    PYCURL: "pycurl cattrs orjson",
+    URLLIB3: "urllib3 cattrs orjson",
+    AIOSONIC: "aiosonic cattrs orjson",
+    PRIMP_SYNC: "primp cattrs orjson",
+    PYREQWEST_SYNC: "pyreqwest cattrs orjson",
+    NIQUESTS_SYNC: "niquests",
 }
+
+FIRST_ANSWER = {
+    "one call of AsyncClient": """
+import asyncio, sys
+from pagerduty_alerting import AsyncClient
+async def main():
+    async with AsyncClient(base_url=sys.argv[1], api_token="bench-token", account_id=sys.argv[2]) as client:
+        await client.list_services()
+asyncio.run(main())
+""",
+    "one call of Client": """
+import sys
+from pagerduty_alerting import Client
+with Client(base_url=sys.argv[1], api_token="bench-token", account_id=sys.argv[2]) as client:
+    client.list_services()
+""",
+    "import aiohttp": "import aiohttp",
+}
+"""Programs whose whole processes are timed. The last is what the first two cannot do without."""
+
+SERVICES_LIST, IMPORT_TYPER = "pagerduty-alerting services list", "import typer"
 
 _TIME_IMPORT = """
 import sys, time
@@ -59,20 +107,22 @@ def resident():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 before = resident()
+grown = lambda: print(resident() - before)
 kind, name, url = sys.argv[1:]
 if kind == "sync":
     from tests.bench.sync_contenders import SYNC
     with SYNC[name](url, 3) as call:
         call()
-        print(resident() - before)
+        grown()
 else:
     import asyncio
-    from tests.bench.async_contenders import ASYNC
+    from tests.bench.async_contenders import ASYNC, new_loop
     async def main():
         async with ASYNC[name](url, 3) as call:
             await call()
-            print(resident() - before)
-    asyncio.run(main())
+            grown()
+    with asyncio.Runner(loop_factory=new_loop(name)) as runner:
+        runner.run(main())
 """
 
 
@@ -88,10 +138,47 @@ def import_times(rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
-def memory(url: str, rounds: int) -> dict[str, list[float]]:
-    """Returns the MiB by which a fresh interpreter has grown after its first call."""
+def first_calls(url: str, rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Returns the seconds that a process takes for one call, and the MiB by which it has grown after it.
+
+    The seconds hold what the bench itself loads in that process, which is the same for all.
+    """
     contenders = [("sync", name) for name in SYNC] + [("async", name) for name in ASYNC]
-    return {name: [_run(_MEASURE_MEMORY, kind, name, url) for _ in range(rounds)] for kind, name in contenders}
+    seconds: dict[str, list[float]] = {name: [] for _, name in contenders}
+    grown: dict[str, list[float]] = {name: [] for _, name in contenders}
+    for _ in range(rounds):
+        for kind, name in contenders:
+            started = time.perf_counter()
+            grown[name].append(_run(_MEASURE_MEMORY, kind, name, url))
+            seconds[name].append(time.perf_counter() - started)
+    return seconds, grown
+
+
+def first_answers(url: str, rounds: int) -> dict[str, list[float]]:
+    """Returns the seconds of whole processes that make one call, and of one that only imports aiohttp."""
+    commands = {name: [sys.executable, "-c", text, url, ACCOUNT_ID] for name, text in FIRST_ANSWER.items()}
+    return _processes(commands, url, rounds)
+
+
+def command_line(url: str, rounds: int) -> dict[str, list[float]]:
+    """Returns the seconds of `services list` as a process, and of one that only imports typer."""
+    if not _is_installed("typer"):
+        return {}
+    listed = [sys.executable, "-m", "pagerduty_alerting", "services", "list"]
+    return _processes({SERVICES_LIST: listed, IMPORT_TYPER: [sys.executable, "-c", "import typer"]}, url, rounds)
+
+
+def _processes(commands: dict[str, list[str]], url: str, rounds: int) -> dict[str, list[float]]:
+    """Returns the seconds of each command, which take turns."""
+    environment = {"CLOUDFLARE_BASE_URL": url, "CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID}
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for number in range(rounds + 1):
+        for name, command in commands.items():
+            started = time.perf_counter()
+            _start(command, environment)
+            if number:  # the first writes the bytecode
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
 
 
 def installed_sizes() -> dict[str, float]:
@@ -109,7 +196,7 @@ def installed_sizes() -> dict[str, float]:
 def versions() -> dict[str, str]:
     """Returns the versions of what was measured, and of what it stands on."""
     names = ["pagerduty-alerting", "aiohttp", "cattrs", "orjson", "cloudflare", "httpx", "httpx-aiohttp", "requests"]
-    names += ["urllib3", "niquests", "pycurl", "primp", "pyreqwest", "aiosonic"]
+    names += ["urllib3", "niquests", "pycurl", "primp", "pyreqwest", "aiosonic", "uvloop", "typer"]
     return {name: metadata.version(name) for name in names if _is_distribution(name)}
 
 
@@ -155,13 +242,17 @@ def _is_installed(package: str) -> bool:
 
 def _run(program: str, *arguments: str) -> float:
     """Runs a program in a fresh interpreter and returns the number that it prints."""
-    run = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+    return float(json.loads(_start([sys.executable, "-c", program, *arguments], {})))
+
+
+def _start(command: list[str], environment: dict[str, str]) -> str:
+    """Runs a command at the top of the checkout and returns what it prints."""
+    return subprocess.run(
+        command,
         cwd=ROOT,
         # Or else this package alone, which lies in a checkout, would be compiled each time.
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
         capture_output=True,
         text=True,
         check=True,
-    )
-    return float(json.loads(run.stdout))
+    ).stdout

@@ -190,6 +190,8 @@ def main() -> int:
         figures.median.requests_per_second < MINIMUM_REQUESTS_PER_SECOND
         or figures.start_milliseconds > MAXIMUM_START_MILLISECONDS
     )
+    bounds = f"at least {MINIMUM_REQUESTS_PER_SECOND:,} requests/s, at most {MAXIMUM_START_MILLISECONDS} ms"
+    print(f"emulator: {bounds}: {'MISSED' if missed else 'kept'}")
     return 1 if arguments.check and missed else 0
 
 

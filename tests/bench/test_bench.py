@@ -1,10 +1,19 @@
 """The measurements run with whatever clients are installed, and the report of them says what was measured."""
 
+import itertools
+from pathlib import Path
+
 import pytest
 
-from tests.bench import report
-from tests.bench.contenders import AIOHTTP, OURS_ASYNC, OURS_SYNC
+from tests.bench import readme, report
+from tests.bench.async_contenders import ASYNC
+from tests.bench.contenders import AIOHTTP, LEFT_OUT, OURS_ASYNC, OURS_SYNC
 from tests.bench.rounds import SEQUENTIAL_ASYNC, Cell, measure
+from tests.bench.sync_contenders import SYNC
+from tests.bench.tails import BACKGROUND, OURS, Tail
+
+ROOT = Path(__file__).resolve().parents[2]
+KNOWN = {*ASYNC, *SYNC, *LEFT_OUT}
 
 
 def cell(scenario: str, contender: str, *seconds: float) -> Cell:
@@ -21,9 +30,11 @@ def cell(scenario: str, contender: str, *seconds: float) -> Cell:
 def results(*cells: Cell) -> report.Results:
     return {
         "machine": "a machine",
+        "tails": {},
         "sections": {
             report.CALLS: report.of_calls(cells),
             report.IMPORT: {"import": {}},
+            report.FIRST: {"first answer": {}, "command line": {}, "one call": {}},
             report.MEMORY: {"memory": {}},
             report.SIZE: {"size": {}},
         },
@@ -39,19 +50,67 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
     assert measured[OURS_ASYNC]["ours"] == [1, 1, 1]
 
 
-@pytest.mark.parametrize(("theirs", "verdict"), [(1.0, "kept"), (0.9, "MISSED")])
-def test_a_target_is_kept_or_missed(theirs: float, verdict: str) -> None:
+@pytest.mark.parametrize(("theirs", "kept"), [(1.0, True), (0.9, False)])
+def test_a_bound_beside_a_client_is_kept_or_missed(theirs: float, kept: bool) -> None:
     measured = results(cell(SEQUENTIAL_ASYNC, OURS_ASYNC, 1, 1), cell(SEQUENTIAL_ASYNC, AIOHTTP, theirs, theirs))
 
-    (line,) = [line for line in report.targets(measured) if "by hand" in line]
+    (verdict,) = [verdict for verdict in report.verdicts(measured) if verdict.measured is not None]
 
-    assert verdict in line
+    assert verdict.kept is kept
+    assert ("kept" if kept else "MISSED") in str(verdict)
 
 
-def test_a_target_of_a_client_that_is_not_installed_counts_as_not_measured() -> None:
-    lines = list(report.targets(results(cell(SEQUENTIAL_ASYNC, OURS_ASYNC, 1, 1))))
+@pytest.mark.parametrize(
+    ("threads", "ours", "kept"), [(1, 0.79, True), (1, 0.81, False), (8, 1.1, True), (8, 1.3, False)]
+)
+def test_one_thread_has_a_bound_of_its_own(threads: int, ours: float, kept: bool) -> None:
+    tails = {threads: {OURS: [Tail(ours, ours, ours)] * 2, BACKGROUND: [Tail(1, 1, 1)] * 2}}
 
-    assert all("not measured" in line for line in lines)
+    found = list(report.verdicts({**results(), "tails": report.of_tails(tails)}))
+
+    assert [verdict.kept for verdict in found if verdict.measured is not None] == [kept] * 3
+
+
+def test_a_bound_beside_a_client_that_is_not_installed_counts_as_not_measured() -> None:
+    found = list(report.verdicts(results(cell(SEQUENTIAL_ASYNC, OURS_ASYNC, 1, 1))))
+
+    assert all(verdict.kept and "not measured" in str(verdict) for verdict in found)
+
+
+def test_the_readme_has_a_row_for_every_client_and_number_of_threads() -> None:
+    written = (ROOT / "README.md").read_text(encoding="utf-8").partition(readme.BEGIN)[2].partition(readme.END)[0]
+
+    assert shape(written) == shape("\n".join(readme.tables(results())))
+    assert {name for row in readme.ROWS for name in (row.asynchronous, row.synchronous) if name} == KNOWN
+
+
+def test_writing_the_readme_changes_nothing_outside_the_two_comments(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n", encoding="utf-8")
+
+    readme.write(path, results(cell(SEQUENTIAL_ASYNC, OURS_ASYNC, 1, 1)))
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert (lines[:2], lines[-2:]) == (["before", readme.BEGIN], [readme.END, "after"])
+    assert "| **`pagerduty_alerting`** | 1,000,000 |  |  |  |" in lines
+    assert "old" not in lines
+
+
+def test_a_readme_without_the_two_comments_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("no comments", encoding="utf-8")
+
+    with pytest.raises(ValueError, match="does not hold"):
+        readme.write(path, results())
+
+    assert path.read_text(encoding="utf-8") == "no comments"
+
+
+def shape(tables: str) -> list[list[str]]:
+    """Returns the heads of the tables whole, and of each row its first cell and how many there are."""
+    lines = [line for line in tables.splitlines() if line.startswith("|")]
+    heads = [line for line, below in itertools.pairwise(lines) if below.startswith("|---")]
+    return [[line] if line in heads else [line.split("|")[1].strip(), str(line.count("|"))] for line in lines]
 
 
 def test_every_client_takes_part_in_every_round() -> None:
