@@ -1,17 +1,17 @@
 """A local copy of Cloudflare's API for PagerDuty destinations, over real HTTP.
 
-    emulator       `Emulator`: what users hold; starts, stops, resets, and does what people do
-    dispatch       a request's way: counted, recorded, past its faults, answered
-    requests       the log of requests, with masks and assertions
+    emulator       `Emulator`, the public class: start, stop, reset, and what people do in Cloudflare and PagerDuty
+    dispatch       handles one request: counts it, records it, applies its faults, returns the response
+    requests       the log of requests, with masked secrets and assertions
     server         the listening socket and its connections; a thread for synchronous code
     errors         `EmulatorUsageError`
-    json_input     JSON into attrs classes, with messages for a person
-    standalone     the emulator as a process of its own
-    pytest_plugin  fixtures; loaded by every pytest run, so it imports nothing unasked
-    rules/         PURE, how Cloudflare answers: contract (operations, paths), answers (envelopes), credentials,
-                   rate_limits, state (what is remembered), initial_state, operations (all of it together)
-    faults/        faults to order: kinds (data), selection (which requests), builder (`api.on(…)`), gates, playback
-    control/       below `/_emulator/`: api, orders (what it accepts), page
+    json_input     reads JSON into attrs classes, with readable error messages
+    standalone     runs the emulator as a process of its own
+    pytest_plugin  fixtures; every pytest run loads this file, so it imports nothing until a fixture is used
+    rules/         PURE, how Cloudflare responds: contract (operations, paths), answers (envelopes), credentials,
+                   rate_limits, state (accounts, tokens, ids), initial_state, operations (runs a request)
+    faults/        ordered faults: kinds (data), selection (which requests), builder (`api.on(…)`), gates, playback
+    control/       the paths below `/_emulator/`: api, orders (its input), page
 
 A new fault is a class in `faults/kinds.py`, a case in `faults/playback.py` and a method in `faults/builder.py`; the
 control API takes its name and arguments from the method.
@@ -86,7 +86,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    # Imported when first asked for: pytest loads the plugin beside this file in every run.
+    # Imported on first use: every pytest run loads this package together with its plugin.
     for module, names in _MODULES.items():
         if name in names:
             value: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)

@@ -1,4 +1,4 @@
-"""Leads each request to its answer, past the faults ordered for it."""
+"""Handles each request: records it, applies the faults ordered for it, and returns the response."""
 
 import asyncio
 import threading
@@ -28,11 +28,11 @@ class Dispatcher:
     """Handles the requests of one emulator.
 
     Attributes:
-        state: What answers.
+        state: The state of the emulated API.
         orders: The faults that were ordered, oldest first.
-        standing: The faults that stay through every reset; they come after the others.
+        standing: The faults that every reset keeps; they are applied after the others.
         log: Where requests are recorded.
-        listener: Called with each request once it has ended; None for nobody.
+        listener: Called with each request once it has ended; None for no listener.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Dispatcher:
         self._refuse = refuse
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answers one request; whatever goes wrong is answered with an envelope and logged."""
+        """Returns the response to one request; an unexpected exception is logged and becomes a 500 envelope."""
         exchange: Exchange | None = None
         try:
             body = await request.read() if request.can_read_body else b""
@@ -77,7 +77,7 @@ class Dispatcher:
         except web.HTTPException as error:
             refusal = Refusal(error.status, None, error.text or error.reason)
         except ConnectionError:
-            return AlreadySent()  # the client went away: there is nobody to answer
+            return AlreadySent()  # the client closed the connection
         except Exception:
             LOGGER.exception("the handling of a %s request failed", request.method)
             refusal = Refusal(500, ErrorCode.INTERNAL_ERROR, "The emulator failed: the traceback is in its log")

@@ -1,12 +1,11 @@
-"""The emulator as its users hold it: a server, the state behind it, and what people do to that state."""
+"""The public class of the emulator: a server, its state, and what people do in Cloudflare and PagerDuty."""
 
 import contextlib
 import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from aiohttp import web
 
@@ -22,57 +21,37 @@ from pagerduty_alerting.emulator.rules.answers import Dialect
 from pagerduty_alerting.emulator.rules.contract import BASE_PATH, Operation, Permission
 from pagerduty_alerting.emulator.rules.initial_state import InitialState, make_credential, populate
 from pagerduty_alerting.emulator.rules.rate_limits import RateLimits
-from pagerduty_alerting.emulator.rules.state import (
-    Account,
-    IdSource,
-    IdStyle,
-    IntegrationToken,
-    Service,
-    State,
-    TokenState,
-)
+from pagerduty_alerting.emulator.rules.state import Account, HasId, IdStyle, IntegrationToken, Service, TokenState
 from pagerduty_alerting.emulator.server import Server, ServerThread
 
 _WRITE = (Permission.NOTIFICATIONS_WRITE,)
-
-
-class HasId(Protocol):
-    """Anything with an `id`, such as the integration token that a client returned."""
-
-    @property
-    def id(self) -> str:
-        """The id."""
-        ...
 
 
 class Emulator:
     """A local copy of Cloudflare's API for PagerDuty notification destinations, over real HTTP.
 
     `async with Emulator() as api` serves on the running event loop, `with Emulator() as api` from a thread of its
-    own. Every method may be called from any thread. Nothing of it is left behind on exit.
+    own. Every method may be called from any thread. On exit, its sockets and threads are closed.
 
     Args:
         host: The address to listen on.
         port: The port; 0 lets the system choose.
-        id_style: How new token and service ids are spelled.
-        rate_limits: The limits in force; Cloudflare's real ones by default. For load take
-            `RateLimits.unlimited()`.
-        clock: A callable that gives seconds and never goes back; `advance` adds to what it gives.
-        seed: Where random ids start, for the same ones in every run; None for others each time.
-        initial_state: The accounts and credentials that there are from the start and after each reset. Its
-            first account and first API token become the default ones.
-        dialect: The forms of answers in which the published description and real answers differ.
-        token_lifetime: Seconds for which an integration token is good. Cloudflare publishes none.
-        keep_alive: Seconds for which an idle connection is kept.
-        catalogue: The names of the services that the emulator's page offers to choose from.
+        id_style: The spelling of new token and service ids.
+        rate_limits: The limits in force; by default Cloudflare's. Use `RateLimits.unlimited()` for load tests.
+        clock: Returns seconds that never decrease; `advance` adds to them.
+        seed: The seed of random ids, for the same ids in every run; None for different ids in each run.
+        initial_state: The accounts and credentials at the start and after each reset. The first account and the
+            first API token are the default ones.
+        dialect: The forms of responses where Cloudflare's documentation and its real responses differ.
+        token_lifetime: Seconds for which an integration token is valid. Cloudflare does not publish its value.
+        keep_alive: Seconds for which an idle connection stays open.
+        catalogue: The names of the services that a person can choose on the emulator's page.
         latency: Seconds, in real time, that every request to the API waits, also after a reset.
-        fail_rate: How likely every request to the API is to be answered with 503, 0 to 1, also after a reset.
+        fail_rate: The probability, 0 to 1, that a request to the API gets a 503 response, also after a reset.
         keep_requests: How many of the latest requests `requests` keeps.
 
     Attributes:
-        host: The address to listen on.
-        catalogue: The names of the services that the emulator's page offers to choose from.
-        account_id: An account that always exists, with no services at first.
+        account_id: The default account, which always exists and has no services at first.
         api_token: An API token with `Permission.NOTIFICATIONS_WRITE` on all accounts.
 
     Examples:
@@ -108,7 +87,7 @@ class Emulator:
         self._clock = clock
         self._advanced = 0.0
         self._lock = threading.RLock()
-        ids = IdSource(self._id_style, seed)
+        ids = rules.IdSource(self._id_style, seed)
         self.account_id = self._initial.default_account_id or ids.hex_id()
         self.api_token = self._initial.default_api_token or ids.api_token()
         self.catalogue = rules.checked_names(catalogue)
@@ -135,11 +114,7 @@ class Emulator:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port, without a path.
-
-        Raises:
-            EmulatorUsageError: The emulator is not serving.
-        """
+        """The scheme, host and port of `url`, without a path."""
         if not self._server.running:
             raise EmulatorUsageError("the emulator is not serving: enter it with `with` or `async with` first")
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104
@@ -147,7 +122,7 @@ class Emulator:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables with which Cloudflare's own tools find this emulator."""
+        """The environment variables that make the clients, the commands and Cloudflare's SDKs use this emulator."""
         return {
             "CLOUDFLARE_API_TOKEN": self.api_token,
             "CLOUDFLARE_ACCOUNT_ID": self.account_id,
@@ -156,16 +131,16 @@ class Emulator:
 
     @property
     def authorize_url(self) -> str:
-        """The address of the page where a person authorizes a token, which belongs in the place of `{token}`.
+        """The address of the page where a person authorizes a token, with `{token}` as its placeholder.
 
-        For `PAGERDUTY_ALERTING_AUTHORIZE_URL`, which `pagerduty-alerting connect` reads. What follows the `#` stays
-        in the browser and comes into no log.
+        The value for `PAGERDUTY_ALERTING_AUTHORIZE_URL`, which `pagerduty-alerting connect` reads. Browsers do not
+        send the part after `#`, so the token appears in no log.
         """
         return f"{self.origin}/_emulator/#{{token}}"
 
     @property
     def requests(self) -> RequestLog:
-        """The requests to the API that the emulator saw, oldest first."""
+        """The requests that the emulated API received, oldest first."""
         return self._dispatcher.log
 
     # What people do: Cloudflare's administrators and PagerDuty's users.
@@ -175,8 +150,8 @@ class Emulator:
 
         Args:
             account_id: Its id, 32 lower-case hexadecimal digits; None for a new one.
-            services: Names of PagerDuty services that are linked with it from the start.
-            entitled: Whether its plan includes PagerDuty; without, all operations answer 403, code 17200.
+            services: The names of the PagerDuty services that are linked with it at first.
+            entitled: Whether its plan includes PagerDuty; if not, all operations return 403, code 17200.
 
         Raises:
             EmulatorUsageError: The id is malformed or taken.
@@ -194,9 +169,9 @@ class Emulator:
         """Adds an API token and returns it, for `Authorization: Bearer`.
 
         Args:
-            token: The token, in any form; None for a new one.
-            permissions: What it may do.
-            accounts: The ids of the accounts that it may be used on; None for all.
+            token: The token, in any format; None for a new one.
+            permissions: The token's permissions.
+            accounts: The ids of the accounts that it is valid for; None for all.
         """
         with self._lock:
             secret = self._state.ids.api_token() if token is None else token
@@ -215,9 +190,9 @@ class Emulator:
 
         Args:
             email: The user's address, for `X-Auth-Email`.
-            key: The key, in any form; None for a new one.
-            permissions: What the user may do.
-            accounts: The ids of the accounts that the user has; None for all.
+            key: The key, in any format; None for a new one.
+            permissions: The user's permissions.
+            accounts: The ids of the user's accounts; None for all.
         """
         with self._lock:
             secret = self._state.ids.api_key() if key is None else key
@@ -239,11 +214,11 @@ class Emulator:
             return list(rules.account_of(self._state, account_id or self.account_id).services)
 
     def add_service(self, name: str, account_id: str | None = None) -> Service:
-        """Links a service with an account, None for the default one, without going through PagerDuty.
+        """Links a service with an account, without a token.
 
         Args:
-            name: The service's name; one that is linked already stays as it is.
-            account_id: The account.
+            name: The service's name; a service that is already linked does not change.
+            account_id: The account; None for the default one.
 
         Raises:
             EmulatorUsageError: There is no such account, or the name is blank.
@@ -255,24 +230,21 @@ class Emulator:
             return next(service for service in account.services if service.name == name)
 
     def tokens(self) -> list[IntegrationToken]:
-        """Returns the integration tokens that there are, oldest first."""
+        """Returns the integration tokens, oldest first."""
         with self._lock:
             return list(self._state.tokens.values())
 
     def token_state(self, token: str | HasId) -> TokenState:
-        """Returns how far an integration token has come.
-
-        Args:
-            token: The integration token's id in either spelling, or an object that has it as `id`.
+        """Returns the stage of an integration token, given as for `authorize`.
 
         Raises:
             EmulatorUsageError: There is no such token.
         """
         with self._lock:
-            return rules.token_of(self._state, _id_of(token)).state_at(self._now())
+            return rules.token_of(self._state, token).state_at(self._now())
 
     def authorize(self, token: str | HasId, services: Iterable[str]) -> None:
-        """Does what a person does in PagerDuty between create and connect: logs in, chooses services, confirms.
+        """Authorizes a token for the chosen services, as a person does in PagerDuty between create and connect.
 
         Args:
             token: The integration token's id in either spelling, or an object that has it as `id`.
@@ -282,34 +254,31 @@ class Emulator:
             EmulatorUsageError: There is no such token, or it is used or expired, or no service was chosen.
         """
         with self._lock:
-            rules.authorize(self._state, _id_of(token), services, self._now())
+            rules.authorize(self._state, token, services, self._now())
 
     def expire(self, token: str | HasId) -> None:
-        """Makes an integration token expire at once.
-
-        Args:
-            token: The integration token's id in either spelling, or an object that has it as `id`.
+        """Makes an integration token, given as for `authorize`, expire at once.
 
         Raises:
             EmulatorUsageError: There is no such token.
         """
         with self._lock:
-            rules.expire_token(self._state, _id_of(token), self._now())
+            rules.expire_token(self._state, token, self._now())
 
-    # What tests do: order faults, advance the clock, start afresh.
+    # What tests do: order faults, advance the clock, reset.
 
     @property
     def orders(self) -> list[Order]:
-        """The faults that are ordered and not spent, oldest first."""
+        """The orders of faults that are not spent, oldest first."""
         return [order for order in self._dispatcher.orders if not order.spent]
 
     def on(self, *operations: Operation | str) -> FaultBuilder:
         """Returns the builder of a fault.
 
         Args:
-            operations: The operations to disturb; none for every request to the API, whatever it asks for.
+            operations: The operations that get the fault; with none, every request to the API gets it.
         """
-        return FaultBuilder(self._place, self._make_gate, Selection(frozenset(map(Operation, operations))))
+        return FaultBuilder(self._add_order, self._make_gate, Selection(frozenset(map(Operation, operations))))
 
     def listen(self, listener: Listener | None) -> None:
         """Sets the function that is called with each request once it has ended; None for none.
@@ -320,25 +289,25 @@ class Emulator:
         self._dispatcher.listener = listener
 
     def release(self, count: int | None = None) -> None:
-        """Lets requests go at every gate: so many at each, or, with None, all that wait or will come."""
+        """Releases `count` requests at every gate, or, with None, all held and all later requests."""
         with self._lock:
             gates = list(self._gates)
         for gate in gates:
             gate.release(count)
 
     def advance(self, seconds: float) -> None:
-        """Advances the emulator's clock: rate limits recover and tokens expire without waiting.
+        """Advances the emulator's clock, so that tests need not wait for rate limits and token expiry.
 
         Raises:
             EmulatorUsageError: `seconds` is negative or not finite.
         """
         if not (math.isfinite(seconds) and seconds >= 0):
-            raise EmulatorUsageError(f"a clock goes forward by a finite number of seconds, not by {seconds!r}")
+            raise EmulatorUsageError(f"`seconds` must be finite and not negative, not {seconds!r}")
         with self._lock:
             self._advanced += seconds
 
     def drop_connections(self) -> None:
-        """Closes idle kept-alive connections, as a server does that restarts, and the others once answered."""
+        """Closes idle connections at once, and the others after their response, as a restarting server does."""
         self._server.call(self._server.drop_connections)
 
     @contextlib.contextmanager
@@ -355,10 +324,10 @@ class Emulator:
         self._server.call(self._server.accept)
 
     def reset(self) -> None:
-        """Goes back to the fresh state, at the same URL and with the same default account and API token.
+        """Restores the initial state; the URL, the default account and the default API token stay the same.
 
-        Accounts, credentials, services, tokens, faults, the log and the clock start again; requests that are
-        held, hang or drip end without an answer.
+        This resets accounts, credentials, services, tokens, faults, the log and the clock. Requests that are held,
+        hang or drip end without a response.
         """
         self._server.call(self._server.end_requests)
         self.accept_connections()
@@ -369,7 +338,7 @@ class Emulator:
             self._dispatcher.orders = []
             self._dispatcher.log.clear()
         for gate in gates:
-            gate.release()  # for those that wait for arrivals: the requests themselves have ended
+            gate.release()  # its requests have ended
 
     async def __aenter__(self) -> Self:
         """Serves on the running event loop."""
@@ -377,10 +346,8 @@ class Emulator:
         await self._server.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stops serving; requests that are still held end."""
+    async def __aexit__(self, *_: object) -> None:
+        """Stops serving; requests that are still held end without a response."""
         await self._server.stop()
 
     def __enter__(self) -> Self:
@@ -391,16 +358,14 @@ class Emulator:
         self._thread = thread
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stops serving and joins the thread; requests that are still held end."""
+    def __exit__(self, *_: object) -> None:
+        """Stops serving and joins the thread; requests that are still held end without a response."""
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.stop()
 
     @property
-    def _state(self) -> State:
+    def _state(self) -> rules.State:
         return self._dispatcher.state
 
     def _now(self) -> float:
@@ -411,9 +376,9 @@ class Emulator:
 
     def _check_idle(self) -> None:
         if self._server.running:
-            raise EmulatorUsageError("the emulator is serving already: one emulator is one server")
+            raise EmulatorUsageError("the emulator is already serving: use a second `Emulator` for a second server")
 
-    def _place(self, order: Order) -> None:
+    def _add_order(self, order: Order) -> None:
         with self._lock:
             self._dispatcher.orders.append(order)
 
@@ -423,12 +388,8 @@ class Emulator:
             self._gates.append(gate)
         return gate
 
-    def _fresh_state(self) -> State:
-        ids = IdSource(self._id_style, self._seed)
-        state = State(ids, self._rate_limits, self._dialect, self._token_lifetime)
+    def _fresh_state(self) -> rules.State:
+        ids = rules.IdSource(self._id_style, self._seed)
+        state = rules.State(ids, self._rate_limits, self._dialect, self._token_lifetime)
         populate(state, self._initial, self.account_id, self.api_token, self._now())
         return state
-
-
-def _id_of(token: str | HasId) -> str:
-    return token if isinstance(token, str) else token.id

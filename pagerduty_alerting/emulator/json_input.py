@@ -1,4 +1,4 @@
-"""Reads JSON into attrs classes, strictly, with messages for a person."""
+"""Reads JSON into attrs classes, strictly, with readable error messages."""
 
 import contextlib
 import enum
@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import TypeAlias, TypeVar, cast, get_args, get_origin
 
-import attrs
 import cattrs
 import orjson
+from attrs import has
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn
 
@@ -24,7 +24,7 @@ def _plain(value: object, wanted: type) -> object:
     if issubclass(wanted, enum.Enum):
         return _choice(value, wanted)
     if isinstance(value, bool):
-        fits = wanted is bool  # it is an int to Python, and is none to a person
+        fits = wanted is bool  # a subclass of int, but not a number in JSON
     else:
         fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
     if not fits:
@@ -65,7 +65,7 @@ def _is_union_of_plain(wanted: object) -> bool:
     return isinstance(wanted, UnionType) and set(get_args(wanted)) <= {*_PLAIN, bytes, NoneType}
 
 
-def _as_it_is(value: object, _: type) -> object:
+def _unchanged(value: object, _: type) -> object:
     return value
 
 
@@ -97,11 +97,11 @@ def _make_converter() -> Converter:
 
     for plain in _PLAIN:
         converter.register_structure_hook(plain, _plain)
-    converter.register_structure_hook_func(lambda wanted: wanted is object, _as_it_is)
+    converter.register_structure_hook_func(lambda wanted: wanted is object, _unchanged)
     converter.register_structure_hook_func(lambda wanted: wanted == Mapping[str, str], _headers)
     converter.register_structure_hook_func(_is_union_of_plain, _union)
     converter.register_structure_hook_factory(_is_tuple, for_tuple)
-    converter.register_structure_hook_factory(attrs.has, for_class)
+    converter.register_structure_hook_factory(has, for_class)
     return converter
 
 
@@ -112,7 +112,7 @@ def read_json(data: bytes | str, wanted: type[T]) -> T:
     """Reads JSON as an instance of an attrs class.
 
     Raises:
-        EmulatorUsageError: It is not JSON or not of that shape; the message says what was wrong and where.
+        EmulatorUsageError: It is not JSON or does not fit the class; the message says what is wrong and where.
     """
     try:
         value: object = orjson.loads(data)
@@ -122,16 +122,16 @@ def read_json(data: bytes | str, wanted: type[T]) -> T:
 
 
 def read_value(value: object, wanted: type[T]) -> T:
-    """Like `read_json`, for a value that is parsed already."""
+    """Like `read_json`, for a parsed value."""
     try:
         return _CONVERTER.structure(value, wanted)
     except EmulatorUsageError:
         raise
     except (cattrs.BaseValidationError, ValueError, TypeError) as error:
-        raise EmulatorUsageError("; ".join(transform_error(error, format_exception=_in_words))) from None
+        raise EmulatorUsageError("; ".join(transform_error(error, format_exception=_message_of))) from None
 
 
-def _in_words(error: BaseException, _: type | None) -> str:
+def _message_of(error: BaseException, _: type | None) -> str:
     if isinstance(error, cattrs.ForbiddenExtraKeysError):
         return f"unknown fields {', '.join(sorted(error.extra_fields))}"
     if isinstance(error, KeyError):

@@ -1,4 +1,4 @@
-"""Pytest fixtures: the emulator, and clients for it. Nothing of them is imported until a test asks for one."""
+"""Pytest fixtures: the emulator, and clients for it. Nothing is imported until a test uses a fixture."""
 
 import asyncio
 import functools
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def pagerduty_server() -> "Generator[Emulator]":
     """The emulator that the tests of this session share, on a thread of its own.
 
-    Override it to set options, such as `Emulator(rate_limits=RateLimits.unlimited())`. Tests take `pagerduty_api`,
-    which is the same and fresh for each of them.
+    Override it to set options, such as `Emulator(rate_limits=RateLimits.unlimited())`. Tests use `pagerduty_api`,
+    the same emulator, which is reset for each test.
     """
     from pagerduty_alerting.emulator.emulator import Emulator
 
@@ -30,7 +30,7 @@ def pagerduty_server() -> "Generator[Emulator]":
 def pagerduty_api(pagerduty_server: "Emulator") -> "Generator[Emulator]":
     """The emulator, fresh: one account without services, one API token, no faults, nothing in `requests`.
 
-    It works in synchronous tests and in asynchronous ones under pytest-asyncio and anyio.
+    It works in synchronous tests, and in asynchronous tests under pytest-asyncio and anyio.
     """
     pagerduty_server.reset()
     yield pagerduty_server
@@ -75,8 +75,8 @@ def pagerduty_async_client(pagerduty_api: "Emulator", request: pytest.FixtureReq
 
 
 def _close_at_end(item: object, aclose: Callable[[], Awaitable[None]]) -> bool:
-    # An asynchronous fixture would belong to one of pytest-asyncio and anyio. A test's coroutine function is run by
-    # whichever of them is there, on the loop that the client's connections belong to: so the closing goes in there.
+    # An asynchronous fixture would depend on pytest-asyncio or on anyio. Both run the test's coroutine function on the
+    # event loop of the client's connections, so the client is closed in a wrapper of that function.
     if not isinstance(item, pytest.Function):
         return False
     test: Callable[..., object] = item.obj

@@ -1,4 +1,4 @@
-"""The requests that the emulator saw, for tests to look at and assert on; secrets are masked."""
+"""The log of requests that the emulator received, with masked secrets and assertions for tests."""
 
 import re
 import threading
@@ -23,13 +23,13 @@ KEPT_IN_ALL = 16 * 1024 * 1024
 """Bytes of a body, and of all requests together, that the log keeps."""
 
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
-_SECRET_SIZE = 32  # characters: nothing else in the API's paths is that long
+_SECRET_SIZE = 32  # characters; no other segment of the API's paths is that long
 _LONG = re.compile(rf"[^&=;+]{{{_SECRET_SIZE},}}")
 _SECRET_HEADERS = frozenset({"x-auth-key", "x-auth-user-service-key", "cookie", "proxy-authorization"})
 
 
 def mask_path(path: str) -> str:
-    """Returns a path with everything after `connect` masked, and every long segment that is not an account's id."""
+    """Returns a path with every segment after `connect` masked, and every long segment except account ids."""
     masked: list[str] = []
     before, connecting = "", False
     for segment in path.split("/"):
@@ -43,7 +43,7 @@ def mask_path(path: str) -> str:
 
 
 def mask_account(segment: str) -> str:
-    """Returns an account's id as sent, masked where it is long and is not one."""
+    """Returns an account id as sent, masked if it is long and malformed."""
     return segment if len(segment) < _SECRET_SIZE or _ACCOUNT_ID.fullmatch(segment) else MASK
 
 
@@ -53,7 +53,7 @@ def mask_query(query: str) -> str:
 
 
 class MaskedHeaders(Mapping[str, str]):
-    """The headers of a request with credentials masked; names compare without case."""
+    """The headers of a request with credentials masked; names are case-insensitive."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
@@ -69,7 +69,7 @@ class MaskedHeaders(Mapping[str, str]):
         return name in self._headers
 
     def __iter__(self) -> Iterator[str]:
-        return map(str, self._headers)  # plain strings, whatever kind aiohttp keeps
+        return map(str, self._headers)  # aiohttp's are instances of a subclass of str
 
     def __len__(self) -> int:
         return len(self._headers)
@@ -78,7 +78,7 @@ class MaskedHeaders(Mapping[str, str]):
         return repr(dict(self))
 
     def unmasked(self, name: str) -> str | None:
-        """Returns the value of a header as it was sent, or None where it was not."""
+        """Returns the value of a header as it was sent, or None without that header."""
         return self._headers.get(name)
 
 
@@ -87,21 +87,21 @@ class RecordedRequest:
     """One request as it arrived. Its `repr` and its `headers` hide credentials and integration tokens.
 
     Attributes:
-        number: Counts the requests since the start or the last reset, from 1.
+        number: The number of the request since the start or the last reset, from 1.
         method: The HTTP method.
-        path: The path as sent, percent-encoded, with the integration token if there was one.
+        path: The path as sent, percent-encoded, with the integration token if there is one.
         query: The query string, without the question mark.
-        operation: The operation asked for, or None where there was none.
+        operation: The requested operation, or None if there is none.
         account_id: The account in the path, as sent.
         token_id: The integration token in the path, as sent.
-        headers: The headers, with credentials masked; names compare without case.
+        headers: The headers, with credentials masked; names are case-insensitive.
         body: The body's first 4 KiB.
-        remote: The IP address that it came from.
+        remote: The IP address of the client.
         at: When it arrived, in seconds of the emulator's clock.
-        received_at: When it arrived, by the calendar (UTC).
-        status: The status that it was answered with; None while it is not, or where a fault cut it off.
-        fault: The fault that was ordered for it, in words, or None.
-        elapsed: Seconds from its arrival until it was answered; None while it is not.
+        received_at: When it arrived, in UTC.
+        status: The status of the response; None before it is sent, or if a fault cut the connection.
+        fault: The description of the fault that was applied, or None.
+        elapsed: Seconds from the arrival to the end of the response; None before that.
     """
 
     number: int
@@ -128,17 +128,17 @@ class RecordedRequest:
         return self.headers.unmasked("X-Auth-Key") == secret
 
     def json(self) -> Json:
-        """Returns the body, read as JSON.
+        """Returns the body, parsed as JSON.
 
         Raises:
-            ValueError: It is not JSON, or longer than what is kept of it.
+            ValueError: It is not JSON, or it was too long to be kept.
         """
         value: Json = orjson.loads(self.body)
         return value
 
     @property
     def masked_path(self) -> str:
-        """The path with integration tokens masked, and whatever else could be a secret where it leads nowhere."""
+        """The path with integration tokens masked, and, in unknown paths, every segment that may be a secret."""
         return mask_path(self.path)
 
     def __repr__(self) -> str:
@@ -147,7 +147,7 @@ class RecordedRequest:
 
 
 def record(exchange: Exchange) -> RecordedRequest:
-    """Returns what is known of a request by now."""
+    """Returns the public record of a request, as far as it has got."""
     route = exchange.route
     return RecordedRequest(
         number=exchange.number,
@@ -169,9 +169,9 @@ def record(exchange: Exchange) -> RecordedRequest:
 
 
 class RequestLog(Sequence[RecordedRequest]):
-    """The latest requests as a sequence, oldest first; at most as many as the emulator keeps, and 16 MiB of them.
+    """The latest requests as a sequence, oldest first; limited by `keep_requests` and to 16 MiB.
 
-    Every `assert_…` method raises `AssertionError` and shows the requests that there were.
+    If an assertion fails, the message of its `AssertionError` lists the requests.
 
     Examples:
         >>> api.requests.assert_operations(Operation.LIST, Operation.CREATE)  # doctest: +SKIP
@@ -187,7 +187,7 @@ class RequestLog(Sequence[RecordedRequest]):
 
     @property
     def total(self) -> int:
-        """How many requests came since the start or the last reset, also those that are no longer kept."""
+        """The number of requests since the start or the last reset, including those no longer kept."""
         return self._total
 
     def __len__(self) -> int:
@@ -212,7 +212,7 @@ class RequestLog(Sequence[RecordedRequest]):
         """Returns the requests for any of these operations.
 
         Raises:
-            EmulatorUsageError: There is no such operation; so do the assertions raise.
+            EmulatorUsageError: There is no such operation. The assertions raise it, too.
         """
         wanted = set(map(Operation, operations))
         return [request for request in self[:] if request.operation in wanted]
@@ -222,60 +222,60 @@ class RequestLog(Sequence[RecordedRequest]):
         return [request for request in self[:] if predicate(request)]
 
     def assert_operations(self, *operations: Operation | str) -> None:
-        """Asserts that exactly these operations were asked for, in this order.
+        """Asserts that exactly these operations were requested, in this order.
 
         Raises:
-            AssertionError: They were not, or there was a request that is no operation.
+            AssertionError: They were not, or there was a request for none of the operations.
         """
         seen, wanted = self[:], list(map(Operation, operations))
         if [request.operation for request in seen] != wanted:
             expected = ", ".join(wanted) or "no request at all"
-            raise AssertionError(f"expected {expected}, but the emulator saw:{_listed(seen)}")
+            raise AssertionError(f"expected {expected}, but the emulator received:{_listed(seen)}")
 
     def assert_called(self, operation: Operation | str, *, times: int | None = None) -> None:
-        """Asserts that an operation was asked for.
+        """Asserts that an operation was requested.
 
         Args:
             operation: The operation.
-            times: How often, exactly; None for at least once.
+            times: The exact number of times; None for at least once.
 
         Raises:
-            AssertionError: It was not, or not that often.
+            AssertionError: It was not, or not that many times.
         """
         found = len(self.of(operation))
         if found == 0 if times is None else found != times:
             expected = "at least once" if times is None else f"{times} times"
-            counted = f"expected {operation} {expected}, but it came {found} times"
-            raise AssertionError(f"{counted}; the emulator saw:{_listed(self[:])}")
+            counted = f"expected {operation} {expected}, but it was requested {found} times"
+            raise AssertionError(f"{counted}; the emulator received:{_listed(self[:])}")
 
     def assert_not_called(self, *operations: Operation | str) -> None:
-        """Asserts that none of these operations was asked for; without any, that there was no request at all.
+        """Asserts that none of these operations was requested; without arguments, that there was no request.
 
         Raises:
-            AssertionError: One was.
+            AssertionError: There was such a request.
         """
         found = self.of(*operations) if operations else self[:]
         if found:
-            raise AssertionError(f"expected no such request, but the emulator saw:{_listed(found)}")
+            raise AssertionError(f"expected no such request, but the emulator received:{_listed(found)}")
 
     def assert_all_use(self, secret: str) -> None:
-        """Asserts that every request was made with this API token or API key.
+        """Asserts that every request used this API token or API key.
 
         Raises:
-            AssertionError: One was made with another or with none; the message shows neither.
+            AssertionError: A request used another or none; the message shows no credential.
         """
         others = self.where(lambda request: not request.uses(secret))
         if others:
             raise AssertionError(f"these requests used another credential or none:{_listed(others)}")
 
     def clear(self) -> None:
-        """Forgets all requests; the numbers start at 1 again."""
+        """Removes all requests; the numbers start at 1 again."""
         with self._lock:
             self._exchanges.clear()
             self._bytes = self._total = 0
 
     def add(self, exchange: Exchange) -> None:
-        """Numbers a request and keeps it, in place of the oldest where it is too much; the lock is held."""
+        """Numbers and keeps a request, and drops the oldest ones beyond the limits; the caller holds the lock."""
         self._total += 1
         exchange.number = self._total
         exchange.body = exchange.body[:KEPT_OF_BODY]

@@ -1,4 +1,4 @@
-"""Listens on a socket, on the running event loop or on a thread of its own, and closes down completely."""
+"""The HTTP server of the emulator: on the running event loop, or on a thread of its own."""
 
 import asyncio
 import logging
@@ -16,8 +16,8 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 LOGGER = logging.getLogger("pagerduty_alerting.emulator")
 
 _BACKLOG = 512
-_PATIENCE = 30.0  # seconds that another thread waits for the event loop
-_GRACE = 1.0  # seconds that connections get to end by themselves
+_CALL_TIMEOUT = 30.0  # seconds that another thread waits for the event loop
+_SHUTDOWN_TIMEOUT = 1.0  # seconds that open connections have to end before they are closed
 
 
 class Server:
@@ -40,12 +40,12 @@ class Server:
 
     @property
     def running(self) -> bool:
-        """Whether the server was started and not stopped."""
+        """Whether the server is started and not stopped."""
         return self._loop is not None
 
     @property
     def port(self) -> int:
-        """The port, chosen by the system where 0 was asked for."""
+        """The port; if it was 0, the one that the system chose once started."""
         return self._port
 
     async def start(self) -> None:
@@ -70,7 +70,7 @@ class Server:
         self._loop, self._thread = loop, threading.get_ident()
 
     async def stop(self) -> None:
-        """Closes the socket and every connection, and ends every request that is still being handled."""
+        """Closes the socket and all connections, and cancels the requests that are being handled."""
         self._loop = None
         if self._reopening is not None:
             self._reopening.cancel()
@@ -86,24 +86,24 @@ class Server:
             await self._close_connections(http)
         if listener is not None:
             await listener.wait_closed()
-        await asyncio.sleep(0)  # aborted transports close their sockets one turn later
+        await asyncio.sleep(0)  # aborted transports close their sockets in the next iteration of the loop
 
     async def _close_connections(self, http: web.Server) -> None:
         transports = [connection.transport for connection in http.connections]
         try:
             http.pre_shutdown()
             self.end_requests()
-            await http.shutdown(_GRACE)
+            await http.shutdown(_SHUTDOWN_TIMEOUT)
         finally:
             for transport in transports:
                 if transport is not None:
                     transport.abort()
 
     def refuse(self, seconds: float | None = None) -> None:
-        """Stops listening: the system refuses new connections, and those that are idle end.
+        """Stops listening, so that the system refuses new connections, and closes idle ones.
 
         Args:
-            seconds: For how long; None until `accept`.
+            seconds: How long; None until `accept` is called.
         """
         loop = self._loop
         if loop is None:
@@ -119,7 +119,7 @@ class Server:
         self._refusing = False
         reserved, self._reserved = self._reserved, None
         if reserved is not None and self._loop is not None:
-            reserved.listen(_BACKLOG)  # at once, so that connections from now on are accepted
+            reserved.listen(_BACKLOG)  # before the task runs, so that the next connection is accepted
             self._opening = self._loop.create_task(self._open(reserved))
 
     async def _open(self, listening: socket.socket) -> None:
@@ -138,7 +138,7 @@ class Server:
             self.drop_connections()
 
     def drop_connections(self) -> None:
-        """Closes the connections that wait for a next request, and the others once they are answered."""
+        """Closes idle connections at once, and the others after their response."""
         if self._http is None:
             return
         for connection in self._http.connections:
@@ -148,31 +148,31 @@ class Server:
                 connection.force_close()
 
     def end_requests(self) -> None:
-        """Ends every request that is still being handled, but for the one that asks."""
+        """Cancels all requests that are being handled, except the calling one."""
         mine = _current_task()
         for task in self._handlers.values():
             if task is not None and task is not mine:
                 task.cancel()
 
     def call(self, function: Callable[[], T]) -> T:
-        """Runs a function on the server's event loop, from any thread, and returns what it returned; it must not block.
+        """Runs a function that does not block on the server's event loop, from any thread, and returns its result.
 
         Raises:
-            TimeoutError: Something blocks the loop.
+            TimeoutError: The event loop is blocked.
         """
         loop = self._loop
         if loop is None or threading.get_ident() == self._thread:
             return function()
-        answer: Future[T] = Future()
+        result: Future[T] = Future()
 
         def run() -> None:
             try:
-                answer.set_result(function())
+                result.set_result(function())
             except BaseException as error:
-                answer.set_exception(error)
+                result.set_exception(error)
 
         loop.call_soon_threadsafe(run)
-        return answer.result(_PATIENCE)
+        return result.result(_CALL_TIMEOUT)
 
     @property
     def on_own_thread(self) -> bool:
@@ -199,7 +199,7 @@ class ServerThread:
         self._thread = threading.Thread(target=self._run, name="pagerduty-emulator", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread, and returns when the server listens.
+        """Starts the thread and waits until the server listens.
 
         Raises:
             OSError: The address cannot be listened on.

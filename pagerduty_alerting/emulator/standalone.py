@@ -1,4 +1,4 @@
-"""The emulator as a server of its own, for a terminal and for clients in any language."""
+"""Runs the emulator as a process of its own, for clients in any language."""
 
 import asyncio
 import contextlib
@@ -28,19 +28,19 @@ def serve(
 ) -> None:
     """Serves until SIGINT or SIGTERM, then closes everything and returns.
 
-    First the lines to paste into a shell are printed, then one line for each request to the API.
+    Prints the lines to paste into a shell, then one line for each request to the API.
 
     Args:
         echo: Called with each line to print, without a line break.
         host: The address to listen on; the loopback address by default.
         port: The port; 0 lets the system choose.
-        seed: A JSON file with the accounts and credentials to start with, as `InitialState` reads it.
+        seed: A JSON file with the initial accounts and credentials, in the format of `InitialState.from_json`.
         latency: Seconds that every request waits.
-        fail_rate: How likely every request is to be answered with 503, 0 to 1.
-        dialect: The forms of the answers.
+        fail_rate: The probability, 0 to 1, that a request gets a 503 response.
+        dialect: The forms of the responses.
 
     Raises:
-        EmulatorUsageError: The seed cannot be read, or a number is out of range; the message says which.
+        EmulatorUsageError: The seed cannot be read, or a number is out of range.
         OSError: The address cannot be listened on.
     """
     initial = None if seed is None else InitialState.from_file(seed)
@@ -54,7 +54,7 @@ async def serve_until_signalled(emulator: Emulator, echo: Callable[[str], None])
     """Serves an emulator on the running event loop until SIGINT or SIGTERM.
 
     Args:
-        emulator: What to serve; it is not serving yet.
+        emulator: The emulator, which is not serving yet.
         echo: Called with each line to print, without a line break.
 
     Raises:
@@ -70,7 +70,7 @@ async def serve_until_signalled(emulator: Emulator, echo: Callable[[str], None])
 
 
 def welcome(api: Emulator) -> list[str]:
-    """Returns the lines that tell a person how to use a running emulator, ready to paste into a shell."""
+    """Returns the lines that explain how to use a running emulator, ready to paste into a shell."""
     lines = [f"# Emulating Cloudflare's PagerDuty destinations at {api.url}"]
     if not is_loopback(f"http://{api.host}"):
         lines.append("# Anyone who reaches this address can use and control it.")
@@ -79,7 +79,7 @@ def welcome(api: Emulator) -> list[str]:
 
 
 def request_line(request: RecordedRequest) -> str:
-    """Returns a line about a request that has ended, without secrets."""
+    """Returns the log line of a request that has ended, without secrets."""
     status = "---" if request.status is None else str(request.status)
     took = f"{(request.elapsed or 0.0) * 1000:.1f} ms"
     line = f"{request.received_at:%Y-%m-%dT%H:%M:%SZ} {request.method} {request.masked_path} {status} {took}"
@@ -88,7 +88,7 @@ def request_line(request: RecordedRequest) -> str:
 
 @contextlib.contextmanager
 def stop_signals() -> Generator[asyncio.Event]:
-    """Turns SIGINT and SIGTERM into an event on the running event loop while the context lasts."""
+    """Yields an event of the running event loop that SIGINT and SIGTERM set."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     signals = (signal.SIGINT, signal.SIGTERM)

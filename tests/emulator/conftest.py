@@ -1,15 +1,13 @@
-"""Fixtures for the emulator's own tests: raw HTTP, never the SDK's client, and nothing that a user would get."""
-
-from __future__ import annotations
+"""Fixtures for the emulator's own tests, which use raw HTTP instead of the SDK's clients."""
 
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import aiohttp
-import attrs
 import pytest
 import yarl
+from attrs import frozen
 
 from pagerduty_alerting.emulator import Emulator, Operation
 
@@ -21,9 +19,9 @@ METHODS = {
 }
 
 
-@attrs.frozen
+@frozen
 class Reply:
-    """An answer, read to its end."""
+    """A response with its whole body."""
 
     status: int
     headers: Mapping[str, str]
@@ -39,7 +37,7 @@ class Reply:
 
 
 class Caller:
-    """Asks an emulator for operations over HTTP."""
+    """Sends requests for operations to an emulator."""
 
     def __init__(self, api: Emulator, session: aiohttp.ClientSession) -> None:
         self.api = api

@@ -1,14 +1,12 @@
-"""The control API below ``/_emulator/``, as a test suite in another language uses it, and its page for a person."""
-
-from __future__ import annotations
+"""The control API below `/_emulator/`, as test suites in other languages use it, and the page for a person."""
 
 import asyncio
 import contextlib
 import html
 import re
 
-import attrs
 import pytest
+from attrs import evolve, fields
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +28,7 @@ from pagerduty_alerting.emulator.json_input import read_json
 LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
 
 
-async def test_the_whole_job_can_be_driven_from_outside(call, control):
+async def test_the_whole_flow_works_over_the_control_api(call, control):
     token_id = await call.create()
     reply = await control("POST", "authorize", token=token_id, services=["Database"])
     assert (reply.status, reply.json["success"]) == (200, True)
@@ -52,7 +50,7 @@ async def test_accounts_and_services_can_be_added(api, control):
     assert (await control("POST", "accounts")).status == 201
 
 
-async def test_the_clock_can_be_turned_and_a_token_expired(api, call, control):
+async def test_the_clock_can_be_advanced_and_a_token_expired(api, call, control):
     first, second = await call.create(), await call.create()
     assert (await control("POST", "expire", token=first)).status == 200
     assert [api.token_state(token) for token in (first, second)] == [TokenState.EXPIRED, TokenState.PENDING]
@@ -109,10 +107,10 @@ async def test_every_fault_of_the_control_api_can_be_ordered(api, control, fault
 def test_the_control_api_knows_every_fault_there_is():
     choosing = {"times", "once", "skip", "sometimes", "when", "after_acting"}
     public = {name for name in vars(FaultBuilder) if not name.startswith("_")}
-    assert public - choosing - {field.name for field in attrs.fields(FaultBuilder)} == set(FAULTS)
+    assert public - choosing - {field.name for field in fields(FaultBuilder)} == set(FAULTS)
 
 
-async def test_requests_are_told_without_secrets(api, call, control):
+async def test_requests_are_listed_without_secrets(api, call, control):
     token_id = await call.create()
     await call(CONNECT, token_id)
     reply = await control("GET", "requests")
@@ -124,13 +122,13 @@ async def test_requests_are_told_without_secrets(api, call, control):
     assert (await control("GET", "requests")).json["result"] == []
 
 
-async def test_reset_can_be_asked_for(api, control):
+async def test_reset_works_over_the_control_api(api, control):
     api.add_service("Database")
     assert (await control("POST", "reset")).status == 200
     assert api.services() == []
 
 
-async def test_what_the_control_api_is_asked_is_not_in_the_log(api, control):
+async def test_control_requests_are_not_in_the_log(api, control):
     await control("GET", "state")
     api.requests.assert_not_called()
 
@@ -148,7 +146,7 @@ async def test_what_the_control_api_is_asked_is_not_in_the_log(api, control):
         ("authorize", b'{"token": "a", "services": []}', "no such integration token"),
         ("authorize", b'{"token": "a", "services": [], "x": 1}', "unknown fields x"),
         ("advance", b'{"seconds": true}', "expected a number, not True"),
-        ("advance", b'{"seconds": -1}', "goes forward"),
+        ("advance", b'{"seconds": -1}', "must be finite and not negative"),
         ("advance", b'{"seconds": 1e999}', "not JSON"),
         ("accounts", b'{"id": "short"}', "32 lower-case"),
         ("services", b'{"name": ""}', "blank"),
@@ -156,7 +154,7 @@ async def test_what_the_control_api_is_asked_is_not_in_the_log(api, control):
         ("faults", b'{"fault": "explode"}', "no fault 'explode': use one of drip"),
         ("faults", b'{"fault": "_order"}', "no fault"),
         ("faults", b'{"fault": "respond"}', "required field missing @ $.status"),
-        ("faults", b'{"fault": "respond", "arguments": {"status": 20}}', "20 is not an HTTP status"),
+        ("faults", b'{"fault": "respond", "arguments": {"status": 20}}', "20 is not the status of an HTTP response"),
         ("faults", b'{"fault": "respond", "arguments": {"status": 500, "headers": {"a": 1}}}', "expected a string"),
         ("faults", b'{"fault": "respond", "arguments": {"status": 500, "headers": {"a": "b\\r\\nc"}}}', "header"),
         ("faults", b'{"fault": "respond", "arguments": {"status": 500, "headers": {"a b": "c"}}}', "header"),
@@ -191,7 +189,7 @@ async def test_bad_input_gets_a_400_envelope_that_says_what_was_wrong(api, call,
         max_leaves=8,
     )
 )
-def test_whatever_json_comes_is_read_or_refused_in_words(value):
+def test_any_json_is_read_or_refused_with_a_message(value):
     import orjson
 
     try:
@@ -214,7 +212,7 @@ async def test_wrong_paths_and_methods_are_refused_in_envelopes(control, method,
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1"])
-async def test_web_pages_from_elsewhere_cannot_steer_the_emulator(api, call, origin):
+async def test_other_web_pages_cannot_control_the_emulator(api, call, origin):
     api.add_service("Database")
     reply = await call.raw("POST", "/_emulator/reset", headers={"Origin": origin})
     assert reply.status == 403
@@ -246,11 +244,11 @@ async def test_a_foreign_host_is_refused_by_page_and_control(api, call, method, 
 @pytest.mark.parametrize(
     "host", ["localhost", "LocalHost:8787", "localhost.", "api.localhost", "127.0.0.7:1", "[::1]:1"]
 )
-async def test_every_name_of_this_machine_is_served(call, host):
+async def test_every_loopback_host_is_served(call, host):
     assert (await call.raw("GET", "/_emulator/state", headers={"Host": host})).status == 200
 
 
-async def test_the_host_that_it_was_told_to_listen_on_is_served(caller_of):
+async def test_the_configured_host_is_served(caller_of):
     async with Emulator(host="0.0.0.0") as api:
         assert (await caller_of(api).raw("GET", "/_emulator/", headers={"Host": "0.0.0.0:8787"})).status == 200
         assert (await caller_of(api).raw("GET", "/_emulator/", headers={"Host": "192.0.2.1"})).status == 403
@@ -309,7 +307,7 @@ async def test_the_form_authorizes_and_leads_back_to_the_page(api, call):
     assert "authorized" in page
 
 
-async def test_a_form_without_a_choice_is_told_on_the_page(api, call):
+async def test_a_form_without_a_choice_shows_the_error_on_the_page(api, call):
     token_id = await call.create()
     reply = await call.raw("POST", "/_emulator/authorize", headers={}, data={"token": token_id})
     assert reply.status == 400
@@ -324,14 +322,14 @@ async def test_the_reset_button_resets(api, call):
     assert api.services() == []
 
 
-async def test_other_actions_take_no_form(call):
+async def test_other_actions_reject_forms(call):
     reply = await call.raw("POST", "/_emulator/advance", headers={}, data={"seconds": "1"})
     assert reply.status == 400
     assert "takes JSON" in reply.body.decode()
 
 
 @pytest.mark.parametrize("path", ["/_emulator", "/_emulator/"])
-async def test_the_page_has_no_script_and_lets_none_in(call, path):
+async def test_the_page_has_no_script_and_forbids_scripts(call, path):
     page = await call.raw("GET", path, headers={})
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
     assert b"<script" not in page.body
@@ -352,7 +350,7 @@ def test_every_text_on_the_page_is_escaped(text):
         problem=text,
     )
     page = render_page(content)
-    empty = render_page(attrs.evolve(content, environ={}, accounts=(), tokens=(), catalogue=(), problem=None))
+    empty = render_page(evolve(content, environ={}, accounts=(), tokens=(), catalogue=(), problem=None))
     if "<" in text or '"' in text:
         assert page.count("<script") == 0
     allowed = {"html", "head", "meta", "title", "style", "body", "header", "h1", "p", "code", "main", "section"}

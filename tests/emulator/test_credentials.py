@@ -1,6 +1,4 @@
-"""Who may do what."""
-
-from __future__ import annotations
+"""Credentials and permissions."""
 
 import pytest
 
@@ -25,7 +23,7 @@ LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREA
         ({"X-Auth-Email": "a@example.com", "X-Auth-Key": "short"}, 400, 6003),
     ],
 )
-async def test_bad_credentials_get_cloudflares_code(call, headers, status, code):
+async def test_invalid_credentials_get_cloudflares_code(call, headers, status, code):
     reply = await call(LIST, headers=headers)
     assert (reply.status, reply.codes) == (status, [code])
 
@@ -76,7 +74,7 @@ def invalid_headers(code, name):
     return {"code": 6003, "message": "Invalid request headers", "error_chain": chain}
 
 
-async def test_the_scheme_is_understood_in_any_case(api, call):
+async def test_the_scheme_is_case_insensitive(api, call):
     assert (await call(LIST, headers={"authorization": f"bearer {api.api_token}"})).status == 200
 
 
@@ -90,13 +88,13 @@ async def test_the_scheme_is_understood_in_any_case(api, call):
         (Permission.ACCOUNT_SETTINGS_WRITE, True),
     ],
 )
-async def test_each_permission_opens_its_operations(api, call, permission, may_write):
+async def test_each_permission_allows_its_operations(api, call, permission, may_write):
     headers = {"Authorization": f"Bearer {api.add_api_token(permissions=[permission])}"}
     expected = {LIST: 200, CREATE: 201 if may_write else 403, DELETE: 200 if may_write else 403}
     assert {operation: (await call(operation, headers=headers)).status for operation in expected} == expected
 
 
-async def test_connecting_needs_permission_to_write_and_changes_nothing_without(api, call):
+async def test_connect_without_write_permission_changes_nothing(api, call):
     token_id = await call.create()
     api.authorize(token_id, services=["Database"])
     reader = {"Authorization": f"Bearer {api.add_api_token(permissions=[Permission.NOTIFICATIONS_READ])}"}
@@ -105,12 +103,12 @@ async def test_connecting_needs_permission_to_write_and_changes_nothing_without(
     assert api.services() == []
 
 
-async def test_no_permission_at_all_opens_nothing(api, call):
+async def test_a_token_without_permissions_allows_nothing(api, call):
     headers = {"Authorization": f"Bearer {api.add_api_token(permissions=[])}"}
     assert (await call(LIST, headers=headers)).status == 403
 
 
-async def test_a_token_for_some_accounts_opens_no_other(api, call):
+async def test_a_token_for_some_accounts_is_invalid_for_others(api, call):
     mine, other = api.add_account(), api.add_account()
     headers = {"Authorization": f"Bearer {api.add_api_token(accounts={mine})}"}
     assert (await call(LIST, account_id=mine, headers=headers)).status == 200
@@ -119,7 +117,7 @@ async def test_a_token_for_some_accounts_opens_no_other(api, call):
     assert refused.json["errors"][0]["message"] == "Unauthorized to access requested resource"
 
 
-async def test_a_key_goes_with_its_email_in_any_case(api, call):
+async def test_the_email_of_a_key_is_case_insensitive(api, call):
     key = api.add_api_key("Someone@Example.com")
     good = {"X-Auth-Email": "someone@example.com", "X-Auth-Key": key}
     assert (await call(CREATE, headers=good)).status == 201
@@ -127,7 +125,7 @@ async def test_a_key_goes_with_its_email_in_any_case(api, call):
     assert (await call(CREATE, headers=bad)).status == 403
 
 
-async def test_a_key_can_be_for_reading_alone(api, call):
+async def test_a_key_can_be_read_only(api, call):
     key = api.add_api_key("reader@example.com", permissions=[Permission.NOTIFICATIONS_READ])
     headers = {"X-Auth-Email": "reader@example.com", "X-Auth-Key": key}
     assert (await call(LIST, headers=headers)).status == 200

@@ -1,6 +1,4 @@
-"""Faults to order: what the client sees, and what was carried out."""
-
-from __future__ import annotations
+"""Ordered faults: what the client receives, and what was carried out."""
 
 import asyncio
 import gzip
@@ -16,7 +14,7 @@ LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREA
 
 
 async def raw_exchange(api, request, *, until=None):
-    """Send bytes on a connection of their own and read until the server closes it, or `until` was read."""
+    """Sends bytes on a new connection and reads until the server closes it, or until `until`."""
     host, port = api.origin.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -34,7 +32,7 @@ def raw_list(call):
     return raw_get(call, call.path(LIST))
 
 
-async def test_a_status_to_order_comes_as_often_as_ordered(api, call):
+async def test_a_status_is_sent_as_many_times_as_ordered(api, call):
     order = api.on(LIST).times(2).respond(503, headers={"Retry-After": "1"})
     replies = [await call(LIST) for _ in range(3)]
     assert [reply.status for reply in replies] == [503, 503, 200]
@@ -51,13 +49,13 @@ async def test_without_a_count_a_fault_lasts_until_it_is_cancelled(api, call):
     assert (await call(LIST)).status == 200
 
 
-async def test_as_a_context_a_fault_lasts_as_long_as_the_context(api, call):
+async def test_as_a_context_manager_a_fault_ends_on_exit(api, call):
     with api.on().respond(502):
         assert (await call(LIST)).status == 502
     assert (await call(LIST)).status == 200
 
 
-async def test_a_fault_disturbs_only_the_operations_it_is_for(api, call):
+async def test_a_fault_applies_only_to_its_operations(api, call):
     api.on(CREATE, DELETE).respond(500)
     assert {operation: (await call(operation)).status for operation in (LIST, CREATE, DELETE)} == {
         LIST: 200,
@@ -66,7 +64,7 @@ async def test_a_fault_disturbs_only_the_operations_it_is_for(api, call):
     }
 
 
-async def test_orders_with_counts_make_a_script(api, call):
+async def test_orders_with_times_are_a_script(api, call):
     for status in (500, 502, 504):
         api.on(LIST).once().respond(status)
     assert [(await call(LIST)).status for _ in range(4)] == [500, 502, 504, 200]
@@ -77,7 +75,7 @@ async def test_requests_can_be_skipped_first(api, call):
     assert [(await call(LIST)).status for _ in range(3)] == [200, 500, 200]
 
 
-async def test_a_predicate_chooses_requests(api, call):
+async def test_a_predicate_selects_requests(api, call):
     reader = api.add_api_token()
     api.on(LIST).when(lambda request: request.uses(reader)).when(lambda request: request.number > 1).respond(418)
     headers = {"Authorization": f"Bearer {reader}"}
@@ -85,7 +83,7 @@ async def test_a_predicate_chooses_requests(api, call):
     assert (await call(LIST, headers=headers)).status == 418
 
 
-async def test_faults_come_by_chance_and_the_same_with_the_same_seed(caller_of):
+async def test_random_faults_are_the_same_with_the_same_seed(caller_of):
     runs = []
     for _ in range(2):
         async with Emulator(seed=3) as api:
@@ -95,7 +93,7 @@ async def test_faults_come_by_chance_and_the_same_with_the_same_seed(caller_of):
     assert set(runs[0]) == {200, 500}
 
 
-async def test_a_failure_rate_stays_through_a_reset(caller_of):
+async def test_a_failure_rate_survives_a_reset(caller_of):
     async with Emulator(fail_rate=1.0) as api:
         assert (await caller_of(api)(LIST)).status == 503
         api.reset()
@@ -103,14 +101,14 @@ async def test_a_failure_rate_stays_through_a_reset(caller_of):
         assert api.orders == []
 
 
-async def test_a_fault_in_place_of_an_answer_carries_nothing_out(api, call):
+async def test_a_fault_instead_of_a_response_carries_nothing_out(api, call):
     api.add_service("Database")
     api.on(DELETE).respond(500)
     await call(DELETE)
     assert len(api.services()) == 1
 
 
-async def test_a_fault_after_acting_leaves_the_client_in_doubt(api, call):
+async def test_a_fault_after_acting_follows_the_operation(api, call):
     api.add_service("Database")
     api.on(DELETE).after_acting().respond(500)
     assert (await call(DELETE)).status == 500
@@ -131,7 +129,7 @@ async def test_a_fault_after_acting_leaves_the_client_in_doubt(api, call):
     ],
     ids=["html", "malformed", "shape", "json", "text", "odd", "empty", "unknown"],
 )
-async def test_bodies_come_as_ordered(api, call, order, status, kind, start):
+async def test_bodies_are_sent_as_ordered(api, call, order, status, kind, start):
     order(api.on(LIST))
     reply = await call(LIST)
     assert (reply.status, reply.headers["Content-Type"]) == (status, kind)
@@ -139,7 +137,7 @@ async def test_bodies_come_as_ordered(api, call, order, status, kind, start):
 
 
 @pytest.mark.parametrize(("given", "sent"), [(7, "7"), ("Wed, 21 Oct 2026 07:28:00 GMT",) * 2], ids=["s", "date"])
-async def test_a_rate_limit_to_order_tells_when_to_come_back(api, call, given, sent):
+async def test_an_ordered_rate_limit_has_retry_after(api, call, given, sent):
     api.on().rate_limited(given)
     reply = await call(LIST)
     assert (reply.status, reply.headers["Retry-After"]) == (429, sent)
@@ -151,25 +149,25 @@ async def test_a_redirect_names_its_target(api, call):
     assert (reply.status, reply.headers["Location"]) == (307, "http://elsewhere.example/")
 
 
-async def test_reset_before_acting_does_nothing(api, call):
+async def test_reset_before_acting_changes_nothing(api, call):
     api.on(CREATE).once().reset_before_acting()
     with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
         await call(CREATE)
     assert api.tokens() == []
 
 
-async def test_reset_after_acting_has_done_it(api, call):
+async def test_reset_after_acting_carries_the_operation_out(api, call):
     token_id = await call.create()
     api.authorize(token_id, ["Database"])
     api.on(CONNECT).once().reset_after_acting()
-    # Over a bare socket: aiohttp's client would ask again by itself.
+    # Over a plain socket: aiohttp's client would retry.
     with pytest.raises(ConnectionResetError):
         await raw_exchange(api, raw_get(call, call.path(CONNECT, token_id)))
     assert api.token_state(token_id) is TokenState.USED
     assert [service.name for service in api.services()] == ["Database"]
 
 
-async def test_a_reset_is_a_reset_on_the_wire(api, call):
+async def test_a_reset_is_a_tcp_reset(api, call):
     api.on().reset_before_acting()
     with pytest.raises(ConnectionResetError):
         await raw_exchange(api, raw_list(call))
@@ -203,32 +201,32 @@ async def test_a_length_too_long_makes_the_client_wait(api, call):
     assert announced == len(answer.partition(b"\r\n\r\n")[2]) + 1
 
 
-async def test_a_length_too_short_leaves_bytes_in_front_of_the_next_answer(api, call):
+async def test_a_length_too_short_leaves_bytes_before_the_next_response(api, call):
     api.on(LIST).once().wrong_length(by=-2)
     answer = await raw_exchange(api, raw_list(call) * 2, until=b"}}HTTP/1.1 200")
     assert answer.endswith(b"}}HTTP/1.1 200")
 
 
-async def test_a_dripping_answer_arrives_whole(api, call):
+async def test_a_dripped_response_is_complete(api, call):
     api.add_service("Database")
     api.on(LIST).drip(size=7, interval=0)
     assert await call.names() == ["Database"]
 
 
-async def test_a_dripping_answer_keeps_the_connection(api, call):
+async def test_a_dripped_response_keeps_the_connection(api, call):
     api.on(LIST).once().drip(size=50, interval=0)
     answer = await raw_exchange(api, raw_list(call) * 2, until=b"}}HTTP/1.1 200")
     assert b"keep-alive" in answer
 
 
-async def test_a_huge_answer_is_valid_and_as_long_as_ordered(api, call):
+async def test_a_huge_response_is_valid_and_has_the_ordered_size(api, call):
     api.on(LIST).huge(300_000)
     reply = await call(LIST)
     assert len(reply.body) >= 300_000
     assert reply.json["success"] is True
 
 
-async def test_a_gzip_bomb_is_small_on_the_wire_and_large_unpacked(api, call):
+async def test_a_gzip_bomb_is_small_compressed_and_large_expanded(api, call):
     api.on(LIST).gzip_bomb(3_000_000)
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         headers = {"Authorization": f"Bearer {api.api_token}"}
@@ -239,7 +237,7 @@ async def test_a_gzip_bomb_is_small_on_the_wire_and_large_unpacked(api, call):
     assert len(json.loads(gzip.decompress(packed))["result"][0]["name"]) == 3_000_000
 
 
-async def test_a_client_that_leaves_a_huge_answer_does_no_harm_and_makes_no_noise(api, call, caplog):
+async def test_a_client_that_disconnects_during_a_huge_response_causes_no_error(api, call, caplog):
     api.on(LIST).once().huge(50_000_000)
     ended = asyncio.Event()
     api.listen(lambda _: ended.set())
@@ -263,7 +261,7 @@ async def test_a_hanging_request_ends_with_a_reset_of_the_emulator(api, call):
     assert (await call(LIST)).status == 200
 
 
-async def test_a_refusing_server_is_gone_until_told_to_come_back(api, call):
+async def test_a_refusing_server_refuses_until_it_accepts_again(api, call):
     api.on(LIST).once().refuse()
     with pytest.raises(aiohttp.ClientConnectionError):
         await call(LIST)
@@ -273,7 +271,7 @@ async def test_a_refusing_server_is_gone_until_told_to_come_back(api, call):
     assert (await call(LIST)).status == 200
 
 
-async def test_a_refusing_server_comes_back_by_itself_when_told_for_how_long(api, call):
+async def test_a_refusing_server_accepts_again_after_the_given_time(api, call):
     api.on(LIST).once().refuse(seconds=0.01)
     with pytest.raises(aiohttp.ClientConnectionError):
         await call(LIST)
@@ -300,14 +298,14 @@ async def test_dropped_connections_are_opened_again(api, call):
     assert (await call(DELETE)).status == 200
 
 
-async def test_latency_and_status_go_together(api, call):
+async def test_latency_and_status_can_be_combined(api, call):
     api.on(LIST).latency(0.001)
     api.on(LIST).respond(500)
     assert (await call(LIST)).status == 500
     assert api.requests[-1].fault == "latency of 0.001 s, respond 500"
 
 
-async def test_latency_alone_leaves_the_answer_as_it_is(api, call):
+async def test_latency_alone_does_not_change_the_response(api, call):
     api.on(CREATE).after_acting().latency(0)
     assert (await call(CREATE)).status == 201
 
@@ -346,7 +344,7 @@ async def test_an_impossible_order_is_refused_at_once(api, order):
     assert api.orders == []
 
 
-async def test_orders_tell_what_they_are(api):
+async def test_orders_have_a_description(api):
     api.on(CREATE, LIST).gzip_bomb(10)
     api.on().reset_after_acting()
     assert [order.description for order in api.orders] == ["gzip bomb for create, list", "reset for every request"]

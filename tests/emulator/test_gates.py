@@ -1,6 +1,4 @@
-"""Gates hold requests and let them go, from asynchronous and from synchronous code."""
-
-from __future__ import annotations
+"""Gates, which hold and release requests, in asynchronous and in synchronous code."""
 
 import asyncio
 import http.client
@@ -25,7 +23,7 @@ async def test_a_gate_holds_requests_until_it_is_opened(api, call):
     assert (await call(LIST)).status == 200
 
 
-async def test_a_gate_lets_requests_go_in_the_order_in_which_they_came(api, call):
+async def test_a_gate_releases_requests_in_the_order_of_arrival(api, call):
     gate = api.on(LIST).hold()
     first = asyncio.create_task(call(LIST))
     await gate.arrived(1)
@@ -38,7 +36,7 @@ async def test_a_gate_lets_requests_go_in_the_order_in_which_they_came(api, call
     assert (await second).status == 200
 
 
-async def test_what_is_released_before_it_comes_is_let_through(api, call):
+async def test_a_request_that_is_released_before_it_arrives_is_not_held(api, call):
     gate = api.on(LIST).hold()
     gate.release(1)
     assert (await call(LIST)).status == 200
@@ -57,7 +55,7 @@ async def test_a_request_is_held_before_it_is_carried_out(api, call):
     assert (await creating).status == 201
 
 
-async def test_after_acting_a_gate_holds_the_answer(api, call):
+async def test_after_acting_a_gate_holds_the_response(api, call):
     with api.on(CREATE).after_acting().hold() as gate:
         creating = asyncio.create_task(call(CREATE))
         await gate.arrived()
@@ -65,7 +63,7 @@ async def test_after_acting_a_gate_holds_the_answer(api, call):
     assert (await creating).status == 201
 
 
-async def test_a_held_request_is_carried_out_although_its_client_left(api, call):
+async def test_a_held_request_is_carried_out_although_its_client_disconnected(api, call):
     before, after = api.on(CREATE).hold(), api.on(CREATE).after_acting().hold()
     creating = asyncio.create_task(call(CREATE))
     await before.arrived()
@@ -75,9 +73,9 @@ async def test_a_held_request_is_carried_out_although_its_client_left(api, call)
     assert len(api.tokens()) == 1
 
 
-async def test_a_gate_that_nobody_comes_to_says_so(api):
+async def test_a_gate_without_arrivals_times_out_with_a_count(api):
     gate = api.on(LIST).hold()
-    with pytest.raises(TimeoutError, match=r"0 of 1 requests came to the gate within 0\.01 seconds"):
+    with pytest.raises(TimeoutError, match=r"0 of 1 requests reached the gate within 0\.01 seconds"):
         await gate.arrived(1, timeout=0.01)
 
 
@@ -86,7 +84,7 @@ async def test_waiting_synchronously_on_the_emulators_own_loop_is_refused(api):
         api.on(LIST).hold().wait_arrived()
 
 
-async def test_reset_ends_held_requests_and_forgets_the_gate(api, call):
+async def test_reset_ends_held_requests_and_removes_the_gate(api, call):
     gate = api.on(CREATE).hold()
     held = asyncio.create_task(call(CREATE))
     await gate.arrived()

@@ -1,6 +1,4 @@
-"""What an emulator starts with, from Python and from JSON."""
-
-from __future__ import annotations
+"""The initial state, from Python and from JSON."""
 
 import json
 from pathlib import Path
@@ -48,7 +46,7 @@ async def test_a_seed_fills_the_emulator_and_its_first_entries_are_the_defaults(
         assert (await call(Operation.CREATE, headers=keyed)).status == 201
 
 
-async def test_reset_goes_back_to_the_seed(caller_of):
+async def test_reset_restores_the_seed(caller_of):
     initial = InitialState(accounts=(InitialAccount(services=("Database",)),), api_tokens=(InitialApiToken("mine"),))
     async with Emulator(initial_state=initial) as api:
         call = caller_of(api)
@@ -68,7 +66,7 @@ async def test_reset_goes_back_to_the_seed(caller_of):
         ('{"api_tokens": [{"token": "a", "permissions": ["Everything"]}]}', "not 'Everything'"),
     ],
 )
-def test_a_seed_of_the_wrong_shape_is_refused_with_the_place(tmp_path, text, complaint):
+def test_a_seed_of_the_wrong_shape_is_refused_with_its_location(tmp_path, text, complaint):
     path = tmp_path / "state.json"
     path.write_text(text)
     with pytest.raises(EmulatorUsageError, match=complaint) as caught:
@@ -76,7 +74,7 @@ def test_a_seed_of_the_wrong_shape_is_refused_with_the_place(tmp_path, text, com
     assert str(path) in str(caught.value)
 
 
-def test_a_seed_that_cannot_be_read_is_told_in_words(tmp_path):
+def test_an_unreadable_seed_is_a_usage_error(tmp_path):
     with pytest.raises(EmulatorUsageError, match="cannot be read"):
         InitialState.from_file(tmp_path / "missing.json")
 
@@ -103,7 +101,7 @@ async def test_the_example_of_a_seed_fills_the_emulator(caller_of):
 
 
 @pytest.mark.parametrize("stage", list(TokenState))
-async def test_an_integration_token_can_be_there_from_the_start_in_every_state(caller_of, stage):
+async def test_an_integration_token_can_start_in_every_stage(caller_of, stage):
     services = ("Database",) if stage in {TokenState.AUTHORIZED, TokenState.USED} else ()
     token = InitialIntegrationToken("a" * 32, state=stage, services=services)
     async with Emulator(initial_state=InitialState(integration_tokens=(token,))) as api:
@@ -114,7 +112,7 @@ async def test_an_integration_token_can_be_there_from_the_start_in_every_state(c
         assert (await caller_of(api)(Operation.CONNECT, "a" * 32)).status == statuses[stage]
 
 
-async def test_an_integration_token_from_the_start_lives_its_time_in_its_account(caller_of):
+async def test_an_initial_integration_token_expires_and_belongs_to_its_account(caller_of):
     accounts = (InitialAccount(FIRST), InitialAccount(SECOND))
     token = InitialIntegrationToken(account_id=SECOND, state=TokenState.AUTHORIZED, services=("Website",))
     initial = InitialState(accounts=accounts, integration_tokens=(token,))
@@ -139,11 +137,11 @@ async def test_an_integration_token_from_the_start_lives_its_time_in_its_account
         ([{"state": "new"}], "new"),
     ],
 )
-def test_an_integration_token_that_cannot_be_is_refused(tokens, complaint):
+def test_an_impossible_integration_token_is_refused(tokens, complaint):
     with pytest.raises(EmulatorUsageError, match=complaint):
         Emulator(initial_state=InitialState.from_json(json.dumps({"integration_tokens": tokens})))
 
 
-def test_permissions_of_a_seed_are_the_words_of_the_dashboard():
+def test_permissions_of_a_seed_are_named_as_in_the_dashboard():
     token = InitialState.from_json(json.dumps(SEED)).api_tokens[1]
     assert token.permissions == (Permission.NOTIFICATIONS_READ,)

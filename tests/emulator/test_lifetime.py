@@ -1,6 +1,4 @@
-"""Starting, stopping, threads and what is left behind: nothing."""
-
-from __future__ import annotations
+"""Starting and stopping, threads, and that nothing stays open afterwards."""
 
 import asyncio
 import gc
@@ -32,7 +30,7 @@ def address_of(api):
     return host, int(port)
 
 
-def test_synchronous_code_gets_a_server_and_leaves_no_thread():
+def test_a_synchronous_emulator_leaves_no_thread():
     before = threading.active_count()
     with Emulator() as api:
         assert ask(api) == 404
@@ -43,7 +41,7 @@ def test_synchronous_code_gets_a_server_and_leaves_no_thread():
         socket.create_connection(address)
 
 
-async def test_asynchronous_code_is_left_without_tasks_or_sockets(caller_of):
+async def test_an_asynchronous_emulator_leaves_no_task_or_socket(caller_of):
     before = asyncio.all_tasks()
     async with Emulator() as api:
         await caller_of(api)(LIST)
@@ -54,7 +52,7 @@ async def test_asynchronous_code_is_left_without_tasks_or_sockets(caller_of):
     gc.collect()
 
 
-async def test_leaving_ends_requests_that_hang_drip_and_are_held(caller_of):
+async def test_exit_ends_requests_that_hang_drip_or_are_held(caller_of):
     before = asyncio.all_tasks()
     async with aiohttp.ClientSession() as session, Emulator() as api:
         call = caller_of(api)
@@ -72,7 +70,7 @@ async def test_leaving_ends_requests_that_hang_drip_and_are_held(caller_of):
     assert asyncio.all_tasks() == before
 
 
-def test_leaving_a_threaded_emulator_ends_held_requests():
+def test_exit_of_a_threaded_emulator_ends_held_requests():
     failures = []
 
     def held(api):
@@ -96,8 +94,8 @@ def test_an_emulator_that_is_not_serving_has_no_url():
         _ = api.url
 
 
-async def test_an_emulator_serves_once_at_a_time(api):
-    with pytest.raises(EmulatorUsageError, match="serving already"), api:
+async def test_an_emulator_that_is_serving_cannot_be_entered_again(api):
+    with pytest.raises(EmulatorUsageError, match="already serving"), api:
         pass
 
 
@@ -119,7 +117,7 @@ def serve_synchronously(port):
 
 
 @pytest.mark.parametrize("serve", [serve_synchronously, lambda port: asyncio.run(serve_asynchronously(port))])
-def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(serve):
+def test_a_port_in_use_is_an_error_and_leaves_nothing_open(serve):
     before = threading.active_count()
     with Emulator() as first, pytest.raises(OSError, match=r"[Aa]ddress already in use|Only one usage"):
         serve(address_of(first)[1])
@@ -167,7 +165,7 @@ def test_refusing_works_from_synchronous_code():
         assert ask(api) == 404
 
 
-def test_leaving_while_refusing_frees_the_port():
+def test_exit_while_refusing_frees_the_port():
     with Emulator() as api:
         api.refusing_connections().__enter__()
         port = address_of(api)[1]
@@ -175,7 +173,7 @@ def test_leaving_while_refusing_frees_the_port():
         assert ask(api) == 404
 
 
-async def test_idle_connections_end_after_their_time(caller_of):
+async def test_idle_connections_are_closed_after_keep_alive(caller_of):
     async with Emulator(keep_alive=0.01) as api:
         reader, writer = await asyncio.open_connection(*address_of(api))
         writer.write(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -184,7 +182,7 @@ async def test_idle_connections_end_after_their_time(caller_of):
         writer.close()
 
 
-async def test_what_is_no_http_gets_400_and_does_no_harm(api, call):
+async def test_invalid_http_gets_400_and_the_server_goes_on(api, call):
     reader, writer = await asyncio.open_connection(*address_of(api))
     writer.write(b"\x00\x01\x02 nonsense\r\n\r\n")
     async with asyncio.timeout(10):
@@ -202,7 +200,7 @@ async def test_pipelined_requests_are_answered_in_order(api):
     assert [request.path for request in api.requests] == ["/a", "/b"]
 
 
-def test_environ_is_what_cloudflares_tools_read():
+def test_environ_has_the_variables_of_cloudflares_sdks():
     with Emulator() as api:
         assert api.environ == {
             "CLOUDFLARE_API_TOKEN": api.api_token,
@@ -242,7 +240,7 @@ def test_every_public_name_can_be_imported():
         _ = package.nonsense
 
 
-def test_nothing_warns_in_development_mode():
+def test_there_are_no_warnings_in_development_mode():
     code = (
         "import asyncio, aiohttp\n"
         "from pagerduty_alerting.emulator import Emulator\n"
@@ -258,7 +256,7 @@ def test_nothing_warns_in_development_mode():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-async def test_refusing_again_before_listening_began_refuses(api, call):
+async def test_refusing_again_before_the_server_listens_refuses(api, call):
     server = api._server
     server.refuse()
     server.accept()
@@ -271,7 +269,7 @@ async def test_refusing_again_before_listening_began_refuses(api, call):
     assert (await call(LIST)).status == 200
 
 
-async def test_leaving_right_after_listening_again_leaves_nothing():
+async def test_exit_right_after_accepting_again_leaves_nothing_open():
     before = asyncio.all_tasks()
     async with Emulator() as api:
         with api.refusing_connections():
@@ -279,7 +277,7 @@ async def test_leaving_right_after_listening_again_leaves_nothing():
     assert asyncio.all_tasks() == before
 
 
-def test_controlling_an_emulator_that_is_not_serving_does_no_harm():
+def test_controlling_an_emulator_that_is_not_serving_has_no_effect():
     api = Emulator()
     api.drop_connections()
     with api.refusing_connections():

@@ -1,6 +1,4 @@
-"""What the four operations answer and change."""
-
-from __future__ import annotations
+"""The responses and effects of the four operations."""
 
 import io
 import re
@@ -26,7 +24,7 @@ async def test_a_new_account_lists_no_services(call):
     assert (reply.status, reply.json["result"], reply.json["success"]) == (200, [], True)
 
 
-async def test_the_whole_job_links_the_chosen_services(api, call):
+async def test_the_whole_flow_links_the_chosen_services(api, call):
     token_id = await call.create()
     api.authorize(token_id, services=["Primary on-call", "Database"])
     connected = await call(CONNECT, token_id)
@@ -36,17 +34,17 @@ async def test_the_whole_job_links_the_chosen_services(api, call):
     assert [service.name for service in api.services()] == ["Primary on-call", "Database"]
 
 
-async def test_create_answers_201_and_another_token_each_time(call):
+async def test_create_returns_201_and_a_new_token_each_time(call):
     replies = [await call(CREATE), await call(CREATE)]
     assert [reply.status for reply in replies] == [201, 201]
     assert replies[0].json["result"]["id"] != replies[1].json["result"]["id"]
 
 
-async def test_delete_answers_the_bare_envelope(call):
+async def test_delete_returns_an_envelope_without_a_result(call):
     assert (await call(DELETE)).json == {"success": True, "errors": [], "messages": []}
 
 
-async def test_delete_forgets_all_services_of_that_account_only(api, call):
+async def test_delete_removes_all_services_of_that_account_only(api, call):
     other = api.add_account(services=["Elsewhere"])
     api.add_service("Here")
     assert (await call(DELETE)).status == 200
@@ -54,11 +52,11 @@ async def test_delete_forgets_all_services_of_that_account_only(api, call):
     assert [service.name for service in api.services(other)] == ["Elsewhere"]
 
 
-async def test_deleting_twice_is_harmless(call):
+async def test_delete_is_idempotent(call):
     assert [(await call(DELETE)).status, (await call(DELETE)).status] == [200, 200]
 
 
-async def test_connecting_adds_to_what_is_there(api, call):
+async def test_connect_adds_to_the_linked_services(api, call):
     api.add_service("Old")
     token_id = await call.create()
     api.authorize(token_id, services=["New"])
@@ -74,7 +72,7 @@ async def test_a_service_that_is_chosen_again_keeps_its_id(api, call):
     assert api.services() == [before]
 
 
-async def test_connecting_before_the_human_step_is_refused_with_the_token_as_result(call):
+async def test_connect_before_authorization_is_refused_with_the_token_as_result(call):
     token_id = await call.create()
     reply = await call(CONNECT, token_id)
     assert (reply.status, reply.codes, reply.json["result"]) == (400, [17302], {"id": token_id})
@@ -107,7 +105,7 @@ async def test_a_token_expires_with_the_clock(api, call):
     assert (reply.status, reply.codes) == (400, [17304])
 
 
-async def test_a_token_expires_to_order(api, call):
+async def test_a_token_can_be_made_to_expire(api, call):
     token_id = await call.create()
     api.expire(token_id)
     assert api.token_state(token_id) is TokenState.EXPIRED
@@ -123,7 +121,7 @@ async def test_a_token_of_another_account_is_not_found(api, call):
 @pytest.mark.parametrize(
     "spell", [str, lambda token: str(uuid.UUID(token)), lambda token: token.upper()], ids=["hex", "dashed", "upper"]
 )
-async def test_both_spellings_of_a_token_are_understood(api, call, spell):
+async def test_both_spellings_of_a_token_are_accepted(api, call, spell):
     token_id = await call.create()
     api.authorize(spell(token_id), services=["Database"])
     assert (await call(CONNECT, spell(token_id))).status == 200
@@ -134,7 +132,7 @@ async def test_both_spellings_of_a_token_are_understood(api, call, spell):
     [(IdStyle.HEX, "[0-9a-f]{32}"), (IdStyle.DASHED, "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")],
     ids=["hex", "dashed"],
 )
-async def test_ids_are_spelled_to_order(caller_of, style, pattern):
+async def test_ids_have_the_chosen_spelling(caller_of, style, pattern):
     async with Emulator(id_style=style) as api:
         call = caller_of(api)
         token_id = await call.create()
@@ -151,7 +149,7 @@ async def test_an_account_without_the_plan_is_not_entitled(api, call):
 
 
 @pytest.mark.parametrize("account_id", ["0" * 32, "nonsense", "A" * 32])
-async def test_an_unknown_or_malformed_account_leads_nowhere(call, account_id):
+async def test_an_unknown_or_malformed_account_is_not_found(call, account_id):
     reply = await call(LIST, account_id=account_id)
     assert (reply.status, reply.codes) == (404, [7003])
 
@@ -170,7 +168,7 @@ async def test_an_unknown_or_malformed_account_leads_nowhere(call, account_id):
         "/client/v4/accounts/{account}/alerting/v3/destinations/webhooks",
     ],
 )
-async def test_an_unknown_route_leads_nowhere(api, call, path):
+async def test_an_unknown_path_is_not_found(api, call, path):
     reply = await call.raw("GET", path.replace("{account}", api.account_id))
     assert (reply.status, reply.codes) == (404, [7003])
     assert reply.json["errors"][0]["message"] == "No route for the URI"
@@ -204,22 +202,22 @@ async def test_head_of_connect_does_not_connect(api, call):
     assert api.token_state(token_id) is TokenState.AUTHORIZED
 
 
-async def test_options_tells_the_methods_without_credentials(call):
+async def test_options_lists_the_methods_without_credentials(call):
     reply = await call(LIST, method="OPTIONS", headers={})
     assert (reply.status, reply.headers["Allow"]) == (204, "DELETE, GET, HEAD, OPTIONS")
 
 
-async def test_options_of_nowhere_is_not_found(call):
+async def test_options_of_an_unknown_path_is_not_found(call):
     assert (await call.raw("OPTIONS", "/client/v4/nowhere")).status == 404
 
 
-async def test_every_answer_has_a_ray_id_of_its_own(call):
+async def test_every_response_has_its_own_ray_id(call):
     rays = [(await call(LIST)).headers["CF-Ray"], (await call.raw("GET", "/nowhere")).headers["CF-Ray"]]
     assert all(re.fullmatch("[0-9a-f]{16}-[A-Z]{3}", ray) for ray in rays)
     assert rays[0] != rays[1]
 
 
-async def test_the_authentication_error_alone_is_bare(call):
+async def test_only_the_authentication_error_lacks_messages_and_result(call):
     bare = await call(LIST, headers={"Authorization": "Bearer unknown"})
     assert bare.json == {"success": False, "errors": [{"code": 10000, "message": "Authentication error"}]}
     full = (await call(LIST, account_id="nowhere")).json
@@ -232,7 +230,7 @@ async def test_the_authentication_error_alone_is_bare(call):
     [(["full-failures"], {"success", "errors", "messages", "result"}), (["no-full-failures"], {"success", "errors"})],
     ids=["full", "bare"],
 )
-async def test_a_dialect_makes_all_failures_alike(caller_of, forms, names):
+async def test_a_dialect_gives_all_failures_the_same_form(caller_of, forms, names):
     async with Emulator(dialect=Dialect.of(*forms)) as api:
         call = caller_of(api)
         assert set((await call(LIST, headers={"Authorization": "Bearer unknown"})).json) == names
@@ -243,11 +241,11 @@ def test_a_dialect_is_named_by_its_forms():
     dialect = Dialect.of("null-lists", "no-list-result-info", "delete-result-info")
     assert dialect == Dialect(null_lists=True, list_result_info=False, delete_result_info=True)
     assert Dialect.of() == Dialect()
-    with pytest.raises(EmulatorUsageError, match="no form 'klingon' of answers: use full-failures, null-lists"):
+    with pytest.raises(EmulatorUsageError, match="no form 'klingon' of responses: use full-failures, null-lists"):
         Dialect.of("klingon")
 
 
-async def test_dialects_change_the_form_of_answers(caller_of):
+async def test_dialects_change_the_form_of_responses(caller_of):
     dialect = Dialect(full_failures=True, null_lists=True, list_result_info=False, delete_result_info=True)
     async with Emulator(dialect=dialect) as api:
         call = caller_of(api)
@@ -266,19 +264,19 @@ async def test_dialects_change_the_form_of_answers(caller_of):
         }
 
 
-async def test_a_list_tells_how_many_services_there_are(api, call):
+async def test_a_list_has_the_number_of_services(api, call):
     for number in range(21):
         api.add_service(f"Service {number}")
     info = (await call(LIST)).json["result_info"]
     assert info == {"count": 21, "page": 1, "per_page": 21, "total_count": 21}
 
 
-async def test_a_body_that_nobody_asked_for_is_ignored(call):
+async def test_an_unexpected_body_is_ignored(call):
     reply = await call.raw("POST", call.path(CREATE), data=b"[" * 100_000)
     assert reply.status == 201
 
 
-async def test_a_body_beyond_measure_is_refused_in_an_envelope(call):
+async def test_an_oversized_body_is_refused_in_an_envelope(call):
     reply = await call.raw("POST", call.path(CREATE), data=io.BytesIO(bytes(2_000_000)))
     assert (reply.status, reply.json["success"]) == (413, False)
 
@@ -291,7 +289,7 @@ async def test_the_same_seed_gives_the_same_ids(caller_of):
     assert seen[0] == seen[1]
 
 
-async def test_reset_goes_back_to_the_fresh_state_at_the_same_address(api, call):
+async def test_reset_restores_the_initial_state_at_the_same_url(api, call):
     before = (api.url, api.account_id, api.api_token)
     api.add_service("Database")
     token_id = await call.create()
@@ -313,12 +311,12 @@ async def test_reset_goes_back_to_the_fresh_state_at_the_same_address(api, call)
         (lambda api: api.add_account("F" * 32), "32 lower-case"),
         (lambda api: api.add_account(api.account_id), "exists already"),
         (lambda api: api.add_account(services="Database"), "list of names"),
-        (lambda api: api.advance(-1), "forward"),
-        (lambda api: api.advance(float("nan")), "forward"),
+        (lambda api: api.advance(-1), "finite and not negative"),
+        (lambda api: api.advance(float("nan")), "finite and not negative"),
     ],
     ids=["token", "account", "service", "malformed", "taken", "string", "backward", "nan"],
 )
-async def test_misuse_is_told_in_words(api, misuse, complaint):
+async def test_misuse_has_a_readable_message(api, misuse, complaint):
     with pytest.raises(EmulatorUsageError, match=complaint):
         misuse(api)
 

@@ -1,4 +1,4 @@
-"""The pytest plugin, in four test suites of their own: each is a process, with warnings as errors."""
+"""The pytest plugin, in test suites that run as processes of their own, with warnings as errors."""
 
 import importlib.metadata
 import subprocess
@@ -19,7 +19,7 @@ def test_the_client_talks_to_the_emulator(pagerduty_client, pagerduty_api):
     assert [service.name for service in pagerduty_client.list_services()] == ["Database"]
     pagerduty_api.requests.assert_all_use(pagerduty_api.api_token)
 
-def test_each_test_starts_fresh(pagerduty_client, pagerduty_api):
+def test_each_test_starts_with_a_reset_emulator(pagerduty_client, pagerduty_api):
     pagerduty_api.requests.assert_not_called()
     assert pagerduty_client.list_services() == []
 """
@@ -27,7 +27,7 @@ def test_each_test_starts_fresh(pagerduty_client, pagerduty_api):
 DRIVING_A_LOOP = """
 import asyncio
 
-def test_a_synchronous_test_may_drive_the_asynchronous_client_itself(pagerduty_async_client):
+def test_a_synchronous_test_can_run_the_asynchronous_client_itself(pagerduty_async_client):
     async def main():
         async with pagerduty_async_client as client:
             return await client.list_services()
@@ -48,7 +48,7 @@ def test_code_that_builds_its_own_client_finds_the_emulator(pagerduty_environ, p
         assert client.list_services() == []
     pagerduty_api.requests.assert_called("list", times=1)
 
-def test_the_environment_is_put_back():
+def test_the_environment_is_restored():
     assert os.environ["CLOUDFLARE_API_KEY"] == "a key of the machine"
     assert "CLOUDFLARE_API_TOKEN" not in os.environ
 """
@@ -99,7 +99,7 @@ async def test_the_client_talks_to_the_emulator(pagerduty_async_client, pagerdut
     assert [service.name for service in await pagerduty_async_client.list_services()] == ["Database"]
 
 class TestInAClass:
-    async def test_each_test_starts_fresh(self, pagerduty_async_client, pagerduty_api):
+    async def test_each_test_starts_with_a_reset_emulator(self, pagerduty_async_client, pagerduty_api):
         pagerduty_api.requests.assert_not_called()
         assert await pagerduty_async_client.list_services() == []
 """

@@ -1,6 +1,4 @@
-"""The rate limits, on a clock that the tests turn."""
-
-from __future__ import annotations
+"""The rate limits, on a clock that the tests control."""
 
 import re
 
@@ -16,7 +14,7 @@ REAL = RateLimits()
 
 @pytest.fixture
 def small():
-    """Three requests in ten seconds, then a block of twenty, on a clock that stands still."""
+    """Three requests in ten seconds, then a block of twenty, on a clock that does not advance."""
     return {"rate_limits": RateLimits(requests=3, window=10, block=20, per_second=None), "clock": lambda: 1000.0}
 
 
@@ -57,7 +55,7 @@ def test_the_real_burst_limit_is_200_requests_in_a_second():
 
 
 @given(st.lists(st.floats(0, 100), max_size=60))
-def test_no_window_ever_lets_more_through_than_its_quota(gaps):
+def test_no_window_allows_more_than_its_quota(gaps):
     limits = RateLimits(requests=3, window=10, block=20, per_second=None)
     now, times = 0.0, []
     for gap in gaps:
@@ -65,10 +63,10 @@ def test_no_window_ever_lets_more_through_than_its_quota(gaps):
         times.append(now)
     passed = [time for time, verdict in zip(times, verdicts(limits, times), strict=True) if verdict.allowed]
     for first, last in zip(passed, passed[6:], strict=False):
-        assert last - first >= 10  # two windows in a row at the very most
+        assert last - first >= 10  # at most two consecutive windows
 
 
-async def test_answers_count_the_quota_down(caller_of, small):
+async def test_responses_count_the_quota_down(caller_of, small):
     async with Emulator(**small) as api:
         call = caller_of(api)
         seen = [(await call(Operation.LIST)).headers["Ratelimit"] for _ in range(3)]
@@ -128,14 +126,14 @@ async def test_the_headers_are_always_there_and_retry_after_only_with_429(call, 
     assert "Retry-After" not in reply.headers
 
 
-async def test_unlimited_answers_have_the_headers_too(caller_of):
+async def test_unlimited_responses_have_the_headers_too(caller_of):
     async with Emulator(rate_limits=RateLimits.unlimited()) as api:
         replies = [await caller_of(api)(Operation.LIST) for _ in range(250)]
     assert {reply.status for reply in replies} == {200}
     assert "Ratelimit" in replies[0].headers
 
 
-async def test_a_window_below_a_second_is_told_as_one_and_kept_to_the_fraction(caller_of):
+async def test_a_window_below_a_second_is_reported_as_one_second_but_exact(caller_of):
     limits = RateLimits(requests=2, window=0.25, block=0.5, per_second=None)
     async with Emulator(rate_limits=limits, clock=lambda: 1000.0) as api:
         call = caller_of(api)
@@ -165,6 +163,6 @@ async def test_reset_lifts_a_block(caller_of, small):
 
 
 @pytest.mark.parametrize("wrong", [{"requests": 0}, {"window": 0}, {"block": -1}, {"per_second": 0}], ids=str)
-def test_limits_that_cannot_be_are_refused(wrong):
+def test_impossible_limits_are_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
         RateLimits(**wrong)

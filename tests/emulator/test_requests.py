@@ -1,6 +1,4 @@
-"""The log of requests, its masks and its assertions."""
-
-from __future__ import annotations
+"""The log of requests: recording, masks and assertions."""
 
 import pytest
 import yarl
@@ -10,7 +8,7 @@ from pagerduty_alerting.emulator import Emulator, EmulatorUsageError, Operation,
 LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
 
 
-async def test_a_request_is_recorded_as_it_came(api, call):
+async def test_a_request_is_recorded_as_sent(api, call):
     path = f"{call.path(CREATE)}?page=2"
     headers = {"Authorization": f"Bearer {api.api_token}", "X-Mine": "yes", "Content-Type": "application/json"}
     await call.raw("POST", path, headers=headers, data=b'{"a": 1}')
@@ -23,7 +21,7 @@ async def test_a_request_is_recorded_as_it_came(api, call):
     assert request.received_at.tzinfo is not None
 
 
-async def test_credentials_are_masked_and_can_be_asserted(api, call):
+async def test_credentials_are_masked_but_can_be_asserted(api, call):
     key = api.add_api_key("someone@example.com")
     await call(LIST)
     await call(LIST, headers={"X-Auth-Email": "someone@example.com", "X-Auth-Key": key})
@@ -66,7 +64,7 @@ HEX, DASHED = "a313ba7d3e464c0ea40808fafbc3816a", "f174e90a-fafe-4643-bbbc-4a0ed
         "/{token}",
     ],
 )
-async def test_tokens_in_paths_that_lead_nowhere_are_masked(api, call, control, path, token):
+async def test_tokens_in_unknown_paths_are_masked(api, call, control, path, token):
     await call.raw("GET", yarl.URL(path.format(services=call.path(LIST), token=token), encoded=True))
     shown = await control("GET", "requests")
     assert token not in repr(api.requests[0])
@@ -75,7 +73,7 @@ async def test_tokens_in_paths_that_lead_nowhere_are_masked(api, call, control, 
     assert "***" in api.requests[0].masked_path
 
 
-async def test_a_short_token_that_leads_nowhere_is_masked_after_connect(api, call):
+async def test_a_short_token_in_an_unknown_path_is_masked_after_connect(api, call):
     await call.raw("GET", f"{call.path(CREATE)}/secret/x")
     assert api.requests[0].masked_path == f"{call.path(CREATE)}/***/***"
 
@@ -96,7 +94,7 @@ async def test_the_log_keeps_the_first_4_kib_of_a_body(api, call):
     assert api.requests[0].body == b"x" * 4096
 
 
-async def test_the_log_is_bounded_in_bytes_whatever_requests_carry(api, call, monkeypatch):
+async def test_the_size_of_the_log_is_limited(api, call, monkeypatch):
     monkeypatch.setattr(requests, "KEPT_IN_ALL", 25_000)
     for _ in range(10):
         headers = {"Authorization": f"Bearer {api.api_token}", "X-Long": "y" * 4000}
@@ -108,14 +106,14 @@ async def test_the_log_is_bounded_in_bytes_whatever_requests_carry(api, call, mo
     assert len(api.requests) == 1
 
 
-async def test_a_request_that_was_cut_off_has_no_status_but_a_fault(api, call):
+async def test_a_request_that_was_cut_off_has_a_fault_and_no_status(api, call):
     api.on(LIST).reset_before_acting()
     with pytest.raises(OSError, match="."):
         await call(LIST)
     assert (api.requests[-1].status, api.requests[-1].fault) == (None, "reset")
 
 
-async def test_requests_to_nowhere_are_seen_too(api, call):
+async def test_requests_for_unknown_paths_are_recorded(api, call):
     await call.raw("GET", "/nowhere")
     assert (api.requests[0].operation, api.requests[0].status) == (None, 404)
 
@@ -131,7 +129,7 @@ async def test_the_log_is_a_sequence(api, call):
     assert "DELETE" in repr(api.requests)
 
 
-async def test_assertions_pass_on_what_was_seen(api, call):
+async def test_assertions_pass_for_recorded_requests(api, call):
     api.requests.assert_not_called()
     await call(LIST)
     await call(CREATE)
@@ -143,7 +141,7 @@ async def test_assertions_pass_on_what_was_seen(api, call):
     api.requests.assert_all_use(api.api_token)
 
 
-async def test_an_operation_may_be_given_by_its_name(api, call):
+async def test_an_operation_can_be_given_by_its_value(api, call):
     api.on("list").once().respond(500)
     assert (await call(LIST)).status == 500
     api.requests.assert_called("list", times=1)
@@ -165,7 +163,7 @@ async def test_an_operation_may_be_given_by_its_name(api, call):
     ],
     ids=["called", "not called", "operations", "of", "on"],
 )
-async def test_a_misspelt_operation_is_told_what_there_is(api, claim):
+async def test_the_error_for_an_unknown_operation_lists_the_operations(api, claim):
     with pytest.raises(EmulatorUsageError, match="no operation 'lst': use one of list, delete, create, connect"):
         claim(api)
 
@@ -175,15 +173,15 @@ async def test_a_misspelt_operation_is_told_what_there_is(api, claim):
     [
         (lambda log: log.assert_operations(LIST, CREATE), "expected list, create"),
         (lambda log: log.assert_operations(), "expected no request at all"),
-        (lambda log: log.assert_called(CREATE), "expected create at least once, but it came 0 times"),
-        (lambda log: log.assert_called(LIST, times=2), "expected list 2 times, but it came 1 times"),
+        (lambda log: log.assert_called(CREATE), "expected create at least once, but it was requested 0 times"),
+        (lambda log: log.assert_called(LIST, times=2), "expected list 2 times, but it was requested 1 times"),
         (lambda log: log.assert_not_called(LIST), "expected no such request"),
         (lambda log: log.assert_not_called(), "expected no such request"),
         (lambda log: log.assert_all_use("other"), "used another credential"),
     ],
     ids=["operations", "none", "called", "times", "operation", "anything", "credential"],
 )
-async def test_assertions_that_fail_show_what_was_seen(api, call, claim, message):
+async def test_failed_assertions_list_the_recorded_requests(api, call, claim, message):
     await call(LIST)
     with pytest.raises(AssertionError, match=message) as caught:
         claim(api.requests)
@@ -191,8 +189,8 @@ async def test_assertions_that_fail_show_what_was_seen(api, call, claim, message
     assert api.api_token not in str(caught.value)
 
 
-async def test_an_empty_log_says_so(api):
-    with pytest.raises(AssertionError, match="the emulator saw: nothing"):
+async def test_failed_assertions_on_an_empty_log_say_nothing(api):
+    with pytest.raises(AssertionError, match="the emulator received: nothing"):
         api.requests.assert_called(LIST)
 
 
@@ -205,7 +203,7 @@ async def test_only_the_latest_requests_are_kept_and_all_are_counted(caller_of):
         assert api.requests.total == 5
 
 
-async def test_clearing_starts_the_numbers_again(api, call):
+async def test_clear_resets_the_numbers(api, call):
     await call(LIST)
     api.requests.clear()
     assert list(api.requests) == []
@@ -213,7 +211,7 @@ async def test_clearing_starts_the_numbers_again(api, call):
     assert api.requests[0].number == 1
 
 
-async def test_a_listener_hears_of_every_request_that_ended(api, call):
+async def test_a_listener_is_called_for_every_request_that_ended(api, call):
     heard = []
     api.listen(heard.append)
     await call(LIST)

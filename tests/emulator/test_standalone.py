@@ -1,6 +1,4 @@
-"""The emulator as a server of its own."""
-
-from __future__ import annotations
+"""The emulator as a process of its own."""
 
 import http.client
 import json
@@ -8,8 +6,8 @@ import signal
 import subprocess
 import sys
 
-import attrs
 import pytest
+from attrs import define, evolve
 
 from pagerduty_alerting.emulator import Emulator, EmulatorUsageError, Operation
 from pagerduty_alerting.emulator.control.api import is_loopback
@@ -25,9 +23,9 @@ SERVE = (
 )
 
 
-@attrs.define
+@define
 class Served:
-    """A server process and what it told to export."""
+    """A server process and the variables that it printed."""
 
     process: subprocess.Popen[str]
     environ: dict[str, str]
@@ -49,7 +47,7 @@ class Served:
 
 @pytest.fixture
 def start():
-    """Starts server processes, and ends those that a failed test left."""
+    """Starts server processes, and ends those that a failed test leaves."""
     processes = []
 
     def start(**options):
@@ -72,7 +70,7 @@ def start():
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_signalled_and_leaves_cleanly(start, stop):
+def test_it_serves_until_a_signal_and_exits_cleanly(start, stop):
     served = start()
     assert served.ask("GET", served.services_path)[0] == 200
     token_id = json.loads(served.ask("POST", f"{served.services_path}/connect")[1])["result"]["id"]
@@ -87,7 +85,7 @@ def test_it_serves_until_signalled_and_leaves_cleanly(start, stop):
     assert served.environ["CLOUDFLARE_API_TOKEN"] not in output
 
 
-def test_a_seed_file_fills_it(start, tmp_path):
+def test_a_seed_file_sets_the_initial_state(start, tmp_path):
     path = tmp_path / "state.json"
     path.write_text(json.dumps({"accounts": [{"services": ["Database"]}], "api_tokens": [{"token": "mine"}]}))
     served = start(seed=str(path))
@@ -95,13 +93,13 @@ def test_a_seed_file_fills_it(start, tmp_path):
     assert b'"Database"' in served.ask("GET", served.services_path)[1]
 
 
-def test_it_fails_at_the_rate_that_was_ordered(start):
+def test_it_fails_at_the_given_rate(start):
     served = start(fail_rate=1.0, latency=0.001)
     assert served.ask("GET", served.services_path)[0] == 503
     assert "respond 503" in served.process.stdout.readline()
 
 
-def test_a_seed_that_cannot_be_read_is_told_before_serving(tmp_path):
+def test_an_unreadable_seed_is_an_error_before_serving(tmp_path):
     with pytest.raises(EmulatorUsageError, match="cannot be read"):
         serve(echo=print, seed=tmp_path / "missing.json")
 
@@ -112,7 +110,7 @@ def test_numbers_out_of_range_are_refused_before_serving(wrong):
         serve(echo=print, **wrong)
 
 
-def test_signal_handlers_are_put_back(start):
+def test_signal_handlers_are_restored(start):
     before = signal.getsignal(signal.SIGTERM)
     lines = []
 
@@ -126,26 +124,26 @@ def test_signal_handlers_are_put_back(start):
     assert lines[0].startswith("# Emulating")
 
 
-async def test_a_line_tells_of_a_request_without_secrets(api, call):
+async def test_a_request_line_has_no_secrets(api, call):
     token_id = await call.create()
     await call(Operation.CONNECT, token_id)
     api.on(Operation.LIST).hang()
     line = request_line(api.requests[-1])
     assert token_id not in line
     assert "/connect/*** 400 " in line
-    pending = attrs.evolve(api.requests[-1], status=None, elapsed=None, fault="hang")
+    pending = evolve(api.requests[-1], status=None, elapsed=None, fault="hang")
     assert request_line(pending).endswith(" --- 0.0 ms (hang)")
-    slow = attrs.evolve(pending, elapsed=1.25)
+    slow = evolve(pending, elapsed=1.25)
     assert request_line(slow).endswith(" --- 1250.0 ms (hang)")
 
 
-async def test_a_line_tells_how_many_milliseconds_a_request_took(api, call):
+async def test_a_request_line_has_the_duration_in_milliseconds(api, call):
     await call(Operation.LIST)
-    request = attrs.evolve(api.requests[-1], elapsed=0.01234)
+    request = evolve(api.requests[-1], elapsed=0.01234)
     assert request_line(request).endswith(" 200 12.3 ms")
 
 
-def test_the_lines_to_paste_lead_connect_to_the_page():
+def test_the_printed_variables_make_connect_link_to_the_page():
     with Emulator() as api:
         pasted = "\n".join([*welcome(api), "env"])
         done = subprocess.run(["sh", "-c", pasted], capture_output=True, text=True, check=True, env={})
@@ -154,7 +152,7 @@ def test_the_lines_to_paste_lead_connect_to_the_page():
         assert {f"{name}={value}" for name, value in api.environ.items()} <= set(exported)
 
 
-def test_whoever_serves_to_the_world_is_warned():
+def test_serving_beyond_this_machine_prints_a_warning():
     with Emulator() as api:
         assert not any("Anyone" in line for line in welcome(api))
     with Emulator(host="0.0.0.0") as api:

@@ -1,1 +1,1 @@
-"""What is below `/_emulator/`: the control API and the page for a person."""
+"""The paths below `/_emulator/`: the control API and the page for a person."""

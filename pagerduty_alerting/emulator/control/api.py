@@ -1,4 +1,4 @@
-"""The control API below `/_emulator/`: what a test in Python can do, over HTTP."""
+"""The control API below `/_emulator/`: the methods of `Emulator` over HTTP."""
 
 import contextlib
 import ipaddress
@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-import attrs
 from aiohttp import web
+from attrs import asdict
 
 from pagerduty_alerting.emulator.control.orders import (
     Advance,
@@ -54,7 +54,7 @@ def _state(api: "Emulator", _: bytes) -> Answer:
                 {
                     "id": account.id,
                     "entitled": account.entitled,
-                    "services": [attrs.asdict(service) for service in account.services],
+                    "services": [asdict(service) for service in account.services],
                 }
                 for account in api.accounts()
             ],
@@ -126,7 +126,7 @@ def _add_account(api: "Emulator", body: bytes) -> Answer:
 
 def _add_service(api: "Emulator", body: bytes) -> Answer:
     wanted = read_json(body, NewService)
-    return success(attrs.asdict(api.add_service(wanted.name, wanted.account_id)), 201)
+    return success(asdict(api.add_service(wanted.name, wanted.account_id)), 201)
 
 
 def _faults(api: "Emulator", _: bytes) -> Answer:
@@ -168,18 +168,18 @@ ACTIONS: dict[str, dict[str, Action]] = {
     "release": {"POST": _release},
     "reset": {"POST": _reset},
 }
-"""What can be done, by the last part of the path and the method."""
+"""The actions, by the last part of the path and the method."""
 
 
 class ControlAPI:
-    """Answers the requests below `/_emulator/`."""
+    """Handles the requests below `/_emulator/`."""
 
     def __init__(self, emulator: "Emulator", host: str) -> None:
         self._emulator = emulator
         self._host = host.lower()
 
     async def __call__(self, request: web.BaseRequest, path: str, body: bytes) -> web.StreamResponse:
-        """Answers one request; bad input gets a 400 envelope that says what was wrong."""
+        """Returns the response to one request; for invalid input, a 400 envelope that says what is wrong."""
         is_form = request.content_type == _FORM
         try:
             return to_response(self._answer(request, path, body, is_form=is_form))
@@ -192,7 +192,7 @@ class ControlAPI:
         method = request.method
         host = request.headers.get("Host", "localhost")
         if not is_loopback(f"http://{host}") and _host_of(f"http://{host}") != self._host:
-            # A name that leads here by DNS rebinding would let a web page read and steer the emulator.
+            # By DNS rebinding, a web page could otherwise read and control the emulator.
             return _forbidden(f"host {host} is not this machine: use localhost, or start the emulator on that host")
         if path == "/":
             return Answer(HTTPStatus.FOUND, b"", (("Location", _PAGE),))
@@ -207,13 +207,13 @@ class ControlAPI:
             return failure(method_not_allowed(", ".join(sorted(actions))), Dialect())
         origin = request.headers.get("Origin")
         if method != "GET" and origin not in {None, f"http://{host}"}:
-            return _forbidden(f"requests from {origin} are not taken")  # from a web page that is open elsewhere
+            return _forbidden(f"requests from {origin} are not allowed")  # from another web page
         if is_form:
-            self._fill_in(path.removeprefix(_PAGE), body)
+            self._submit_form(path.removeprefix(_PAGE), body)
             return Answer(HTTPStatus.SEE_OTHER, b"", (("Location", _PAGE),))
         return actions[method](self._emulator, body)
 
-    def _fill_in(self, action: str, body: bytes) -> None:
+    def _submit_form(self, action: str, body: bytes) -> None:
         fields = parse_qs(body.decode(errors="replace"))
         if action == "authorize":
             written = [line.strip() for text in fields.get("others", []) for line in text.splitlines()]

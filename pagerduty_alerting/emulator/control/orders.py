@@ -1,4 +1,4 @@
-"""What the control API accepts, as attrs classes, and how it becomes an order."""
+"""The input of the control API, as attrs classes, and its conversion to an order of a fault."""
 
 import functools
 import inspect
@@ -45,7 +45,7 @@ class NewService:
 
 @frozen
 class Release:
-    """`POST /_emulator/release`: lets so many requests go at each gate; None opens the gates for good."""
+    """`POST /_emulator/release`: releases `count` requests at each gate; None opens the gates for good."""
 
     count: int | None = None
 
@@ -55,13 +55,13 @@ class FaultRequest:
     """`POST /_emulator/faults`: orders a fault.
 
     Attributes:
-        fault: What to do: the name of a method of `FaultBuilder` that orders one.
+        fault: The name of a method of `FaultBuilder` that orders a fault.
         arguments: The arguments of that method, by name.
-        operations: The operations to disturb; none for every request.
-        times: For how many requests; None for all.
-        skip: How many to leave alone first.
-        probability: How likely each is to be disturbed, 0 to 1.
-        after_acting: Whether to carry the request out first.
+        operations: The operations that get the fault; empty for every request.
+        times: The number of requests that get the fault; None for all.
+        skip: The number of requests to skip first.
+        probability: The probability for each request, 0 to 1.
+        after_acting: Whether to carry the operation out before the fault.
     """
 
     fault: str
@@ -78,7 +78,7 @@ FAULTS = tuple(
     for name, method in vars(FaultBuilder).items()
     if not name.startswith("_") and inspect.signature(method).return_annotation in {Order, Gate}
 )
-"""The faults that the control API knows: every method of the builder that orders one."""
+"""The faults of the control API: every method of the builder that orders a fault."""
 
 
 @functools.cache
@@ -86,7 +86,7 @@ def _arguments_of(fault: str) -> type[AttrsInstance]:
     """Returns an attrs class with the parameters of the builder's method as fields."""
     fields: dict[str, object] = {}
     for name, parameter in list(inspect.signature(getattr(FaultBuilder, fault)).parameters.items())[1:]:
-        # A recursive alias is a string: that is `Json`, which is taken as it is.
+        # Only `Json`, a recursive alias, is a string; its values are not converted.
         kind: type[object] = object if isinstance(parameter.annotation, str) else parameter.annotation
         default: object = NOTHING if parameter.default is parameter.empty else parameter.default
         fields[name] = field(type=kind, default=default)
@@ -94,10 +94,10 @@ def _arguments_of(fault: str) -> type[AttrsInstance]:
 
 
 def place_fault(wanted: FaultRequest, builder: FaultBuilder) -> None:
-    """Orders a fault on a builder for the operations wanted.
+    """Orders a fault on a builder.
 
     Raises:
-        EmulatorUsageError: There is no such fault, or its arguments are wrong: the message says which.
+        EmulatorUsageError: There is no such fault, or its arguments are wrong.
     """
     if wanted.fault not in FAULTS:
         raise EmulatorUsageError(f"no fault {wanted.fault!r}: use one of {', '.join(sorted(FAULTS))}")

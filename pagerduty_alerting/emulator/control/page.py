@@ -1,4 +1,4 @@
-"""The page for a person below `/_emulator/`, as a function of its content; no script runs on it."""
+"""The HTML page at `/_emulator/`, as a function of its content; it has no scripts."""
 
 import base64
 import hashlib
@@ -61,28 +61,28 @@ PAGE_HEADERS = (
 
 @frozen
 class PageToken:
-    """An integration token on the page, with how far it has come."""
+    """An integration token on the page, with its stage."""
 
     token: IntegrationToken
     state: TokenState
 
     @property
     def short_id(self) -> str:
-        """Enough of the token to tell it from others."""
+        """The first characters of the token, which distinguish it from others."""
         return f"{self.token.id[:8]}…"
 
 
 @frozen
 class PageContent:
-    """What the page shows.
+    """The content of the page.
 
     Attributes:
         environ: The environment variables for clients.
         accounts: The accounts.
         tokens: The integration tokens, newest first.
-        catalogue: The names of the services that PagerDuty offers to choose from.
+        catalogue: The names of the services that a person can choose.
         requests: The latest requests, newest first.
-        problem: What was wrong with the form that was sent, or None.
+        problem: The error in the submitted form, or None.
     """
 
     environ: Mapping[str, str]
@@ -94,7 +94,7 @@ class PageContent:
 
 
 def exports(environ: Mapping[str, str]) -> list[str]:
-    """Returns lines for a shell that set these variables."""
+    """Returns the shell commands that set these variables."""
     return [f"export {name}={shlex.quote(value)}" for name, value in environ.items()]
 
 
@@ -110,7 +110,7 @@ def render_page(content: PageContent) -> str:
         (
             f"{request.received_at:%H:%M:%S}",
             escape(request.method),
-            # A line may end after a slash, and nowhere else.
+            # Paths wrap only after a slash.
             f"<code>{escape(request.masked_path).replace('/', '/<wbr>')}</code>",
             "" if request.status is None else str(request.status),
             escape(request.fault or ""),
@@ -192,7 +192,7 @@ def _name(text: str) -> str:
 
 
 def _table(caption: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Returns a table of cells that are HTML; on a narrow screen each cell stands under its column's heading."""
+    """Returns a table of HTML cells; on a narrow screen each cell is below the heading of its column."""
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = ""
     for row in rows:

@@ -1,1 +1,1 @@
-"""Faults to order: what they are, for which requests, and how they are played on a connection."""
+"""Faults that tests order: their kinds, the requests they apply to, and how they act on a connection."""

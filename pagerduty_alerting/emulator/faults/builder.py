@@ -1,4 +1,4 @@
-"""The fluent way to order a fault: `api.on(…).times(2).respond(503)`."""
+"""The fluent interface that orders faults: `api.on(…).times(2).respond(503)`."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -35,14 +35,14 @@ _HTML = """<!DOCTYPE html>
 
 @frozen
 class FaultBuilder:
-    """Says which requests to disturb, and then how. Made by `api.on(…)`.
+    """Selects requests, then orders a fault for them. Returned by `api.on(…)`.
 
-    The first methods choose requests and can be combined; the others order what happens to them and return
-    the `Order`, which can be cancelled. Of several orders for one request every latency and gate holds, and
-    the oldest other one that is not spent: orders with `times` make a script.
+    The methods that select requests return a builder and can be combined. The methods that order a fault return
+    its `Order`, which can be cancelled. Every latency and gate ordered for a request applies to it, and of the
+    other faults the oldest one that is not spent; so a sequence of orders with `times` is a script.
 
-    A fault takes the place of the answer *without the request being carried out*, unless `after_acting` says
-    so or the fault spoils an answer (`drip`, `truncate`, `wrong_length`).
+    With a fault, the operation is *not carried out*, except after `after_acting` and for the faults that change a
+    real response (`drip`, `truncate`, `wrong_length`).
 
     Examples:
         >>> api.on(Operation.LIST).times(2).respond(503, headers={"Retry-After": "1"})  # doctest: +SKIP
@@ -50,12 +50,12 @@ class FaultBuilder:
         >>> api.on().when(lambda request: request.uses(token)).latency(0.2)  # doctest: +SKIP
     """
 
-    _place: Callable[[Order], None] = field(repr=False)
+    _add_order: Callable[[Order], None] = field(repr=False)
     _make_gate: Callable[[], Gate] = field(repr=False)
     _selection: Selection
 
     def times(self, count: int) -> Self:
-        """Only for `count` requests, then never again.
+        """Applies the fault to `count` requests only.
 
         Raises:
             EmulatorUsageError: `count` is below 1.
@@ -63,11 +63,11 @@ class FaultBuilder:
         return evolve(self, selection=evolve(self._selection, times=count))
 
     def once(self) -> Self:
-        """Only for one request."""
+        """Applies the fault to one request only."""
         return self.times(1)
 
     def skip(self, count: int) -> Self:
-        """Leaves the first `count` of the requests alone.
+        """Skips the first `count` of the selected requests.
 
         Raises:
             EmulatorUsageError: `count` is below 0.
@@ -75,10 +75,10 @@ class FaultBuilder:
         return evolve(self, selection=evolve(self._selection, skip=count))
 
     def sometimes(self, probability: float) -> Self:
-        """Only for some of the requests, at random: the same ones in every run where the emulator has a seed.
+        """Applies the fault to random requests; with the emulator's `seed`, to the same ones in every run.
 
         Args:
-            probability: How likely each request is to be disturbed, 0 to 1.
+            probability: The probability for each request, 0 to 1.
 
         Raises:
             EmulatorUsageError: It is not between 0 and 1.
@@ -86,17 +86,17 @@ class FaultBuilder:
         return evolve(self, selection=evolve(self._selection, probability=probability))
 
     def when(self, predicate: Predicate) -> Self:
-        """Only for requests for which `predicate` holds; several must all hold.
+        """Applies the fault to requests for which `predicate` is true; several predicates must all be true.
 
         Args:
-            predicate: Called with the request on the emulator's event loop: it must not block. Where it
-                raises, the request is answered with 500 and the traceback is logged.
+            predicate: Called with the request on the emulator's event loop; it must not block. If it raises, the
+                response is a 500 and the traceback is logged.
         """
         predicates = (*self._selection.predicates, predicate)
         return evolve(self, selection=evolve(self._selection, predicates=predicates))
 
     def after_acting(self) -> Self:
-        """Carries the request out first, so that the client is left in doubt about what was done."""
+        """Carries the operation out before the fault, so that its outcome is unknown to the client."""
         return evolve(self, selection=evolve(self._selection, acting=True))
 
     def respond(
@@ -107,20 +107,20 @@ class FaultBuilder:
         body: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Order:
-        """Answers with this.
+        """Sends this response.
 
         Args:
             status: The HTTP status.
             json: The body as a JSON value.
-            body: The body as it is; without `json` and `body` it is an envelope that tells the status.
-            headers: Headers beside those of every answer, or in their place.
+            body: The body as bytes or text; without `json` and `body` it is an envelope for the status.
+            headers: Additional headers, which replace standard ones of the same name.
 
         Raises:
-            EmulatorUsageError: The status is not from 200 to 599, a header cannot be one, or both `json` and `body`
+            EmulatorUsageError: The status is not from 200 to 599, a header is malformed, or both `json` and `body`
                 are given.
         """
         if not 200 <= status <= 599:
-            raise EmulatorUsageError(f"{status} is not an HTTP status to answer with: use 200 to 599")
+            raise EmulatorUsageError(f"{status} is not the status of an HTTP response: use 200 to 599")
         if json is not None and body is not None:
             raise EmulatorUsageError("give either json or body, not both")
         given = dict(headers or {})
@@ -135,7 +135,7 @@ class FaultBuilder:
         return self._order(Respond(status, content, (*kind, *given.items())))
 
     def rate_limited(self, retry_after: float | str = 1) -> Order:
-        """Answers 429.
+        """Sends a 429 response.
 
         Args:
             retry_after: The value of `Retry-After`: seconds, or any text, such as an HTTP date.
@@ -143,44 +143,44 @@ class FaultBuilder:
         return self.respond(429, headers={"Retry-After": str(retry_after)})
 
     def html(self, status: int = 502, body: bytes | str = _HTML) -> Order:
-        """Answers with a web page, as Cloudflare's edge does when what is behind it fails."""
+        """Sends an HTML page, as Cloudflare's proxies do when the API behind them fails."""
         return self.respond(status, body=body, headers={"Content-Type": "text/html; charset=UTF-8"})
 
     def malformed_json(self, status: int = 200, body: bytes | str = '{"success": true, "result": [') -> Order:
-        """Answers with a body that is labelled as JSON and is not."""
+        """Sends a body that is labelled as JSON but is not valid JSON."""
         return self.respond(status, body=body)
 
     def wrong_shape(self, status: int = 200, json: Json = None) -> Order:
-        """Answers with JSON that is not what was promised: `json`, or an envelope all of wrong types."""
-        wrong: Json = {"success": True, "errors": {}, "messages": 7, "result": "not what was promised"}
+        """Sends JSON that does not fit the API: `json`, or by default an envelope with wrong types."""
+        wrong: Json = {"success": True, "errors": {}, "messages": 7, "result": "not a result"}
         return self.respond(status, json=wrong if json is None else json)
 
     def redirect(self, to: str, status: int = 302) -> Order:
-        """Answers with a redirect; `to` is the value of `Location`."""
+        """Sends a redirect; `to` is the value of `Location`."""
         return self.respond(status, body=b"", headers={"Location": to})
 
     def reset_before_acting(self) -> Order:
-        """Cuts the connection off without carrying the request out."""
+        """Resets the connection without carrying the operation out."""
         return evolve(self, selection=evolve(self._selection, acting=False))._order(Reset())
 
     def reset_after_acting(self) -> Order:
-        """Carries the request out and cuts the connection off in place of an answer."""
+        """Carries the operation out, then resets the connection instead of sending the response."""
         return self.after_acting()._order(Reset())
 
     def refuse(self, seconds: float | None = None) -> Order:
-        """Cuts this request off and stops listening, so that the system refuses new connections.
+        """Resets this connection and stops listening, so that the system refuses new connections.
 
         Args:
-            seconds: For how long, in real time; None until `api.accept_connections()` or a reset.
+            seconds: How long, in real time; None until `api.accept_connections()` or a reset.
         """
         return self._order(Refuse(seconds))
 
     def hang(self) -> Order:
-        """Never answers, and keeps the connection open until the emulator stops or is reset."""
+        """Sends no response, and keeps the connection open until the emulator stops or is reset."""
         return self._order(Hang())
 
     def drip(self, size: int = 1, interval: float = 0.05) -> Order:
-        """Sends the answer slowly.
+        """Sends the response slowly.
 
         Args:
             size: Bytes of the body at a time.
@@ -197,31 +197,31 @@ class FaultBuilder:
         return self._order(Truncate(keep))
 
     def wrong_length(self, by: int = 10) -> Order:
-        """Announces a wrong `Content-Length` and keeps the connection open.
+        """Sends a wrong `Content-Length` and keeps the connection open.
 
         Args:
-            by: Bytes to add: above 0 the client waits for bytes that never come; below 0 the end of the body
-                stands in front of the next answer.
+            by: The difference in bytes: above 0 the client waits for bytes that are never sent; below 0 the end of
+                the body precedes the next response.
         """
         return self._order(WrongLength(by))
 
     def huge(self, size: int) -> Order:
-        """Answers with a list that is at least `size` bytes long."""
+        """Sends a list of at least `size` bytes."""
         return self._order(Huge(size))
 
     def gzip_bomb(self, size: int) -> Order:
-        """Answers with a small compressed body that unpacks to at least `size` bytes."""
+        """Sends a small compressed body that expands to at least `size` bytes."""
         return self._order(GzipBomb(size))
 
     def latency(self, seconds: float) -> Order:
-        """Waits so many seconds, in real time, before going on; with `after_acting`, before answering."""
+        """Waits `seconds`, in real time, before the operation; with `after_acting`, before the response."""
         return self._order(Latency(seconds))
 
     def hold(self) -> Gate:
-        """Holds the requests at a gate; with `after_acting`, between carrying out and answering.
+        """Holds requests at a gate before the operation; with `after_acting`, before the response.
 
         Returns:
-            The gate, which tells how many arrived and lets them go.
+            The gate, which counts and releases the requests.
         """
         gate = self._make_gate()
         self._order(gate)
@@ -229,7 +229,7 @@ class FaultBuilder:
 
     def _order(self, effect: Effect) -> Order:
         order = Order(self._selection, effect)
-        self._place(order)
+        self._add_order(order)
         return order
 
 

@@ -1,4 +1,4 @@
-"""Gates hold requests until a test lets them go."""
+"""Gates, which hold requests until a test releases them."""
 
 import asyncio
 import threading
@@ -8,9 +8,9 @@ from typing import Self
 
 
 class Gate:
-    """Requests that wait to be released, made by `api.on(…).hold()`.
+    """Holds requests until they are released; returned by `api.on(…).hold()`.
 
-    Every method may be called from any thread. Leaving it as a context manager opens it for good.
+    Every method may be called from any thread. As a context manager, the gate opens for good on exit.
 
     Examples:
         >>> gate = api.on(Operation.LIST).hold()  # doctest: +SKIP
@@ -30,23 +30,23 @@ class Gate:
 
     @property
     def arrivals(self) -> int:
-        """How many requests came to the gate so far, held or released."""
+        """The number of requests that have reached the gate, held or released."""
         return self._arrived
 
     @property
     def held(self) -> int:
-        """How many requests the gate holds now."""
+        """The number of requests that the gate holds now."""
         return len(self._waiting)
 
     async def arrived(self, count: int = 1, *, timeout: float = 10.0) -> None:
-        """Waits until requests have come to the gate.
+        """Waits until requests have reached the gate.
 
         Args:
-            count: How many, counted from the making of the gate.
-            timeout: Seconds to wait at most.
+            count: The number of requests since the gate was created.
+            timeout: The longest wait, in seconds.
 
         Raises:
-            TimeoutError: Fewer came.
+            TimeoutError: Fewer arrived in that time.
         """
         loop = asyncio.get_running_loop()
         with self._changed:
@@ -61,15 +61,15 @@ class Gate:
             raise TimeoutError(self._shortfall(count, timeout)) from None
 
     def wait_arrived(self, count: int = 1, *, timeout: float = 10.0) -> None:
-        """Waits until requests have come to the gate, from synchronous code.
+        """Waits until requests have reached the gate, from synchronous code.
 
         Args:
-            count: How many, counted from the making of the gate.
-            timeout: Seconds to wait at most.
+            count: The number of requests since the gate was created.
+            timeout: The longest wait, in seconds.
 
         Raises:
-            TimeoutError: Fewer came.
-            RuntimeError: Called on the emulator's own event loop, which would then wait for itself.
+            TimeoutError: Fewer arrived in that time.
+            RuntimeError: Called on the emulator's own event loop, which it would block.
         """
         if self._on_server_thread():
             raise RuntimeError("this thread runs the emulator: use `await gate.arrived(...)` here")
@@ -78,11 +78,11 @@ class Gate:
                 raise TimeoutError(self._shortfall(count, timeout))
 
     def release(self, count: int | None = None) -> None:
-        """Lets requests go.
+        """Releases requests.
 
         Args:
-            count: How many, the longest waiting first; what is not there yet is let through when it comes.
-                None opens the gate for those that wait and all that will come.
+            count: How many, the longest waiting first; if fewer are held, the next ones to arrive are not held.
+                None releases all held and all later requests.
         """
         with self._changed:
             if count is None:
@@ -95,7 +95,7 @@ class Gate:
             _settle(loop, held)
 
     async def pass_through(self) -> None:
-        """Waits at the gate, as a request, on the server's event loop."""
+        """Holds the calling request, on the server's event loop, until it is released."""
         loop = asyncio.get_running_loop()
         with self._changed:
             self._arrived += 1
@@ -130,7 +130,7 @@ class Gate:
         return "hold"
 
     def _shortfall(self, count: int, timeout: float) -> str:
-        return f"{self._arrived} of {count} requests came to the gate within {timeout:g} seconds"
+        return f"{self._arrived} of {count} requests reached the gate within {timeout:g} seconds"
 
 
 def _settle(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:

@@ -1,4 +1,4 @@
-"""The faults that can be ordered, as data: their fields are checked here, and each says in words what it is."""
+"""The kinds of faults, as data with validated fields; `str` returns a description."""
 
 import re
 from typing import ClassVar, TypeAlias
@@ -12,7 +12,7 @@ _CAPITALS = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class _Kind:
-    """What all faults have: `str` names them, and by default the request is not carried out."""
+    """The base of all faults; `spoils_answer` marks those that change a real response."""
 
     __slots__ = ()
     spoils_answer: ClassVar[bool] = False
@@ -23,12 +23,12 @@ class _Kind:
 
 @frozen
 class Respond(_Kind):
-    """Answers with this.
+    """Sends this response.
 
     Attributes:
         status: The HTTP status.
-        body: The body's bytes.
-        headers: Headers in place of, or beside, those that every answer has.
+        body: The body.
+        headers: Additional headers, which replace standard ones of the same name.
     """
 
     status: int
@@ -41,24 +41,24 @@ class Respond(_Kind):
 
 @frozen
 class Reset(_Kind):
-    """Cuts the connection off, with a TCP reset and without an answer."""
+    """Resets the TCP connection instead of sending a response."""
 
 
 @frozen
 class Refuse(_Kind):
-    """Cuts the connection off and stops listening for some seconds, or, with None, until told to listen again."""
+    """Resets the connection and stops listening for `seconds`; with None, until connections are accepted again."""
 
     seconds: float | None = None
 
 
 @frozen
 class Hang(_Kind):
-    """Never answers, and keeps the connection open."""
+    """Sends no response, and keeps the connection open."""
 
 
 @frozen
 class Drip(_Kind):
-    """Sends the answer slowly: `size` bytes every `interval` seconds."""
+    """Sends the response slowly: `size` bytes every `interval` seconds."""
 
     spoils_answer = True
     size: int = field(default=1, validator=at_least(1))
@@ -75,10 +75,9 @@ class Truncate(_Kind):
 
 @frozen
 class WrongLength(_Kind):
-    """Announces a length that is wrong by so many bytes, and keeps the connection open.
+    """Sends a `Content-Length` that is wrong by `by` bytes, and keeps the connection open.
 
-    Above 0 the client waits for bytes that never come; below 0 the rest of the body stands in front of the next
-    answer.
+    Above 0 the client waits for bytes that are never sent; below 0 the rest of the body precedes the next response.
     """
 
     spoils_answer = True
@@ -87,21 +86,21 @@ class WrongLength(_Kind):
 
 @frozen
 class Huge(_Kind):
-    """Answers with a list whose JSON has at least `size` bytes."""
+    """Sends a list whose JSON has at least `size` bytes."""
 
     size: int = field(validator=at_least(1))
 
 
 @frozen
 class GzipBomb(_Kind):
-    """Answers with a compressed list whose JSON has at least `size` bytes once unpacked."""
+    """Sends a compressed list whose JSON expands to at least `size` bytes."""
 
     size: int = field(validator=at_least(1))
 
 
 @frozen
 class Latency(_Kind):
-    """Waits so many seconds, in real time, before going on."""
+    """Waits `seconds`, in real time, before or after the operation."""
 
     seconds: float = field(validator=at_least(0))
 
@@ -110,4 +109,4 @@ class Latency(_Kind):
 
 
 Fault: TypeAlias = Respond | Reset | Refuse | Hang | Drip | Truncate | WrongLength | Huge | GzipBomb
-"""What can take the place of an answer; latencies and gates come beside it."""
+"""The faults that replace or change a response; latencies and gates delay it."""

@@ -1,4 +1,4 @@
-"""Plays faults on a connection, byte by byte where HTTP would not let it."""
+"""Carries faults out on a connection, writing raw bytes for what aiohttp cannot send."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ _LINGER = struct.pack("ii", 1, 0)
 
 
 class AlreadySent(web.StreamResponse):
-    """Nothing is left for aiohttp to send on this connection, or for this request."""
+    """A response of which aiohttp sends nothing, because it was sent already or never will be."""
 
     def __init__(self, *, keep_alive: bool = False) -> None:
         super().__init__()
@@ -54,20 +54,20 @@ class AlreadySent(web.StreamResponse):
 
 
 def to_response(answer: Answer) -> web.Response:
-    """Turns an answer into one that aiohttp sends."""
+    """Returns an answer as a response of aiohttp."""
     return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
 
 async def play(
     fault: Fault, request: web.BaseRequest, answer: Answer, refuse: Callable[[float | None], None]
 ) -> tuple[web.StreamResponse, int | None]:
-    """Carries a fault out; returns what aiohttp has to send, and the status, or None where no answer goes out.
+    """Carries a fault out; returns the response for aiohttp, and the status, or None if no response is sent.
 
     Args:
-        fault: What to do.
-        request: The request to do it to.
-        answer: The answer that it would have got; without a body where it was not carried out.
-        refuse: Stops listening for some seconds, or until further notice.
+        fault: The fault.
+        request: The request that it applies to.
+        answer: The answer without the fault; its body is empty if the operation was not carried out.
+        refuse: Stops listening for the given seconds; with None, until connections are accepted again.
     """
     match fault:
         case Respond():
@@ -115,7 +115,7 @@ def _reset(request: web.BaseRequest) -> None:
         return
     connection = transport.get_extra_info("socket")
     if connection is not None:
-        with contextlib.suppress(OSError):  # the client may be gone already
+        with contextlib.suppress(OSError):  # the client may have closed the connection
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
     transport.abort()
 
@@ -134,7 +134,7 @@ def _head(answer: Answer, length: int, connection: str) -> bytes:
 
 
 async def _forever() -> NoReturn:
-    while True:  # until the request is ended from outside
+    while True:  # until the request is cancelled
         await asyncio.get_running_loop().create_future()
 
 

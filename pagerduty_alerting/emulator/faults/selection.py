@@ -1,4 +1,4 @@
-"""Which requests get which fault: orders, and what they make of one request."""
+"""Selects the faults for a request from the orders in force."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -23,15 +23,15 @@ def _check_probability(_: object, __: object, value: float) -> None:
 
 @frozen
 class Selection:
-    """Which requests an order is for.
+    """The requests that an order applies to.
 
     Attributes:
-        operations: The operations; none for every request.
-        skip: How many of the requests to leave alone first.
-        times: For how many the order is good; None for all.
-        probability: How likely each of them is to be chosen, 0 to 1.
-        predicates: What must hold of a request.
-        acting: Whether the request is carried out before its fault.
+        operations: The operations; empty for every request.
+        skip: The number of matching requests to skip first.
+        times: The number of requests that get the fault; None for all.
+        probability: The probability for each request, 0 to 1.
+        predicates: The conditions, which must all be true for a request.
+        acting: Whether the operation is carried out before the fault.
     """
 
     operations: frozenset[Operation] = frozenset()
@@ -43,12 +43,12 @@ class Selection:
 
 
 class Order:
-    """A fault that was ordered. As a context manager it is cancelled on leaving.
+    """A fault that was ordered. As a context manager, it is cancelled on exit.
 
     Attributes:
-        selection: Which requests it is for.
-        effect: What happens to them.
-        used: How many requests it was carried out on.
+        selection: The requests that it applies to.
+        effect: The fault, latency or gate.
+        used: The number of requests that it was applied to.
     """
 
     def __init__(self, selection: Selection, effect: Effect) -> None:
@@ -60,17 +60,17 @@ class Order:
 
     @property
     def spent(self) -> bool:
-        """Whether no further request will get it."""
+        """Whether it applies to no further request."""
         times = self.selection.times
         return self._cancelled or (times is not None and self.used >= times)
 
     @property
     def description(self) -> str:
-        """What happens to which requests, in words."""
+        """The effect and the operations, as text."""
         return f"{self.effect} for {', '.join(sorted(self.selection.operations)) or 'every request'}"
 
     def cancel(self) -> None:
-        """Leaves all further requests alone."""
+        """Applies the fault to no further request."""
         self._cancelled = True
 
     def takes(self, request: RecordedRequest, chance: Callable[[float], bool]) -> bool:
@@ -100,13 +100,13 @@ class Order:
 
 @frozen
 class Plan:
-    """What is to happen to one request.
+    """The faults for one request.
 
     Attributes:
-        before: Latencies and gates before it is carried out.
-        acting: Whether it is carried out.
-        after: Latencies and gates after that.
-        fault: What happens in place of its answer, or to it; None for the plain answer.
+        before: Latencies and gates before the operation.
+        acting: Whether the operation is carried out.
+        after: Latencies and gates after the operation.
+        fault: The fault that replaces or changes the response; None for the plain response.
     """
 
     before: tuple[Latency | Gate, ...]
@@ -119,7 +119,7 @@ class Plan:
 
 
 def make_plan(orders: list[Order], request: RecordedRequest, chance: Callable[[float], bool]) -> Plan | None:
-    """Returns all latencies and gates for a request and the first fault for it, or None where there is nothing.
+    """Returns all latencies and gates for a request and the first fault for it, or None if no order applies.
 
     Args:
         orders: The orders in force, oldest first.

@@ -1,1 +1,1 @@
-"""How Cloudflare answers, as pure functions and data: no sockets, no threads, no clock."""
+"""How Cloudflare responds, as pure functions and data: no sockets, no threads, no clock."""

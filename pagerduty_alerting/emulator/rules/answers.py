@@ -1,4 +1,4 @@
-"""Answers and refusals in Cloudflare's envelope, as pure values."""
+"""Responses in Cloudflare's envelope, as pure values: successes and refusals."""
 
 import enum
 from typing import Self, TypeAlias
@@ -13,9 +13,9 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 
 class ErrorCode(enum.IntEnum):
-    """The error codes that the emulator answers with.
+    """The error codes of the emulator.
 
-    Cloudflare publishes none for the integration token: the `TOKEN_…` codes are the emulator's own.
+    Cloudflare documents no codes for integration tokens: the `TOKEN_…` codes are the emulator's own.
     """
 
     AUTHENTICATION_ERROR = 10000
@@ -38,15 +38,15 @@ class ErrorCode(enum.IntEnum):
 
 @frozen
 class Refusal:
-    """A request that the API turns down.
+    """An error response of the API.
 
     Attributes:
         status: The HTTP status.
         code: The error's code, or None for an error without one.
         message: The error's text.
-        chain: Code and text of the errors behind this one.
-        headers: Headers that come with it.
-        result_id: The id that the failure's `result` carries, as those of create and connect may.
+        chain: The code and text of each error that caused this one.
+        headers: Additional headers of the response.
+        result_id: The `id` in the envelope's `result`, which failures of create and connect may have.
     """
 
     status: int
@@ -59,7 +59,7 @@ class Refusal:
 
 @frozen
 class Answer:
-    """What goes back to the client; `headers` are those beside the ones that HTTP itself needs."""
+    """A response to the client, without the headers that the HTTP server adds."""
 
     status: int
     body: bytes = field(repr=False)
@@ -68,14 +68,14 @@ class Answer:
 
 @frozen
 class Dialect:
-    """The forms of an answer in which the published description and real answers differ.
+    """The forms of responses where Cloudflare's documentation and its real responses differ.
 
     Attributes:
-        full_failures: Whether failures carry `"messages": []` and `"result": null`; None for what real ones do, of
-            which the authentication error alone carries neither.
-        null_lists: An account without services answers `"result": null` instead of `[]`.
-        list_result_info: A list carries `result_info`.
-        delete_result_info: Delete answers with `result` and `result_info`, as it did until 2025.
+        full_failures: Whether failures have `"messages": []` and `"result": null`; None for the real behaviour, where
+            all failures have them except the authentication error.
+        null_lists: Whether the list of an account without services has `"result": null` instead of `[]`.
+        list_result_info: Whether a list has `result_info`.
+        delete_result_info: Whether delete returns `result` and `result_info`, as it did until 2025.
     """
 
     full_failures: bool | None = None
@@ -85,7 +85,7 @@ class Dialect:
 
     @classmethod
     def of(cls, *forms: str) -> Self:
-        """Returns the dialect with forms named as on the command line, such as `null-lists` or `no-full-failures`.
+        """Returns the dialect with these forms, such as `null-lists` or `no-full-failures`.
 
         Raises:
             EmulatorUsageError: There is no such form.
@@ -95,7 +95,9 @@ class Dialect:
         for form in forms:
             name = known.get(form.removeprefix("no-"))
             if name is None:
-                raise EmulatorUsageError(f"no form {form!r} of answers: use {', '.join(known)}, or one with no-")
+                raise EmulatorUsageError(
+                    f"no form {form!r} of responses: use {', '.join(known)}, or one of these after no-"
+                )
             changes[name] = not form.startswith("no-")
         return cls(**changes)
 
@@ -109,7 +111,7 @@ def to_json(value: object) -> bytes:
 
 
 def success(result: Json, status: int = 200, *, count: int | None = None) -> Answer:
-    """Returns the answer with a result; with `count`, also a `result_info` of one page that holds so many."""
+    """Returns a success with a result; with `count`, also `result_info` for one page of that many items."""
     envelope: dict[str, Json] = {"result": result, "success": True, "errors": [], "messages": []}
     if count is not None:
         info: dict[str, Json] = {"count": count, "page": 1, "per_page": max(count, 20), "total_count": count}
@@ -118,12 +120,12 @@ def success(result: Json, status: int = 200, *, count: int | None = None) -> Ans
 
 
 def bare_success() -> Answer:
-    """Returns the answer that it was done: the envelope without a result."""
+    """Returns a success without a result."""
     return Answer(200, to_json({"success": True, "errors": [], "messages": []}), JSON_HEADERS)
 
 
 def failure(refusal: Refusal, dialect: Dialect) -> Answer:
-    """Returns the answer with an error, in the form that `dialect` asks for."""
+    """Returns a failure in the form of `dialect`."""
     error: dict[str, Json] = {"message": refusal.message}
     if refusal.code is not None:
         error = {"code": int(refusal.code), "message": refusal.message}
@@ -141,15 +143,15 @@ def failure(refusal: Refusal, dialect: Dialect) -> Answer:
 
 
 def authentication_error(status: int) -> Refusal:
-    """Returns the refusal of a bad token (401) or of a token without the permission (403)."""
+    """Returns the refusal of an invalid token (401) or of a token without the permission (403)."""
     return Refusal(status, ErrorCode.AUTHENTICATION_ERROR, "Authentication error")
 
 
 def no_route() -> Refusal:
-    """Returns the refusal of a path that the API does not have."""
+    """Returns the refusal of an unknown path."""
     return Refusal(404, ErrorCode.NO_ROUTE, "No route for the URI")
 
 
 def method_not_allowed(allow: str) -> Refusal:
-    """Returns the refusal of a method, naming the methods there are."""
+    """Returns the refusal of a method; `allow` lists the supported ones."""
     return Refusal(405, ErrorCode.METHOD_NOT_ALLOWED, f"Method not allowed: use {allow}", headers=(("Allow", allow),))

@@ -1,4 +1,4 @@
-"""What the API offers, as data: operations, permissions, paths."""
+"""The API as data: operations, permissions, paths."""
 
 import enum
 from typing import TypeAlias
@@ -16,7 +16,7 @@ _DESTINATION = ["alerting", "v3", "destinations", "pagerduty"]
 
 
 class Permission(enum.StrEnum):
-    """What an API token or API key may do, in the words of Cloudflare's dashboard."""
+    """A permission of an API token or API key, named as in Cloudflare's dashboard."""
 
     NOTIFICATIONS_READ = "Notifications Read"
     NOTIFICATIONS_WRITE = "Notifications Write"
@@ -26,7 +26,7 @@ class Permission(enum.StrEnum):
 
 
 class Operation(enum.StrEnum):
-    """One of the four operations of the API; where one is wanted, its value, such as "list", does as well."""
+    """One of the four operations of the API. Functions also accept its value, such as "list"."""
 
     LIST = "list"
     DELETE = "delete"
@@ -38,23 +38,23 @@ class Operation(enum.StrEnum):
         raise EmulatorUsageError(f"no operation {value!r}: use one of {', '.join(cls)}")
 
 
-_WRITERS = frozenset({Permission.NOTIFICATIONS_WRITE, Permission.ACCOUNT_SETTINGS_WRITE})
+_WRITE_PERMISSIONS = frozenset({Permission.NOTIFICATIONS_WRITE, Permission.ACCOUNT_SETTINGS_WRITE})
 
 
 def permits(permissions: frozenset[Permission], operation: Operation | None) -> bool:
-    """Returns whether an operation is permitted: any permission allows list, only writers may do the rest."""
-    return bool(permissions if operation is Operation.LIST else permissions & _WRITERS)
+    """Returns whether an operation is permitted: any permission allows list, the others need a write permission."""
+    return bool(permissions if operation is Operation.LIST else permissions & _WRITE_PERMISSIONS)
 
 
 @frozen
 class Resource:
-    """A path of the API: the operation behind each HTTP method."""
+    """A path of the API, with the operation of each HTTP method."""
 
     operations: dict[str, Operation]
 
     @property
     def allow(self) -> str:
-        """The value of the `Allow` header: every method that this path answers."""
+        """The value of the `Allow` header: every method that this path supports."""
         methods = [*self.operations, "OPTIONS"]
         if Operation.LIST in self.operations.values():
             methods.append("HEAD")
@@ -68,11 +68,11 @@ CONNECTION = Resource({"GET": Operation.CONNECT})
 
 @frozen
 class Route:
-    """Where a request leads.
+    """The target of a request.
 
     Attributes:
-        resource: The path's resource, or None where the API has no such path.
-        operation: The operation, or None where there is no such path or the method does nothing there.
+        resource: The resource of the path, or None for an unknown path.
+        operation: The operation, or None for an unknown path or a method without an operation.
         account_id: The account in the path, as sent.
         token_id: The integration token in the path, as sent.
     """
@@ -83,22 +83,21 @@ class Route:
     token_id: str | None = field(default=None, repr=False)
 
 
-NOWHERE = Route()
+UNKNOWN_ROUTE = Route()
 
 
 def find_route(method: str, raw_path: str) -> Route:
-    """Returns where a request leads; `NOWHERE` for a path that the API does not have.
+    """Returns the route of a request; `UNKNOWN_ROUTE` for an unknown path.
 
     Args:
-        method: The HTTP method. HEAD counts as the GET that it asks about where that GET is safe: listing is,
-            connecting changes state.
-        raw_path: The path as it came, percent-encoded and without the query.
+        method: The HTTP method. HEAD counts as GET only for list, because the GET of connect changes state.
+        raw_path: The path as sent, percent-encoded and without the query.
     """
     if not raw_path.startswith(_PREFIX):
-        return NOWHERE
+        return UNKNOWN_ROUTE
     account_id, *rest = raw_path[len(_PREFIX) :].split("/")
     if not account_id or rest[:4] != _DESTINATION:
-        return NOWHERE
+        return UNKNOWN_ROUTE
     token_id: str | None = None
     match rest[4:]:
         case []:
@@ -109,7 +108,7 @@ def find_route(method: str, raw_path: str) -> Route:
             resource = CONNECTION
             token_id = unquote(token_id)
         case _:
-            return NOWHERE
+            return UNKNOWN_ROUTE
     operation = resource.operations.get(method)
     if method == "HEAD" and resource is SERVICES:
         operation = Operation.LIST

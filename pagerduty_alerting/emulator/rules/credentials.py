@@ -1,4 +1,4 @@
-"""Who asks: credentials, and how they are read from a request's headers."""
+"""Credentials, and how they are read from the headers of a request."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from pagerduty_alerting.emulator.rules.contract import Permission
 
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-# Global API keys: as Cloudflare gave them out until 2026, the one in its own examples, and as it does since.
+# Global API keys in three formats: until 2026, in Cloudflare's examples, and since 2026.
 _KEY = re.compile(r"[0-9a-f]{37,45}|[0-9a-f]{32}|cfk_[0-9A-Za-z_-]+")
 
 
@@ -20,8 +20,8 @@ class Credential:
 
     Attributes:
         secret: The token or key.
-        permissions: What it may do.
-        accounts: The ids of the accounts that it may be used on; None for all.
+        permissions: Its permissions.
+        accounts: The ids of the accounts that it is valid for; None for all.
         email: The user's address, for a key.
     """
 
@@ -31,12 +31,12 @@ class Credential:
     email: str | None = None
 
     def covers(self, account_id: str) -> bool:
-        """Returns whether the credential may be used on an account."""
+        """Returns whether the credential is valid for an account."""
         return self.accounts is None or account_id in self.accounts
 
 
 def bearer_token(authorization: str) -> str | None:
-    """Returns the token in an `Authorization` header, or None where the header is malformed."""
+    """Returns the token in an `Authorization` header, or None if the header is malformed."""
     match = _BEARER.fullmatch(authorization)
     return match[1] if match else None
 
@@ -44,10 +44,10 @@ def bearer_token(authorization: str) -> str | None:
 def authenticate(
     headers: Mapping[str, str], tokens: Mapping[str, Credential], keys: Mapping[tuple[str, str], Credential]
 ) -> Credential | Refusal:
-    """Returns who is asking, or why nobody is known to.
+    """Returns the credential of a request, or the refusal if it has no valid one.
 
     Args:
-        headers: The request's headers; names compare without case. `Authorization` goes before `X-Auth-Key`.
+        headers: The request's headers; names are case-insensitive. `Authorization` takes precedence over `X-Auth-Key`.
         tokens: The API tokens by secret.
         keys: The API keys by lower-case e-mail address and secret.
     """
@@ -56,7 +56,7 @@ def authenticate(
         token = bearer_token(authorization)
         if token is not None and token in tokens:
             return tokens[token]
-        if token is None or _KEY.fullmatch(token):  # a key sent as a token, too
+        if token is None or _KEY.fullmatch(token):  # Cloudflare also rejects the format of a key sent as a token
             return _invalid_headers((ErrorCode.INVALID_AUTHORIZATION_FORMAT, "Authorization"))
         return authentication_error(401)
     email, key = headers.get("X-Auth-Email"), headers.get("X-Auth-Key")

@@ -1,4 +1,4 @@
-"""What an emulator starts with, from JSON or from Python."""
+"""The initial state of an emulator, from JSON or from Python."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,11 +27,11 @@ _WRITE = (Permission.NOTIFICATIONS_WRITE,)
 
 @frozen
 class InitialAccount:
-    """An account from the start.
+    """An initial account.
 
     Attributes:
         id: 32 lower-case hexadecimal digits; None for a random one.
-        services: Names of the services that are linked with it.
+        services: The names of the services that are linked with it.
         entitled: Whether its plan includes PagerDuty.
     """
 
@@ -42,12 +42,12 @@ class InitialAccount:
 
 @frozen
 class InitialApiToken:
-    """An API token from the start.
+    """An initial API token.
 
     Attributes:
         token: The token.
-        permissions: What it may do.
-        accounts: The ids of the accounts that it may be used on; None for all.
+        permissions: Its permissions.
+        accounts: The ids of the accounts that it is valid for; None for all.
     """
 
     token: str = field(repr=False)
@@ -57,13 +57,13 @@ class InitialApiToken:
 
 @frozen
 class InitialApiKey:
-    """A user with an API key from the start.
+    """An initial user with an API key.
 
     Attributes:
         email: The user's address.
         key: The key.
-        permissions: What the user may do.
-        accounts: The ids of the accounts that the user has; None for all.
+        permissions: The user's permissions.
+        accounts: The ids of the user's accounts; None for all.
     """
 
     email: str
@@ -74,13 +74,13 @@ class InitialApiKey:
 
 @frozen
 class InitialIntegrationToken:
-    """An integration token from the start, in any state.
+    """An initial integration token, in any stage.
 
     Attributes:
         id: A UUID in either spelling; None for a random one.
-        account_id: The account that it was made for; None for the first one.
-        state: How far it has come.
-        services: The names of the services chosen in PagerDuty; an authorized or used token has some.
+        account_id: The account that it was created for; None for the first account.
+        state: Its stage.
+        services: The names of the services chosen in PagerDuty; required for an authorized or used token.
     """
 
     id: str | None = field(default=None, repr=False)
@@ -91,13 +91,13 @@ class InitialIntegrationToken:
 
 @frozen
 class InitialState:
-    """All that an emulator starts with.
+    """The initial state of an emulator.
 
     Attributes:
         accounts: The accounts. The first is the emulator's default one.
         api_tokens: The API tokens. The first is the emulator's default one.
         api_keys: The users with API keys.
-        integration_tokens: The integration tokens that were made already.
+        integration_tokens: The integration tokens.
     """
 
     accounts: tuple[InitialAccount, ...] = ()
@@ -107,24 +107,24 @@ class InitialState:
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Self:
-        """Reads it from JSON: objects with the names of these classes' attributes, all of which may be left out.
+        """Reads the state from JSON objects with the attributes of these classes.
 
-        `examples/emulator_seed.json` has one of everything.
+        `examples/emulator_seed.json` is an example.
 
         Args:
-            data: Such as `{"accounts": [{"services": ["Database"]}], "api_tokens": [{"token": "…"}]}`.
+            data: For example `{"accounts": [{"services": ["Database"]}], "api_tokens": [{"token": "…"}]}`.
 
         Raises:
-            EmulatorUsageError: It is not JSON, or not of that shape: the message says where.
+            EmulatorUsageError: It is not JSON, or does not fit; the message says where.
         """
         return read_json(data, cls)
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
-        """Reads it from a file with JSON.
+        """Reads the state from a JSON file.
 
         Raises:
-            EmulatorUsageError: The file cannot be read, or what it says is not of the right shape.
+            EmulatorUsageError: The file cannot be read, or its content does not fit.
         """
         try:
             data = path.read_bytes()
@@ -137,17 +137,17 @@ class InitialState:
 
     @property
     def default_account_id(self) -> str | None:
-        """The id of the first account, if one is given."""
+        """The id of the first account, or None without one."""
         return self.accounts[0].id if self.accounts else None
 
     @property
     def default_api_token(self) -> str | None:
-        """The first API token, if there is one."""
+        """The first API token, or None without one."""
         return self.api_tokens[0].token if self.api_tokens else None
 
 
 def populate(state: State, initial: InitialState, account_id: str, api_token: str, now: float) -> None:
-    """Fills a new state, with these defaults for the first account and for the API token.
+    """Fills a new state; the account id and the API token are the defaults for missing ones.
 
     Raises:
         EmulatorUsageError: An id is malformed or given twice.
@@ -174,7 +174,9 @@ def _add_token(state: State, wanted: InitialIntegrationToken, account: Account, 
     if wanted.state in {TokenState.AUTHORIZED, TokenState.USED} and not chosen:
         raise EmulatorUsageError(f"an integration token that is {wanted.state} needs services")
     if wanted.state is TokenState.PENDING and chosen:
-        raise EmulatorUsageError("an integration token that is pending has no services: nobody has chosen yet")
+        raise EmulatorUsageError(
+            "an integration token that is pending has no services: services are chosen when it is authorized"
+        )
     expires_at = now if wanted.state is TokenState.EXPIRED else now + state.token_lifetime
     used = wanted.state is TokenState.USED
     put_token(state, IntegrationToken(token_id, account.id, now, expires_at, chosen or None, used))
@@ -183,6 +185,6 @@ def _add_token(state: State, wanted: InitialIntegrationToken, account: Account, 
 def make_credential(
     secret: str, permissions: Iterable[Permission], accounts: Iterable[str] | None, email: str | None = None
 ) -> Credential:
-    """Returns a credential; without accounts it is good for all of them."""
+    """Returns a credential; if `accounts` is None, it is valid for all accounts."""
     allowed = frozenset(map(Permission, permissions))
     return Credential(secret, allowed, None if accounts is None else frozenset(accounts), email)

@@ -1,4 +1,4 @@
-"""What the API does with a request: counts it, finds who asks, carries the operation out on the state."""
+"""Handles a request as the API does: counts it, authenticates it, carries the operation out on the state."""
 
 from collections.abc import Mapping
 
@@ -45,25 +45,25 @@ _NOT_CONNECTABLE = {
 
 @define(eq=False, repr=False)
 class Exchange:
-    """One request and what becomes of it, filled in on its way through the emulator.
+    """One request and its outcome, filled in while the request is handled.
 
     Attributes:
         method: The HTTP method.
         path: The path as sent, percent-encoded and without the query.
         query: The query string.
-        headers: The headers; names compare without case.
+        headers: The headers; names are case-insensitive.
         body: The body.
-        remote: The IP address that it came from.
+        remote: The IP address of the client.
         received_at: When it arrived, in seconds since 1970.
-        started: When it arrived, in seconds of a clock that never goes back.
-        route: Where it leads.
-        number: Counts the requests, from 1.
+        started: When it arrived, in seconds of a monotonic clock.
+        route: The target of the request.
+        number: The number of the request, from 1.
         at: When it arrived, in seconds of the emulator's clock.
-        caller: Who asks, or why the request goes no further.
-        reply_headers: The headers that its answer carries, whatever it is.
-        status: The status that it was answered with; None while it is not, or where a fault cut it off.
-        fault: The fault that was ordered for it, in words.
-        elapsed: Seconds from its arrival until it ended; None while it has not.
+        caller: The credential of the request, or the refusal if it is not admitted.
+        reply_headers: The headers of every response to it.
+        status: The status of the response; None before it is sent, or if a fault cut the connection.
+        fault: The description of the fault that was applied.
+        elapsed: Seconds from the arrival to the end of the response; None before that.
     """
 
     method: str
@@ -88,13 +88,13 @@ class Exchange:
 
     @property
     def size(self) -> int:
-        """How many characters and bytes are kept of it."""
+        """The approximate size in the log, in bytes."""
         head = sum(len(name) + len(value) for name, value in self.headers.items())
         return head + len(self.path) + len(self.query) + len(self.body)
 
 
 def admit(state: State, exchange: Exchange) -> None:
-    """Counts a request, and sets its `caller` and `reply_headers`: where it leads, who asks, whether they may now."""
+    """Counts a request against the rate limits, authenticates it, and sets its `caller` and `reply_headers`."""
     limits, now = state.limits, exchange.at
     exchange.reply_headers = (("CF-Ray", state.ids.ray_id()), ("Server", "cloudflare"))
     if limits.per_second is not None:
@@ -104,7 +104,7 @@ def admit(state: State, exchange: Exchange) -> None:
             exchange.reply_headers += burst_headers(limits.per_second, verdict)
             exchange.caller = rate_limited(verdict.reset)
             return
-    caller = _misrouted(exchange) or authenticate(exchange.headers, state.credentials, state.keys)
+    caller = _routing_error(exchange) or authenticate(exchange.headers, state.credentials, state.keys)
     if isinstance(caller, Refusal):
         verdict = Verdict(limits.requests, limits.window, allowed=True)
     else:
@@ -114,12 +114,12 @@ def admit(state: State, exchange: Exchange) -> None:
 
 
 def answer(state: State, exchange: Exchange, now: float) -> Answer:
-    """Carries an admitted request out, or refuses it, and returns the whole answer.
+    """Carries a request out, or refuses it, and returns the complete response.
 
     Args:
-        state: What the operation reads and changes.
-        exchange: The request, as `admit` left it.
-        now: Seconds of the emulator's clock.
+        state: The state that the operation reads and changes.
+        exchange: The request, after `admit`.
+        now: The time, in seconds of the emulator's clock.
     """
     resource = exchange.route.resource
     if exchange.method == "OPTIONS" and resource is not None:
@@ -129,7 +129,7 @@ def answer(state: State, exchange: Exchange, now: float) -> Answer:
     return Answer(done.status, done.body, done.headers + exchange.reply_headers)
 
 
-def _misrouted(exchange: Exchange) -> Refusal | None:
+def _routing_error(exchange: Exchange) -> Refusal | None:
     resource = exchange.route.resource
     if resource is None:
         return no_route()

@@ -12,13 +12,13 @@ from pagerduty_alerting.emulator.rules.contract import Headers
 
 @frozen
 class RateLimits:
-    """How many requests are answered before the API says 429.
+    """The limits above which the API returns 429.
 
     Attributes:
-        requests: Requests in one window for each API token or user.
-        window: Length of the window in seconds.
-        block: Seconds for which *all* calls of that token or user are refused once it has sent too many.
-        per_second: Requests in one second from each IP address; None for no such limit.
+        requests: The requests of one API token or user in one window.
+        window: The length of the window, in seconds.
+        block: Seconds for which *all* requests of a token or user above its limit are refused.
+        per_second: The requests of one IP address in one second; None for no such limit.
     """
 
     requests: int = field(default=1200, validator=at_least(1))
@@ -28,23 +28,23 @@ class RateLimits:
 
     @classmethod
     def unlimited(cls) -> Self:
-        """Returns limits that no test reaches; the headers are sent all the same."""
+        """Returns limits that no test reaches; responses still have the headers."""
         return cls(requests=1_000_000_000, per_second=None)
 
     @property
     def policy(self) -> str:
-        """The value of the ``Ratelimit-Policy`` header."""
+        """The value of the `Ratelimit-Policy` header."""
         return f'"default";q={self.requests};w={math.ceil(self.window)}'
 
 
 @frozen
 class Window:
-    """The requests of one caller so far.
+    """The requests of one caller in the current window.
 
     Attributes:
         start: When the window opened, in seconds of the emulator's clock.
-        count: How many requests came since.
-        blocked_until: When a block ends; 0 where there is none.
+        count: The number of requests since then.
+        blocked_until: When a block ends; -inf without a block.
     """
 
     start: float
@@ -57,9 +57,9 @@ class Verdict:
     """The state of a limit after one request.
 
     Attributes:
-        remaining: Requests left in the window.
-        reset: Seconds until the quota is full again.
-        allowed: Whether the request may go on.
+        remaining: The requests left in the window.
+        reset: Seconds until the quota resets.
+        allowed: Whether the request is within the limit.
     """
 
     remaining: int
@@ -68,7 +68,7 @@ class Verdict:
 
 
 def count_request(limits: RateLimits, window: Window | None, now: float) -> tuple[Window, Verdict]:
-    """Counts one request of a token or user whose requests so far are in `window`; None where there were none."""
+    """Counts one request of a token or user in its window; None without earlier requests."""
     if window is not None and now < window.blocked_until:
         return window, Verdict(0, window.blocked_until - now, allowed=False)
     if window is None or now >= window.start + limits.window or window.count > limits.requests:
@@ -81,7 +81,7 @@ def count_request(limits: RateLimits, window: Window | None, now: float) -> tupl
 
 
 def count_burst(quota: int, window: Window | None, now: float) -> tuple[Window, Verdict]:
-    """Counts one request of an IP address, which may send `quota` in a second."""
+    """Counts one request of an IP address, which may send `quota` requests in a second."""
     if window is None or now >= window.start + 1.0:
         window = Window(now)
     count = window.count + 1
@@ -89,7 +89,7 @@ def count_burst(quota: int, window: Window | None, now: float) -> tuple[Window, 
 
 
 def quota_headers(limits: RateLimits, verdict: Verdict) -> Headers:
-    """Returns the headers that every answer carries."""
+    """Returns the headers of every response."""
     return (
         ("Ratelimit", f'"default";r={verdict.remaining};t={math.ceil(verdict.reset)}'),
         ("Ratelimit-Policy", limits.policy),
@@ -97,7 +97,7 @@ def quota_headers(limits: RateLimits, verdict: Verdict) -> Headers:
 
 
 def burst_headers(quota: int, verdict: Verdict) -> Headers:
-    """Returns the headers of an answer that the limit of an IP address refused."""
+    """Returns the headers of a response above the limit of an IP address."""
     return (
         ("Ratelimit", f'"burst";r={verdict.remaining};t={math.ceil(verdict.reset)}'),
         ("Ratelimit-Policy", f'"burst";q={quota};w=1'),
@@ -105,7 +105,7 @@ def burst_headers(quota: int, verdict: Verdict) -> Headers:
 
 
 def rate_limited(retry_after: float) -> Refusal:
-    """Returns the refusal of a request above a limit, with the seconds to wait, rounded up and at least 1."""
+    """Returns the refusal of a request above a limit; `Retry-After` is rounded up to at least 1 second."""
     seconds = max(1, math.ceil(retry_after))
     return Refusal(
         429,

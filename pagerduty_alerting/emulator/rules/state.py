@@ -1,4 +1,4 @@
-"""What the emulated API remembers: accounts, credentials and integration tokens, and the ids that it makes."""
+"""The state of the emulated API: accounts, credentials, integration tokens, and the source of new ids."""
 
 import enum
 import random
@@ -6,6 +6,7 @@ import re
 import string
 import uuid
 from collections.abc import Iterable
+from typing import Protocol
 
 from attrs import Factory, define, evolve, field, frozen
 
@@ -19,25 +20,34 @@ _ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
 _LETTERS = f"{string.ascii_letters}{string.digits}_-"
 
 
+class HasId(Protocol):
+    """An object with an `id`, such as the integration token that a client returned."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        ...
+
+
 class IdStyle(enum.StrEnum):
-    """How the emulator spells the ids that it makes. It understands both spellings in any case."""
+    """How the emulator spells new ids. It accepts both spellings, in upper and lower case."""
 
     HEX = "hex"
     DASHED = "dashed"
 
 
 def canonical_uuid(spelling: str) -> str | None:
-    """Returns either spelling of a UUID as 32 lower-case hexadecimal digits, or None where it is not one."""
+    """Returns either spelling of a UUID as 32 lower-case hexadecimal digits, or None if it is not a UUID."""
     return spelling.replace("-", "").lower() if _UUID.fullmatch(spelling) else None
 
 
 @frozen
 class IdSource:
-    """Makes ids and secrets in Cloudflare's shapes, always the same ones for the same seed.
+    """Generates ids and secrets in Cloudflare's formats; the same seed gives the same sequence.
 
     Attributes:
         style: How UUIDs are spelled.
-        seed: Where the sequence starts; None for a different one every time.
+        seed: The seed of the sequence; None for a different sequence every time.
     """
 
     style: IdStyle = IdStyle.HEX
@@ -45,16 +55,16 @@ class IdSource:
     _random: random.Random = field(
         init=False,
         repr=False,
-        # Not for secrets elsewhere: those of an emulator guard nothing.
+        # Not secure, and need not be: an emulator's secrets protect nothing.
         default=Factory(lambda self: random.Random(self.seed), takes_self=True),  # noqa: S311
     )
 
     def hex_id(self) -> str:
-        """Returns a new id of 32 hexadecimal digits, as accounts have."""
+        """Returns a new id of 32 hexadecimal digits, the format of account ids."""
         return f"{self._random.getrandbits(128):032x}"
 
     def uuid(self) -> str:
-        """Returns a new random UUID, spelled as `style` says."""
+        """Returns a new random UUID, in the spelling of `style`."""
         value = uuid.UUID(int=self._random.getrandbits(128), version=4)
         return value.hex if self.style is IdStyle.HEX else str(value)
 
@@ -71,7 +81,7 @@ class IdSource:
         return f"{self._random.getrandbits(64):016x}-AMS"
 
     def chance(self, probability: float) -> bool:
-        """Returns True with a probability of 0 to 1."""
+        """Returns True with this probability, 0 to 1."""
         return self._random.random() < probability
 
 
@@ -80,7 +90,7 @@ class Service:
     """A PagerDuty service that is linked with an account.
 
     Attributes:
-        id: The id that Cloudflare gave it.
+        id: The id that Cloudflare assigned.
         name: Its name in PagerDuty.
     """
 
@@ -104,7 +114,7 @@ class Account:
 
 
 class TokenState(enum.StrEnum):
-    """How far an integration token has come."""
+    """The stage of an integration token."""
 
     PENDING = "pending"
     AUTHORIZED = "authorized"
@@ -114,15 +124,15 @@ class TokenState(enum.StrEnum):
 
 @frozen
 class IntegrationToken:
-    """A token that the API made to connect PagerDuty with an account.
+    """A token that the API created to connect PagerDuty with an account.
 
     Attributes:
         id: The token: a secret.
-        account_id: The account that it was made for.
-        created_at: When it was made, in seconds of the emulator's clock.
+        account_id: The account that it was created for.
+        created_at: When it was created, in seconds of the emulator's clock.
         expires_at: When it expires, in seconds of the emulator's clock.
-        services: The names of the services chosen in PagerDuty, or None while nobody has chosen.
-        used: Whether it has connected PagerDuty already.
+        services: The names of the services chosen in PagerDuty, or None before that choice.
+        used: Whether *connect* has used it.
     """
 
     id: str = field(repr=False)
@@ -133,7 +143,7 @@ class IntegrationToken:
     used: bool = False
 
     def state_at(self, now: float) -> TokenState:
-        """Returns how far the token has come at `now`, in seconds of the emulator's clock."""
+        """Returns the token's stage at `now`, in seconds of the emulator's clock."""
         if self.used:
             return TokenState.USED
         if now >= self.expires_at:
@@ -143,13 +153,13 @@ class IntegrationToken:
 
 @define
 class State:
-    """All that the emulated API remembers; every change replaces one frozen value.
+    """The whole state of the emulated API; every change replaces one frozen value.
 
     Attributes:
-        ids: Where new ids come from.
+        ids: The source of new ids.
         limits: The rate limits in force.
-        dialect: The forms of the answers.
-        token_lifetime: Seconds for which an integration token is good.
+        dialect: The forms of the responses.
+        token_lifetime: Seconds for which an integration token is valid.
         accounts: The accounts by id.
         credentials: The API tokens by secret.
         keys: The API keys by lower-case e-mail address and secret.
@@ -169,22 +179,27 @@ class State:
 
 
 def account_of(state: State, account_id: str) -> Account:
-    """Returns an account, or raises `EmulatorUsageError` where there is none of that id."""
+    """Returns an account, or raises `EmulatorUsageError` if its id is unknown."""
     try:
         return state.accounts[account_id]
     except KeyError:
         known = ", ".join(state.accounts) or "none"
-        message = f"no account {account_id!r}: the emulator knows {known}; add_account() makes another"
+        message = f"no account {account_id!r}: the emulator knows {known}; add_account() adds one"
         raise EmulatorUsageError(message) from None
 
 
-def token_of(state: State, token_id: str) -> IntegrationToken:
-    """Returns an integration token by either spelling of its id, or raises `EmulatorUsageError`."""
-    token = state.tokens.get(canonical_uuid(token_id) or "")
-    if token is None:
+def token_of(state: State, token: str | HasId) -> IntegrationToken:
+    """Returns an integration token by its id, in either spelling, or by an object that has its id.
+
+    Raises:
+        EmulatorUsageError: There is no such token.
+    """
+    token_id = token if isinstance(token, str) else token.id
+    found = state.tokens.get(canonical_uuid(token_id) or "")
+    if found is None:
         message = f"no such integration token ({len(token_id)} characters): create one first, or was it reset?"
         raise EmulatorUsageError(message)
-    return token
+    return found
 
 
 def add_account(state: State, account_id: str | None, services: Iterable[str], *, entitled: bool) -> Account:
@@ -205,7 +220,7 @@ def add_account(state: State, account_id: str | None, services: Iterable[str], *
 
 
 def with_services(account: Account, names: Iterable[str], ids: IdSource) -> Account:
-    """Returns an account with services beside those that it has: one that is linked already keeps its id."""
+    """Returns an account with additional services; a service that is already linked keeps its id."""
     linked = {service.name: service for service in account.services}
     for name in checked_names(names):
         if name not in linked:
@@ -225,28 +240,28 @@ def checked_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def create_token(state: State, account_id: str, now: float) -> IntegrationToken:
-    """Makes a new integration token for an account."""
+    """Creates an integration token for an account."""
     return put_token(state, IntegrationToken(state.ids.uuid(), account_id, now, now + state.token_lifetime))
 
 
-def authorize(state: State, token_id: str, services: Iterable[str], now: float) -> IntegrationToken:
-    """Does what a person does in PagerDuty with a token: logs in, chooses services, confirms.
+def authorize(state: State, token: str | HasId, services: Iterable[str], now: float) -> IntegrationToken:
+    """Authorizes a token for the chosen services, as a person does in PagerDuty.
 
     Raises:
         EmulatorUsageError: There is no such token, or it is used or expired, or no service was chosen.
     """
-    token = token_of(state, token_id)
+    found = token_of(state, token)
     chosen = checked_names(services)
     if not chosen:
-        raise EmulatorUsageError("choose at least one service: PagerDuty offers no confirmation without one")
-    if (stage := token.state_at(now)) in (TokenState.USED, TokenState.EXPIRED):
+        raise EmulatorUsageError("choose at least one service: PagerDuty does not confirm without one")
+    if (stage := found.state_at(now)) in (TokenState.USED, TokenState.EXPIRED):
         raise EmulatorUsageError(f"the integration token is {stage.value}: create a new one")
-    return put_token(state, evolve(token, services=chosen))
+    return put_token(state, evolve(found, services=chosen))
 
 
-def expire_token(state: State, token_id: str, now: float) -> IntegrationToken:
-    """Makes an integration token expire at once; raises `EmulatorUsageError` where there is none of that id."""
-    return put_token(state, evolve(token_of(state, token_id), expires_at=now))
+def expire_token(state: State, token: str | HasId, now: float) -> IntegrationToken:
+    """Makes an integration token expire at once; raises `EmulatorUsageError` if there is no such token."""
+    return put_token(state, evolve(token_of(state, token), expires_at=now))
 
 
 def connect(state: State, token: IntegrationToken) -> str:
@@ -263,6 +278,6 @@ def delete_services(state: State, account_id: str) -> None:
 
 
 def put_token(state: State, token: IntegrationToken) -> IntegrationToken:
-    """Adds an integration token, or puts it in the place of the one with its id."""
+    """Adds an integration token, or replaces the one with the same id."""
     state.tokens[token.id.replace("-", "").lower()] = token
     return token
