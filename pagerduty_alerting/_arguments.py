@@ -1,6 +1,6 @@
-"""Pure checks of the caller's arguments: each returns the value to use or raises TypeError or ValueError.
+"""Checks of callers' arguments: each returns the value to use, or raises TypeError or ValueError; pure.
 
-No message here repeats a value that may be a secret.
+No message contains a value that may be a secret.
 """
 
 import ipaddress
@@ -33,7 +33,7 @@ _HEADERS_OF_CONNECTIONS = frozenset(
 
 
 def check_text(name: str, value: object) -> str:
-    """Returns a non-empty str; anything else is refused."""
+    """Returns a non-empty str."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
     if not value:
@@ -42,17 +42,17 @@ def check_text(name: str, value: object) -> str:
 
 
 def check_header_text(name: str, value: object) -> str:
-    """Returns text that may stand in an HTTP header as it is: visible ASCII, spaces only inside."""
+    """Returns text that is valid in an HTTP header: visible ASCII, spaces only inside."""
     text = check_text(name, value)
     if text != text.strip():
-        raise ValueError(f"{name} must not begin or end with white space (is there a newline at its end?)")
+        raise ValueError(f"{name} must not begin or end with white space, such as a newline at its end")
     if not (text.isascii() and text.isprintable()):
         raise ValueError(f"{name} must be printable ASCII, without line breaks")
     return text
 
 
 def check_secret(name: str, value: object) -> str:
-    """Returns a credential that may stand in a header: visible ASCII without spaces."""
+    """Returns a credential that is valid in a header: visible ASCII without spaces."""
     text = check_header_text(name, value)
     if " " in text:
         raise ValueError(f"{name} must not contain spaces")
@@ -60,7 +60,7 @@ def check_secret(name: str, value: object) -> str:
 
 
 def check_headers(name: str, value: object) -> dict[str, str]:
-    """Returns headers that may be sent besides the client's own; no message repeats a value."""
+    """Returns headers to send in addition to the client's own; no message contains a value."""
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a mapping of names to values, not {type(value).__name__}")
     checked: dict[str, str] = {}
@@ -68,7 +68,7 @@ def check_headers(name: str, value: object) -> dict[str, str]:
         if not isinstance(key, str):
             raise TypeError(f"{name} must have names of type str, not {type(key).__name__}")
         if not _HEADER_NAME.fullmatch(key):
-            raise ValueError(f"{name} has a name that is not one of HTTP: {key!r}")
+            raise ValueError(f"{name} has a name that is not valid in HTTP: {key!r}")
         if key.lower() in _HEADERS_OF_CONNECTIONS:
             raise ValueError(f"{name} must not set {key}, which belongs to the connection")
         checked[key] = check_header_text(f"{name}[{key!r}]", text)
@@ -115,16 +115,16 @@ def check_statuses(name: str, value: object) -> frozenset[int]:
 
 
 def check_flag(name: str, value: object) -> bool:
-    """Returns a bool; truthy values of other types are refused."""
+    """Returns a bool; other truthy values are rejected."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
     return value
 
 
 def check_identifier(name: str, value: object) -> str:
-    """Returns an id as one percent-encoded path segment, so that it can never change the path around it.
+    """Returns an id as one percent-encoded path segment, which cannot change the rest of the path.
 
-    The value itself is not repeated in a message: an integration token is an id too.
+    No message contains the value, because an integration token is an id too.
     """
     text = check_text(name, value)
     if text in {".", ".."}:
@@ -137,9 +137,9 @@ def check_identifier(name: str, value: object) -> str:
 
 
 def check_base_url(name: str, value: object, *, allow_insecure_http: bool) -> str:
-    """Returns an absolute http(s) URL, its scheme in lower case, without a slash at its end.
+    """Returns an absolute http(s) URL, its scheme in lower case, without a trailing slash.
 
-    Plain HTTP is for loopback unless allowed.
+    Plain HTTP is accepted for loopback hosts, and with `allow_insecure_http` for all.
     """
     text = check_text(name, value)
     if not (text.isascii() and text.isprintable()) or " " in text:
@@ -159,14 +159,14 @@ def check_base_url(name: str, value: object, *, allow_insecure_http: bool) -> st
         raise ValueError(f"{name} must have neither a query nor a fragment")
     if parts.scheme == "http" and not (allow_insecure_http or is_loopback(host)):
         raise ValueError(
-            f"{name} is http:// to {host}, which would send the credentials in the clear:"
+            f"{name} is http:// to {host}, which would send the credentials unencrypted:"
             " use https://, or set allow_insecure_http=True"
         )
     return (parts.scheme + text[len(parts.scheme) :]).rstrip("/")
 
 
 def is_loopback(host: str) -> bool:
-    """Returns whether a host is this machine, by its name or address."""
+    """Returns whether a host name or address is a loopback one."""
     if host == "localhost":
         return True
     try:

@@ -170,7 +170,7 @@ def _broke(
     what: str, request: Request[object], attempt: Circumstances, *, transient: bool = True
 ) -> APIConnectionError:
     doubt = attempt.was_sent and not request.endpoint.replay_safe
-    acted = ". The operation may have been carried out all the same" if doubt else ""
+    acted = ". The operation may have been carried out nevertheless" if doubt else ""
     return APIConnectionError(
         f"{request.endpoint.operation}: {what}{acted} ({request})",
         method=request.method,

@@ -1,4 +1,4 @@
-"""HTTP's headers and answers as plain values; no I/O."""
+"""HTTP headers and responses as plain values; no I/O."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -6,25 +6,25 @@ from typing import Protocol, cast
 
 from attrs import define, field
 
-# Hexadecimal digits and the code of a data centre, shorter than any credential.
+# Hexadecimal digits and the code of a data center; shorter than any credential.
 _RAY_ID = re.compile(r"[0-9A-Za-z]{1,24}(?:-[0-9A-Za-z]{1,8})?")
 
 
 class SecretHeaders(dict[str, str]):
-    """Headers with credentials in them. The repr hides all values: tools print it as a local variable of a frame."""
+    """Headers that contain credentials. The repr hides all values, because tools print local variables of frames."""
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
 
 
 class _Multi(Protocol):
-    """The headers of aiohttp 3, in which each value of a repeated one is looked up on its own."""
+    """The headers of aiohttp 3, which return the values of a repeated header separately."""
 
     def getall(self, name: str) -> list[str]: ...
 
 
 def _value(received: Mapping[str, str], name: str) -> str | None:
-    """Returns a header, the values of a repeated one joined by commas, as aiohttp 4 does by itself."""
+    """Returns a header, the values of a repeated one joined by commas as in aiohttp 4."""
     if name not in received:
         return None
     if hasattr(received, "getone"):
@@ -33,7 +33,7 @@ def _value(received: Mapping[str, str], name: str) -> str | None:
 
 
 class _Headers(Mapping[str, str]):
-    """Headers that can be pickled, looked up without regard to case."""
+    """Headers that can be pickled; lookup ignores case."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._values = {name.lower(): (name, value) for name, value in headers.items()}
@@ -49,9 +49,9 @@ class _Headers(Mapping[str, str]):
 
 
 class ReceivedHeaders(Mapping[str, str]):
-    """Headers of an answer, looked up without regard to case; one that came several times is joined by commas.
+    """Headers of a response; lookup ignores case, and the values of a repeated header are joined by commas.
 
-    The repr hides their values: a redirect's target can hold an integration token.
+    The repr hides the values: the target of a redirect can contain an integration token.
     """
 
     __slots__ = ("_received",)
@@ -79,18 +79,18 @@ class ReceivedHeaders(Mapping[str, str]):
         return f"<headers {', '.join(self)}>"
 
     def __reduce__(self) -> tuple[type["ReceivedHeaders"], tuple[Mapping[str, str]]]:
-        return type(self), (_Headers(self),)  # the view that aiohttp gives cannot be pickled
+        return type(self), (_Headers(self),)  # aiohttp's view of them cannot be pickled
 
 
-@define(eq=False)  # not frozen, which would make it three times as slow to make; nobody changes one
+@define(eq=False)  # never changed, but a frozen class takes three times as long to instantiate
 class RawResponse:
-    """One answer as it came.
+    """One response as it was received.
 
     Attributes:
         status: HTTP status.
-        received: The headers as they came. The repr hides them: a redirect's target can hold an integration token.
-        body: The decompressed body, cut off at the client's limit.
-        is_whole: False when the body was longer than that limit.
+        received: The headers as received. The repr hides them: a redirect's target can contain an integration token.
+        body: The decompressed body, truncated to the client's limit.
+        is_whole: False if the body was longer than that limit.
     """
 
     status: int
@@ -100,7 +100,7 @@ class RawResponse:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers by their names, each once."""
+        """The headers, each name once."""
         return ReceivedHeaders(self.received)
 
     def redacted_headers(self, redact: Callable[[str], str]) -> Mapping[str, str]:
@@ -108,11 +108,11 @@ class RawResponse:
         return ReceivedHeaders(_Headers({name: redact(value) for name, value in self.headers.items()}))
 
     def header(self, name: str) -> str | None:
-        """Returns one of the headers, or None where it did not come."""
+        """Returns a header, or None if it is missing."""
         return _value(self.received, name)
 
     @property
     def ray_id(self) -> str | None:
-        """Cloudflare's id of the request, where one came that cannot be anything else, such as a token."""
+        """Cloudflare's id of the request; None if it is missing or not in the form of one."""
         ray_id = self.header("CF-Ray")
         return ray_id if ray_id and _RAY_ID.fullmatch(ray_id) else None

@@ -1,6 +1,6 @@
 """Reads responses: bytes in, an envelope or an error out; pure.
 
-It is strict where a wrong type would be a wrong result, and tolerant where only a remark is malformed.
+It is strict where a wrong type would be a wrong result, and tolerant where only a message is malformed.
 """
 
 import functools
@@ -42,46 +42,46 @@ _JSON_TYPES: dict[type, str] = {
     dict: "object",
 }
 
-# Texts that the API may leave out, or send as null: they read as empty.
-_MAY_LACK: dict[type, tuple[str, ...]] = {Service: ("id", "name"), ConnectedDestination: ("id",)}
+# Strings that the API may leave out or send as null; they are read as empty.
+_OPTIONAL_TEXTS: dict[type, tuple[str, ...]] = {Service: ("id", "name"), ConnectedDestination: ("id",)}
 
-# A broken response can be wrong in as many places as it has items: name the first.
+# A malformed response can have as many problems as it has items; only the first are reported.
 _MAX_PROBLEMS = 5
 
 
 def decode(request: Request[T], answer: RawResponse) -> Envelope[T]:
-    """Returns the envelope of an answer that says success.
+    """Returns the envelope of a response that reports success.
 
     Raises:
-        APIStatusError: The answer says no, by its status or by `success: false`.
-        APIResponseValidationError: The answer says success but is not what the API documents.
+        APIStatusError: The API refused the request, by the status or by `success: false`.
+        APIResponseValidationError: The response reports success but is not in the documented form.
     """
     outcome = _read(request, answer)
     if isinstance(outcome, Envelope):
         return outcome
-    # Raised here and not where it was found: its traceback would hold the document, and in it perhaps a token.
+    # Raised here, because frames further in hold the document, which may contain a token.
     try:
         raise outcome
     finally:
-        del outcome  # the traceback holds this frame, which must not hold the exception in turn
+        del outcome  # breaks the reference cycle of the exception and this frame
 
 
 def _read(request: Request[T], answer: RawResponse) -> Envelope[T] | APIStatusError | APIResponseValidationError:
-    """Returns the envelope, or the exception that is to be raised."""
+    """Returns the envelope, or the exception to raise."""
     if not 200 <= answer.status < 300:
         return status_error(request, answer)
     if not answer.is_whole:
-        return _refusal(request, answer, f"the body is longer than the limit of {len(answer.body):,} bytes")
+        return _validation_error(request, answer, f"the body is longer than the limit of {len(answer.body):,} bytes")
     try:
         document = load_json(answer.body)
     except orjson.JSONDecodeError as error:
-        # Not chained: the exception of the parser holds the whole document.
+        # Not chained: the parser's exception holds the whole document.
         problem = f"the body is not JSON ({error.msg})" if answer.body else "the body is empty"
     else:
         if type(document) is dict:
-            return _structure(request, answer, document)  # pyright: ignore[reportUnknownArgumentType]  # JSON's keys
+            return _structure(request, answer, document)  # pyright: ignore[reportUnknownArgumentType]  # keys of JSON objects are strings
         problem = f"the body is a JSON {_json_type(document)} instead of an object"
-    return _refusal(request, answer, problem)
+    return _validation_error(request, answer, problem)
 
 
 def _structure(
@@ -93,19 +93,19 @@ def _structure(
     try:
         envelope: Envelope[T] = _envelope_hook(request.endpoint)(document, None)
     except Exception:
-        return _refusal(request, answer, *_explain(request.endpoint.result_type, document))
+        return _validation_error(request, answer, *_explain(request.endpoint.result_type, document))
     if envelope.messages or envelope.errors:
         errors = read_infos(document.get("errors"), request.redact)
         return attrs.evolve(envelope, errors=errors, messages=read_infos(document.get("messages"), request.redact))
     return envelope
 
 
-def _refusal(request: Request[object], answer: RawResponse, *problems: str) -> APIResponseValidationError:
+def _validation_error(request: Request[object], answer: RawResponse, *problems: str) -> APIResponseValidationError:
     ray_id = request.redact(answer.ray_id or "") or None
     ray = f", ray {ray_id}" if ray_id else ""
-    acted = "" if request.endpoint.replay_safe else " The operation may have been carried out all the same."
+    acted = "" if request.endpoint.replay_safe else " The operation may have been carried out nevertheless."
     return APIResponseValidationError(
-        f"{request.endpoint.operation}: status {answer.status} says success, but {'; '.join(problems)}.{acted}"
+        f"{request.endpoint.operation}: status {answer.status} reports success, but {'; '.join(problems)}.{acted}"
         f" Is the base URL that of the Cloudflare API? ({request}{ray})",
         method=request.method,
         path=request.path,
@@ -119,7 +119,7 @@ def _refusal(request: Request[object], answer: RawResponse, *problems: str) -> A
 
 
 def _explain(result_type: Any, document: dict[str, object]) -> tuple[str, ...]:
-    """Returns what is wrong and at which JSON path, by structuring once more with a converter that keeps track."""
+    """Returns the problems and their JSON paths, by structuring again with a converter that records them."""
     try:
         _make_converter(explain=True).structure(document, _envelope_of(result_type))
     except Exception as error:
@@ -146,7 +146,7 @@ def _envelope_hook(endpoint: Endpoint[object]) -> Hook:
 
 @functools.cache
 def _make_converter(*, explain: bool) -> Converter:
-    """Makes the converter: the quick one, or one that is half as fast and can say at which path it failed."""
+    """Returns the fast converter, or with `explain` one that takes twice as long and records JSON paths of problems."""
     converter = make_converter(detailed_validation=explain)
     converter.register_structure_hook(str, _only(str, "a string"))
     converter.register_structure_hook(bool, _only(bool, "a boolean"))
@@ -175,7 +175,7 @@ def _is_model(wanted: Any) -> bool:
 
 
 def _only(expected: type, name: str) -> Hook:
-    """Makes a hook that lets one JSON type pass and refuses all others: cattrs by itself would convert them."""
+    """Returns a hook that accepts one JSON type and rejects all others, which cattrs would convert."""
 
     def hook(value: object, _: object) -> object:
         if type(value) is not expected:
@@ -214,7 +214,7 @@ def _structure_token_id(value: object, _: object) -> object:
 
 
 def _make_list_hook(list_type: Any, converter: BaseConverter) -> Hook:
-    """Makes a hook for an array, where null means none; cattrs by itself would take any iterable."""
+    """Returns a hook for an array, where null reads as empty; cattrs alone would accept any iterable."""
     structure_items = list_structure_factory(list_type, converter)
 
     def hook(value: object, _: object) -> object:
@@ -223,14 +223,14 @@ def _make_list_hook(list_type: Any, converter: BaseConverter) -> Hook:
         if type(value) is not list:
             raise TypeError(f"expected an array, not {_json_type(value)}")
         if converter.detailed_validation:
-            value = _up_to_the_first_problems(cast("list[object]", value), get_args(list_type)[0])
+            value = _truncated_after_problems(cast("list[object]", value), get_args(list_type)[0])
         return structure_items(value, list)
 
     return hook
 
 
-def _up_to_the_first_problems(items: list[object], item_type: Any) -> list[object]:
-    """Returns the items as far as problems are told: an exception for each of millions would take gigabytes."""
+def _truncated_after_problems(items: list[object], item_type: Any) -> list[object]:
+    """Returns the items up to the last problem to report: millions of exceptions would take gigabytes."""
     structure = _make_converter(explain=False).get_structure_hook(item_type)
     for index, item in enumerate(items):
         try:
@@ -241,8 +241,8 @@ def _up_to_the_first_problems(items: list[object], item_type: Any) -> list[objec
 
 
 def _make_class_hook(model: Any, converter: BaseConverter) -> Hook:
-    """Makes a hook for an object; unknown fields are ignored, because the API adds some without notice."""
-    absent = dict.fromkeys(_MAY_LACK.get(model, ()), "")
+    """Returns a hook for an object; unknown fields are ignored, because the API may add fields."""
+    absent = dict.fromkeys(_OPTIONAL_TEXTS.get(model, ()), "")
     hooks: dict[str, Any] = {name: override(struct_hook=_structure_text_or_null) for name in absent}
     if model is IntegrationToken:
         hooks["id"] = override(struct_hook=_structure_token_id)
@@ -256,7 +256,7 @@ def _make_class_hook(model: Any, converter: BaseConverter) -> Hook:
             except KeyError:
                 return structure_fields({**absent, **value}, model)
         if value is None and model is ConnectedDestination:
-            return model("")  # the link is made, and nothing more is documented of it
+            return model("")  # the account is linked, and no field of the result is required
         raise TypeError(f"expected an object, not {_json_type(value)}")
 
     return hook

@@ -1,4 +1,4 @@
-"""The four endpoints as data, and the pure step from an endpoint and its arguments to a request."""
+"""The four endpoints as data, and the requests built from them; pure."""
 
 import functools
 from typing import Any, Generic, TypeVar
@@ -31,11 +31,11 @@ class Endpoint(Generic[T_co]):
         operation: Its name in Cloudflare's documentation.
         method: HTTP method.
         suffix: Path below the account's PagerDuty destinations; it may end in an argument in braces.
-        result_type: What `result` is structured as; None where the operation has no result.
-        success: The documented success status; another 2xx is accepted when the envelope says success.
-        replay_safe: Whether sending it twice does no more than sending it once.
-        permissions: Any one of them is enough.
-        answers_secret: Whether a response may carry an integration token.
+        result_type: Type of `result`; `NoneType` if the operation has no result.
+        success: The documented success status; any 2xx is accepted if the envelope reports success.
+        replay_safe: Whether sending it twice has the same effect as sending it once.
+        permissions: The API permissions, any of which is enough.
+        answers_secret: Whether a response may contain an integration token.
     """
 
     operation: str
@@ -49,7 +49,7 @@ class Endpoint(Generic[T_co]):
 
     @property
     def argument(self) -> str | None:
-        """The name of the path's argument besides the account; None where there is none."""
+        """Name of the path argument besides the account; None if there is none."""
         return self.suffix.partition("{")[2].rstrip("}") or None
 
 
@@ -73,7 +73,7 @@ CREATE_INTEGRATION_TOKEN = Endpoint(
     suffix="/connect",
     result_type=IntegrationToken,
     success=201,
-    replay_safe=False,  # every call makes another secret
+    replay_safe=False,  # every call creates another token
     permissions=_WRITE,
     answers_secret=True,
 )
@@ -92,13 +92,13 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (LIST_SERVICES, DELETE_SERVICES, CREATE_I
 
 @frozen
 class Request(Generic[T_co]):
-    """One request to an endpoint; none of the four has a query or a body.
+    """One request to an endpoint, without a query or a body.
 
     Attributes:
-        endpoint: What is asked for.
-        url: Absolute URL, percent-encoded. The repr hides it, because that of *connect* holds the token.
-        path: Path below the base URL as it may be shown: an integration token in it is masked.
-        secrets: What must not appear in a message about this request.
+        endpoint: The endpoint.
+        url: Absolute URL, percent-encoded. The repr hides it, because that of *connect* contains the token.
+        path: Path below the base URL, an integration token in it masked.
+        secrets: Values that must not appear in a message about this request.
     """
 
     endpoint: Endpoint[T_co]
@@ -113,17 +113,17 @@ class Request(Generic[T_co]):
 
     @property
     def shown_url(self) -> URL:
-        """The URL as tracing hooks may see it: an integration token in it is masked."""
+        """The URL for tracing hooks, an integration token in it masked."""
         if not self.path.endswith(MASK):
             return self.url
         return URL(str(self.url).removesuffix(self.url.raw_name) + MASK, encoded=True)
 
     def redact(self, text: str) -> str:
-        """Returns a text of the response as it may be shown."""
+        """Returns a text of the response, secrets masked."""
         return redact(text, self.secrets, uuids=self.endpoint.answers_secret)
 
     def excerpt(self, body: bytes) -> str | None:
-        """Returns the start of a response's body as it may be shown; None where a token may be in it."""
+        """Returns the start of the response's body, secrets masked; None if the body may contain a token."""
         return None if self.endpoint.answers_secret else excerpt(body, self.secrets, uuids=True)
 
     def __str__(self) -> str:
@@ -140,11 +140,11 @@ def build_request(
 ) -> Request[T]:
     """Returns the request for a call; `secrets` are those of the credentials.
 
-    An argument that is an integration token is masked in the path that may be shown; a text is an id like others.
+    An argument of type `IntegrationToken` is masked in `Request.path`; a str is treated as a public id.
 
     Raises:
         TypeError: An id is not a str.
-        ValueError: An id is empty, a dot segment, too long, or holds white space or control characters.
+        ValueError: An id is empty, a dot segment, too long, or contains white space or control characters.
     """
     path = _destinations_path(check_text("account_id", account_id)) + endpoint.suffix.partition("{")[0]
     if endpoint.argument is None:
@@ -154,7 +154,7 @@ def build_request(
         return Request(endpoint, URL(base_url + path, encoded=True), path, secrets)
     segment = check_identifier(endpoint.argument, argument.id)
     url = URL(base_url + path + segment, encoded=True)
-    # A secret in both spellings: as given, and as it stands in the URL.
+    # The token is a secret in both forms: as passed, and percent-encoded.
     return Request(endpoint, url, path + MASK, (*secrets, argument.id, segment))
 
 

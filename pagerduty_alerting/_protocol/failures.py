@@ -1,4 +1,4 @@
-"""Turns a response that says no into the exception for it, with a message that a person can act on; pure."""
+"""Builds the exception for an error response, with a message that says what to do; pure."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -39,12 +39,12 @@ _ERROR_TYPES: dict[int, type[APIStatusError]] = {
 
 @frozen
 class Meaning:
-    """What an error code, or a status without one, means.
+    """The meaning of an error code, or of a status without one.
 
     Attributes:
-        area: What is at fault, in a word or two.
+        area: What the error concerns, in a word or two.
         finding: What is wrong with it.
-        advice: What a person can do; `{permissions}`, `{token}` and `{wait}` stand for what depends on the request.
+        advice: What to do; the request fills in `{permissions}`, `{token}` and `{wait}`.
     """
 
     area: str
@@ -55,15 +55,15 @@ class Meaning:
 _PERMISSIONS = (
     "Check that the credentials are valid for the account, and that the token has one of the permissions {permissions}."
 )
-_TOKEN_OR_KEY = "Send an API token as a token, and a Global API Key as a key with its e-mail address, each uncut."
+_TOKEN_OR_KEY = "Send an API token as a token, and a Global API Key as a key with its e-mail address, each complete."
 _NO_ROUTE = "Check the account id and the base URL{token}."
 
 _BAD_KEY = Meaning(
     "Authentication", "the API key or its e-mail address is malformed, or an API token was sent as a key", _TOKEN_OR_KEY
 )
-_UNKNOWN_CREDENTIALS = Meaning("Authentication", "the API does not know these credentials", "Check the credentials.")
+_UNKNOWN_CREDENTIALS = Meaning("Authentication", "the credentials are unknown to the API", "Check the credentials.")
 
-# The first of these codes that a response names, in its errors or in what caused them, tells what it means.
+# The first of these codes that occurs in the errors of a response, or in their chains, determines the meaning.
 _BY_CODE = {
     17200: Meaning(
         "Plan",
@@ -96,11 +96,11 @@ _BY_CODE = {
 }
 _BY_STATUS = {
     304: Meaning(
-        "API", "it answered that nothing has changed", "Does a cache answer in its place? Check the base URL and proxy."
+        "API", "it reported that nothing has changed", "A cache may have responded. Check the base URL and the proxy."
     ),
     401: Meaning("Authentication", "the API does not accept these credentials for this account", _PERMISSIONS),
     403: Meaning("Permission", "the credentials may not do this in this account", _PERMISSIONS),
-    404: Meaning("Account", "the API does not know it", _NO_ROUTE),
+    404: Meaning("Account", "it was not found", _NO_ROUTE),
     429: Meaning(
         "Rate limit",
         "used up",
@@ -108,18 +108,18 @@ _BY_STATUS = {
     ),
 }
 _REDIRECT = Meaning(
-    "Base URL", "it redirects to another place", "Credentials are sent to the configured host only: check the base URL."
+    "Base URL", "it redirects to another URL", "Credentials are sent to the configured host only: check the base URL."
 )
 _SERVER_AT_FAULT = Meaning("API", "it failed", "The fault is on Cloudflare's side: try again later.")
 
-# A response may hold millions of errors: a person reads a few.
+# A response may contain millions of errors; the first few are enough.
 _MAX_ERRORS = 20
 _MAX_SHOWN = 3
 _MAX_TEXT = 300
 
 
 def meaning_of(status: int, errors: Iterable[ResponseInfo]) -> Meaning:
-    """Returns what a response with these errors means."""
+    """Returns the meaning of a response with this status and these errors."""
     codes = set(_codes(errors))
     for code, meaning in _BY_CODE.items():
         if code in codes:
@@ -128,7 +128,7 @@ def meaning_of(status: int, errors: Iterable[ResponseInfo]) -> Meaning:
         return _BY_STATUS[status]
     if 300 <= status <= 399:
         return _REDIRECT
-    return _SERVER_AT_FAULT if status >= 500 else Meaning("API", f"it answered with status {status}")
+    return _SERVER_AT_FAULT if status >= 500 else Meaning("API", f"it responded with status {status}")
 
 
 def status_error(request: Request[object], answer: RawResponse) -> APIStatusError:
@@ -139,9 +139,9 @@ def status_error(request: Request[object], answer: RawResponse) -> APIStatusErro
     retry_after = parse_retry_after(answer.header("Retry-After"), time.time())
     ray_id = request.redact(answer.ray_id or "") or None
     infos = errors or messages
-    said = _shown(infos) or _instead(request, answer, document)
+    reason = _infos_text(infos) or _fallback_reason(request, answer, document)
     sentences = (
-        f"{request.endpoint.operation} failed with {_status_line(answer)}: {said}.",
+        f"{request.endpoint.operation} failed with {_status_line(answer)}: {reason}.",
         _advice(request, meaning_of(answer.status, infos), retry_after),
         f"({', '.join(_references(request, ray_id, infos))})",
     )
@@ -187,47 +187,47 @@ def _status_line(answer: RawResponse) -> str:
         return str(answer.status)
 
 
-def _shown(infos: tuple[ResponseInfo, ...]) -> str:
-    """Returns what the API said: each text with its code, the part of the request it is about, and its causes."""
-    return "; ".join(map(_in_words, infos[:_MAX_SHOWN]))
+def _infos_text(infos: tuple[ResponseInfo, ...]) -> str:
+    """Returns the first errors as text: each message with its code, the part of the request, and its causes."""
+    return "; ".join(map(_info_text, infos[:_MAX_SHOWN]))
 
 
-def _in_words(info: ResponseInfo) -> str:
-    known: list[str] = []
+def _info_text(info: ResponseInfo) -> str:
+    details: list[str] = []
     if info.code:
-        known.append(f"code {info.code}")
+        details.append(f"code {info.code}")
     if info.source_pointer:
-        known.append(f"at {_brief(info.source_pointer)}")
+        details.append(f"at {_brief(info.source_pointer)}")
     text = _brief(info.message) or "an error without a text"
-    said = f"{text} ({', '.join(known)})" if known else text
-    return f"{said}: {_shown(info.chain)}" if info.chain else said
+    described = f"{text} ({', '.join(details)})" if details else text
+    return f"{described}: {_infos_text(info.chain)}" if info.chain else described
 
 
-def _instead(request: Request[object], answer: RawResponse, document: dict[str, object]) -> str:
-    """Returns what came in place of an error that says what is wrong."""
+def _fallback_reason(request: Request[object], answer: RawResponse, document: dict[str, object]) -> str:
+    """Returns a description of a response without errors in its envelope."""
     location = answer.header("Location")
     if 300 <= answer.status <= 399 and (location is not None or answer.status != HTTPStatus.NOT_MODIFIED):
-        return f"a redirect to {_place(location or '', request)}, which is not followed"
+        return f"a redirect to {_redirect_target(location or '', request)}, which is not followed"
     if not answer.body:
         return "the body is empty"
     if document:
-        # Not shown: the `result` in it may be an integration token.
-        return "the body names no error"
+        # Not shown: its `result` may be an integration token.
+        return "the body contains no error"
     text = snippet(answer.body, request.secrets, uuids=request.endpoint.answers_secret)
-    return f"the body is no envelope of the API but begins {text!r}"
+    return f"the body is not an envelope of the API, it begins with {text!r}"
 
 
 def _advice(request: Request[object], meaning: Meaning, retry_after: float | None) -> str:
-    """Returns what a person can do about it."""
+    """Returns the advice for a person, with the values of this request."""
     return meaning.advice.format(
         permissions=", ".join(request.endpoint.permissions),
-        token=", and that the token is authorised in PagerDuty and unused" if request.endpoint.argument else "",
+        token=", and that the token is authorized in PagerDuty and unused" if request.endpoint.argument else "",
         wait="Wait five minutes" if retry_after is None else f"Wait {retry_after:.0f} s",
     )
 
 
 def _references(request: Request[object], ray_id: str | None, infos: tuple[ResponseInfo, ...]) -> Iterator[str]:
-    """Yields by what the request can be found again, and where the error is documented."""
+    """Yields what identifies the request, and the URL of the error's documentation."""
     yield str(request)
     if ray_id:
         yield f"ray {ray_id}"
@@ -240,12 +240,12 @@ def _brief(text: str) -> str:
     return line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + "…"
 
 
-def _place(location: str, request: Request[object]) -> str:
-    """Returns the host of a redirect's target and nothing else of it: the rest may hold anything."""
+def _redirect_target(location: str, request: Request[object]) -> str:
+    """Returns the host of a redirect's target; the rest of the URL may contain a secret."""
     try:
         host = urlsplit(location).hostname
     except ValueError:
         host = None
     if host is None or len(host) > 253 or not host.isprintable():
-        return "another path of the same host" if location.startswith("/") else "an unnamed place"
+        return "another path of the same host" if location.startswith("/") else "an unknown host"
     return redact(host, request.secrets, uuids=True)

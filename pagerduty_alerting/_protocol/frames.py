@@ -1,21 +1,22 @@
-"""Takes frames that hold requests out of tracebacks, because error trackers show their local variables; pure."""
+"""Removes frames that hold requests from tracebacks, because error trackers show their local variables; pure."""
 
 from collections.abc import Iterator
 from types import TracebackType
 from typing import cast
 
-# The packages whose frames hold headers, URLs and answers.
+# The packages whose frames hold headers, URLs and responses.
 _HOLD_REQUESTS = frozenset({"aiohttp", "pagerduty_alerting"})
 
 
 def hide_requests(error: BaseException, outer: BaseException | None) -> None:
-    """Takes this package's and aiohttp's frames out of the tracebacks of an exception and of all that it is linked to.
+    """Removes this package's and aiohttp's frames from the tracebacks of an exception, its causes and its contexts.
 
-    Frames of others, such as a limiter's, stay. A context of aiohttp's is cut off: its message may hold the URL.
+    Other frames, such as a limiter's, stay. An exception of aiohttp's is removed as a context: its message may contain
+    the URL.
 
     Args:
-        error: The exception that is about to leave a call. It stays the same object.
-        outer: What the caller was handling when it made the call. It is the caller's own, and so left alone.
+        error: The exception that a call is about to raise; it is changed in place.
+        outer: The exception that the caller was handling when it made the call; it is left unchanged.
     """
     seen = {id(outer)}
     pending: list[BaseException | None] = [error]
@@ -26,7 +27,7 @@ def hide_requests(error: BaseException, outer: BaseException | None) -> None:
         seen.add(id(current))
         current.with_traceback(_others_frames(current.__traceback__))
         if current.__context__ is not None and _package(type(current.__context__).__module__) == "aiohttp":
-            # Not assigned as an attribute: exceptions that are frozen dataclasses refuse that.
+            # Not an attribute assignment, which exceptions that are frozen dataclasses refuse.
             object.__setattr__(current, "__context__", None)
         pending += [current.__cause__, current.__context__]
         if isinstance(current, BaseExceptionGroup):

@@ -1,4 +1,4 @@
-"""Reads JSON, and the `errors` and `messages` of an envelope, in every form that they come in; pure."""
+"""Reads JSON, and the `errors` and `messages` of an envelope in all their forms; pure."""
 
 import codecs
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import orjson
 
 from pagerduty_alerting.models import ResponseInfo
 
-# An error that caused an error that caused an error.
+# Levels of `error_chain` that are read.
 _MAX_DEPTH = 3
 _MAX_DIGITS = 15
 
@@ -16,10 +16,10 @@ _MAX_DIGITS = 15
 def read_infos(
     value: object, clean: Callable[[str], str] = str, *, limit: int | None = None, depth: int = 0
 ) -> tuple[ResponseInfo, ...]:
-    """Returns the items that can be read, at most `limit` of them, their texts as `clean` returns them.
+    """Returns at most `limit` valid items, with `clean` applied to their texts.
 
-    An item is an object with a message, a code, or both; or only a text. What is none of these is passed over, because
-    a remark of the API is never worth a result.
+    A valid item is an object with a message, a code or both, or a string. Others are skipped, because a malformed
+    message must not hide a result.
     """
     if not isinstance(value, list) or depth == _MAX_DEPTH:
         return ()
@@ -44,10 +44,10 @@ def read_infos(
 
 
 def load_json(body: bytes) -> object:
-    """Returns what a body holds; a byte order mark before it is passed over.
+    """Returns the value in a JSON body, which may begin with a byte order mark.
 
     Raises:
-        orjson.JSONDecodeError: It is not JSON. The exception holds the whole body.
+        orjson.JSONDecodeError: The body is not JSON. The exception holds the whole body.
     """
     try:
         return orjson.loads(body)
@@ -58,12 +58,12 @@ def load_json(body: bytes) -> object:
 
 
 def as_object(value: object) -> dict[str, object]:
-    """Returns a JSON object, or an empty one in place of anything else."""
+    """Returns the value if it is a JSON object, otherwise an empty object."""
     return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
 def read_number(value: object) -> int | None:
-    """Returns a whole number that is written as one, as a float, or as a text of digits; None for anything else."""
+    """Returns an integer given as a number or as a string of digits; None for anything else."""
     if type(value) is int:
         return value
     if type(value) is float and value.is_integer():

@@ -1,4 +1,4 @@
-"""Reads what an answer says of rate limits, and says how long to hold back; pure."""
+"""Reads the quotas that responses report, and computes how long to hold requests back; pure."""
 
 import datetime
 import email.utils
@@ -12,7 +12,7 @@ from attrs import define, evolve
 from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting.models import RateLimit, RateLimitPolicy, RateLimits
 
-# The form that Cloudflare sends, one item of two parameters: read without the general parser.
+# The form that Cloudflare sends, one item with two parameters, is read without the general parser.
 _ONE_LIMIT = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]*)";r=([0-9]{1,15});t=([0-9]{1,15})')
 _ONE_POLICY = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]*)";q=([0-9]{1,15});w=([0-9]{1,15})')
 
@@ -29,45 +29,45 @@ _COMMA = re.compile(r"[ \t]*,[ \t]*")
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,3})?")
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
-# Whoever asks for longer than a year means "never".
+# Upper bound for `Retry-After`, in seconds: one year.
 _LONGEST_RETRY_AFTER = 365 * 86400.0
 
-# A longer header than this says nothing that we could use.
+# Longer headers are ignored, in characters.
 _MAX_HEADER = 2048
 
 
 def parse_rate_limits(headers: Mapping[str, str]) -> RateLimits:
-    """Returns what `Ratelimit` and `Ratelimit-Policy` say; what cannot be read is left out, never an error."""
+    """Returns the quotas in `Ratelimit` and `Ratelimit-Policy`; malformed headers are ignored."""
     limits = itertools.starmap(RateLimit, _limits(headers.get("Ratelimit", "")))
     return RateLimits(tuple(limits), _policies(headers.get("Ratelimit-Policy", "")))
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
-    """Returns the seconds that `Retry-After` asks for: a number, or a date seen from `now` (seconds since 1970)."""
+    """Returns the seconds that `Retry-After` asks for, as a number or as a date after `now` (seconds since 1970)."""
     if value is None:
         return None
-    # Several numbers, where several headers came: the longest is the safe one.
+    # A repeated header contains several numbers, of which the largest is the safe one.
     parts = [part.strip() for part in value.split(",")]
     if all(map(_SECONDS.fullmatch, parts)):
         return min(max(map(float, parts)), _LONGEST_RETRY_AFTER)
     try:
         date = email.utils.parsedate_to_datetime(value)
-        # HTTP's dates are in UTC, the old form that does not say so as well.
+        # Dates of HTTP are in UTC, also in the old form without a time zone.
         seconds = date.replace(tzinfo=date.tzinfo or datetime.UTC).timestamp() - now
-    except (ArithmeticError, LookupError, OSError, TypeError, ValueError):  # what that parser is known to raise
+    except (ArithmeticError, LookupError, OSError, TypeError, ValueError):  # which that parser may raise
         return None
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 
 def _limits(header: str) -> list[tuple[str, int, float | None]]:
-    """Returns the name, what is left, and the seconds to the reset, of each quota."""
+    """Returns the name, the remaining requests and the seconds to the reset of each quota."""
     if match := _ONE_LIMIT.fullmatch(header):
         name, remaining, seconds = match.groups()
         return [(name, int(remaining), float(seconds))]
-    return [(name, int(told["r"]), told.get("t")) for name, told in _items(header) if "r" in told]
+    return [(name, int(values["r"]), values.get("t")) for name, values in _items(header) if "r" in values]
 
 
-@functools.lru_cache(maxsize=32)  # the same with every answer
+@functools.lru_cache(maxsize=32)  # the same in every response
 def _policies(header: str) -> tuple[RateLimitPolicy, ...]:
     if match := _ONE_POLICY.fullmatch(header):
         return (RateLimitPolicy(match[1], int(match[2]), float(match[3])),)
@@ -79,7 +79,7 @@ def _policies(header: str) -> tuple[RateLimitPolicy, ...]:
 
 
 def _items(header: str) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yields each item's name and its non-negative numeric parameters; nothing for a malformed or huge header."""
+    """Yields each item's name and its non-negative numeric parameters; nothing for a malformed or overlong header."""
     header = header.strip(" \t")
     if len(header) > _MAX_HEADER:
         return
@@ -100,15 +100,15 @@ def _items(header: str) -> Iterator[tuple[str, dict[str, float]]]:
         position = comma.end()
 
 
-@define  # not frozen, which would make it three times as slow to make; nobody changes one
+@define  # never changed, but a frozen class takes three times as long to instantiate
 class Quota:
-    """What is known of one quota.
+    """The known state of one quota.
 
     Attributes:
-        remaining: Requests left, as of the newest answer; requests still under way may or may not be counted in it.
-        reset_at: When the window ends, on the clock of the event loop, in seconds.
-        per_window: Requests allowed in each window; None where the API has not said.
-        window: Length of the window in seconds; None where the API has not said.
+        remaining: Requests left as of the newest response, which may or may not have counted those in progress.
+        reset_at: End of the window, in seconds on the clock of the event loop.
+        per_window: Requests allowed in each window; None if unknown.
+        window: Length of the window in seconds; None if unknown.
     """
 
     remaining: int
@@ -118,25 +118,26 @@ class Quota:
 
 
 Quotas = Mapping[str, Quota]
-"""What is known of all quotas, by their names."""
+"""The known quotas by name."""
 
-# The name under which a 429 is kept; no quota of the API's can be called so.
+# The name under which a 429 is recorded; no quota of the API can have it.
 _BLOCK = "\0block"
 
-# Resets are told in whole seconds. Whether they were rounded down is not documented, and to come a moment too early
-# costs a block of five minutes: so hold back one second more.
+# Seconds to wait beyond a reset. The API reports whole seconds, perhaps rounded down, and a request that is too early
+# is followed by a block of five minutes.
 _ROUNDING = 1.0
 
-# Cloudflare answers 200 requests a second from one address, which no header tells: half of that.
+# Seconds between requests. Cloudflare allows 200 requests a second from one address, which no header reports; this is
+# half of that rate.
 _SHORTEST_SPACING = 0.01
 
-# What a header may do at most, so that a broken one cannot stop a client for good or fill its memory.
+# Bounds, so that a malformed header can neither block a client for long (in seconds) nor fill its memory.
 LONGEST_HOLD = 3600.0
 _MOST_QUOTAS = 8
 
 
 def observe(known: Quotas, answer: RawResponse, now: float) -> Quotas:
-    """Returns what is known after an answer; one that does not tell was counted all the same."""
+    """Returns the quotas after a response; one without the header counts as one request."""
     limits = _limits(answer.header("Ratelimit") or "")
     if not limits:
         return spend(known)
@@ -148,25 +149,25 @@ def observe(known: Quotas, answer: RawResponse, now: float) -> Quotas:
 
 
 def block(known: Quotas, retry_after: float, now: float) -> Quotas:
-    """Returns what is known after a 429: nothing goes before `retry_after` seconds are over."""
+    """Returns the quotas after a 429: no request fits for `retry_after` seconds."""
     return {**known, _BLOCK: Quota(0, now + min(retry_after, LONGEST_HOLD))}
 
 
 def spend(known: Quotas) -> Quotas:
-    """Returns what is known after a request that may have been counted, where no answer says so."""
+    """Returns the quotas after a request that the API may have counted without reporting it."""
     return {name: evolve(quota, remaining=max(0, quota.remaining - 1)) for name, quota in known.items()}
 
 
 def has_room(known: Quotas, under_way: int) -> bool:
-    """Returns whether one more request is sure to fit; otherwise `roll` and `hold_back` tell."""
-    for quota in known.values():  # noqa: SIM110  # a loop takes a third of the time, and every call passes here
+    """Returns whether one more request certainly fits; if not, `roll` and `hold_back` decide."""
+    for quota in known.values():  # noqa: SIM110  # on the path of every call; takes a third of the time of `all`
         if quota.remaining <= under_way:
             return False
     return True
 
 
 def hold_back(known: Quotas, under_way: int, now: float) -> float:
-    """Returns the seconds to hold the next request back: zero to send it now."""
+    """Returns the seconds to hold the next request back, zero to send it now."""
     longest = 0.0
     for quota in known.values():
         seconds = quota.reset_at - now
@@ -176,7 +177,7 @@ def hold_back(known: Quotas, under_way: int, now: float) -> float:
 
 
 def spacing(known: Quotas, under_way: int, now: float) -> float:
-    """Returns the seconds to leave between requests, so that what is left of each quota lasts to its reset."""
+    """Returns the seconds between requests with which the rest of each quota lasts until its reset."""
     longest = _SHORTEST_SPACING
     for quota in known.values():
         left = quota.remaining - under_way
@@ -186,7 +187,7 @@ def spacing(known: Quotas, under_way: int, now: float) -> float:
 
 
 def seconds_for(known: Quotas, requests: int, now: float) -> float:
-    """Returns the seconds that a run over so many more requests takes by `spacing`; zero where no quota matters."""
+    """Returns the seconds that a number of requests spaced by `spacing` takes; zero if no quota limits them."""
     return max((_seconds_for(requests, quota, now) for quota in roll(known, now).values()), default=0.0)
 
 
@@ -200,7 +201,7 @@ def _seconds_for(requests: int, quota: Quota, now: float) -> float:
 
 
 def _spread(requests: int, left: int, per_window: int | None, to_reset: float) -> float:
-    """Returns the seconds for requests that fit into what is left of a window."""
+    """Returns the seconds for requests that fit into the rest of a window."""
     if left == 0:
         return to_reset
     at_once = _at_once(left, per_window)
@@ -208,12 +209,12 @@ def _spread(requests: int, left: int, per_window: int | None, to_reset: float) -
 
 
 def _at_once(left: int, per_window: int | None) -> int:
-    """Returns how many requests need no spacing: the first half of a quota, which is enough for most runs."""
+    """Returns how many requests need no spacing: those of the first half of a quota."""
     return 0 if per_window is None else max(0, left - (per_window - 1) // 2)
 
 
 def roll(known: Quotas, now: float) -> Quotas:
-    """Returns what is known at `now`: a window that has ended gives way to the next, a full one."""
+    """Returns the quotas at `now`: a window that has ended is replaced by a full one."""
     for quota in known.values():
         if now >= quota.reset_at:
             return {name: rolled for name, old in known.items() if (rolled := _roll(old, now)) is not None}
@@ -221,8 +222,8 @@ def roll(known: Quotas, now: float) -> Quotas:
 
 
 def _newest(known: Quota | None, name: str, remaining: int, seconds: float, answer: RawResponse, now: float) -> Quota:
-    """Answers overtake each other, so within a window the lowest count is the one to believe."""
-    # Conditions in place of `min`, which takes longer than all the rest: every call passes here.
+    """Returns a quota after a response. Responses may arrive out of order: within a window the lowest count holds."""
+    # Conditions instead of `min`, which takes longer than the rest of this function, on the path of every call.
     reset_at = now + (seconds if seconds < LONGEST_HOLD else LONGEST_HOLD) + _ROUNDING  # noqa: FURB136
     if known is not None and now < known.reset_at and reset_at <= known.reset_at + _ROUNDING:
         lowest = remaining if remaining < known.remaining else known.remaining  # noqa: FURB136

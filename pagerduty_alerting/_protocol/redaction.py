@@ -1,11 +1,11 @@
-"""Masks secrets in text that a server sent and that is shown; pure."""
+"""Masks secrets in text from a server; pure."""
 
 import re
 from collections.abc import Collection, Iterable
 
 MASK = "<hidden>"
 SNIPPET_LENGTH = 200
-# Text beyond this cannot reach a snippet; the slack lets a secret that crosses the end be masked whole.
+# Characters of an excerpt, and what is read beyond them so that a secret that crosses the end is masked whole.
 _WINDOW = 4096
 _SLACK = 1024
 _UUID_LENGTH = 36
@@ -14,11 +14,11 @@ _UUID = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9
 
 
 def redact(text: str, secrets: Iterable[str], *, uuids: bool = False) -> str:
-    """Returns the text with every secret masked, in any letter case; with `uuids`, also what looks like a token."""
-    # In one pass, the longest first: one secret may begin with another, or be found in the mask.
+    """Returns the text with every secret masked, in any letter case; with `uuids`, every UUID as well."""
+    # In one pass, the longest first: one secret may begin with another, or occur in the mask.
     any_secret = "|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True))
     if any_secret:
-        text = re.sub(any_secret, MASK, text, flags=re.IGNORECASE)  # a host's name is told in lower case
+        text = re.sub(any_secret, MASK, text, flags=re.IGNORECASE)  # host names are shown in lower case
     return _UUID.sub(MASK, text) if uuids else text
 
 
@@ -26,7 +26,7 @@ def excerpt(body: bytes, secrets: Collection[str], *, uuids: bool = False) -> st
     """Returns the start of a body as text of at most 4,096 characters, secrets masked."""
     text = redact(body[: _WINDOW + _SLACK].decode("utf-8", "replace"), secrets, uuids=uuids)
     if len(body) > _WINDOW + _SLACK:
-        # A secret that was cut off is not recognised, and masks are shorter than what they hide.
+        # A truncated secret is not recognized, and masks are shorter than what they hide.
         text = text[: -max([_UUID_LENGTH, *map(len, secrets)])]
     return text[:_WINDOW]
 
@@ -38,5 +38,5 @@ def snippet(body: bytes, secrets: Collection[str], *, uuids: bool = False) -> st
 
 
 def one_line(text: str) -> str:
-    """Returns the text on one line, without anything in it that could steer a terminal."""
+    """Returns the text on one line, without control characters."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())

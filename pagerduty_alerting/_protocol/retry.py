@@ -1,4 +1,4 @@
-"""Decides whether and when a call is tried again, and what is in doubt after a failure; pure."""
+"""Decides whether and when a call is retried, and whether a failed request may have been carried out; pure."""
 
 from pagerduty_alerting._protocol.endpoints import Endpoint
 from pagerduty_alerting.config import RetryPolicy
@@ -12,7 +12,7 @@ from pagerduty_alerting.errors import (
 
 _TOO_MANY_REQUESTS = 429
 
-# Attempts where the server was not reached, unless the policy allows more: a restart of a second or two is survived.
+# Attempts while the server is not reached, unless the policy allows more: enough for a restart of a second or two.
 _ATTEMPTS_TO_REACH = 5
 
 
@@ -25,14 +25,14 @@ def next_delay(
     time_left: float,
     jitter: float,
 ) -> float | None:
-    """Returns the seconds to wait before the next attempt, or None to give up.
+    """Returns the seconds to wait before the next attempt, or None if the call fails.
 
     Args:
         policy: The caller's policy.
-        error: Why the attempt failed.
-        replay_safe: Whether sending the request twice does no more than sending it once.
+        error: The error of the attempt.
+        replay_safe: Whether sending the request twice has the same effect as sending it once.
         attempt: Number of the attempt that failed, from 1.
-        time_left: Seconds to the call's deadline.
+        time_left: Seconds until the call's deadline.
         jitter: A random number from 0 to 1.
     """
     if attempt >= _most_attempts(policy, error) or not is_transient(error, policy):
@@ -41,7 +41,7 @@ def next_delay(
         return None
     # A float power of a large attempt number overflows; 2**60 half-seconds are beyond any deadline.
     longest = min(policy.max_delay, policy.initial_delay * 2.0 ** min(attempt - 1, 60))
-    delay = max(longest * (0.5 + jitter / 2), _asked_for(error))
+    delay = max(longest * (0.5 + jitter / 2), _retry_after(error))
     return delay if delay < time_left else None
 
 
@@ -57,21 +57,21 @@ def is_transient(error: PagerDutyAlertingError, policy: RetryPolicy) -> bool:
         return error.transient
     if not isinstance(error, APIStatusError) or error.status not in policy.statuses:
         return False
-    # Without the time to wait it is the block of five minutes, or an intermediary that knows no better.
+    # A 429 without `Retry-After` is the block of five minutes, or comes from an intermediary.
     return not isinstance(error, RateLimitError) or error.retry_after is not None
 
 
 def may_have_acted(error: PagerDutyAlertingError) -> bool:
-    """Returns whether the API may have carried the request out although it failed."""
+    """Returns whether the API may have carried out the request although it failed."""
     if isinstance(error, APIConnectionError | ClientClosedError):
         return error.may_have_acted
     return not (isinstance(error, APIStatusError) and error.status == _TOO_MANY_REQUESTS)
 
 
 def doubt(endpoint: Endpoint[object], *, was_sent: bool) -> str:
-    """Returns the sentence for a message where nobody can know whether the operation was carried out, or nothing."""
-    return "The operation may have been carried out all the same" if was_sent and not endpoint.replay_safe else ""
+    """Returns a sentence for the message if the operation may have been carried out, else an empty string."""
+    return "The operation may have been carried out nevertheless" if was_sent and not endpoint.replay_safe else ""
 
 
-def _asked_for(error: PagerDutyAlertingError) -> float:
+def _retry_after(error: PagerDutyAlertingError) -> float:
     return (error.retry_after or 0.0) if isinstance(error, APIStatusError) else 0.0

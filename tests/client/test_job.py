@@ -212,7 +212,7 @@ def test_an_account_without_the_plan_is_told_so(make_caller: MakeCaller, emulato
 
 
 def test_an_unknown_integration_token_is_not_found(make_caller: MakeCaller, emulator: Emulator) -> None:
-    with pytest.raises(NotFoundError, match="that the token is authorised in PagerDuty and unused"):
+    with pytest.raises(NotFoundError, match="that the token is authorized in PagerDuty and unused"):
         caller_for(make_caller, emulator).call("connect", "a313ba7d3e464c0ea40808fafbc3816a")
 
 
@@ -305,7 +305,9 @@ def test_the_timeout_can_be_changed_for_all_calls(make_caller: MakeCaller, emula
 
 def test_a_web_page_in_place_of_an_answer_is_shown_in_part(make_caller: MakeCaller, emulator: Emulator) -> None:
     emulator.on().html(502)
-    with pytest.raises(APIStatusError, match="the body is no envelope of the API but begins '<!DOCTYPE html> <html>"):
+    with pytest.raises(
+        APIStatusError, match="the body is not an envelope of the API, it begins with '<!DOCTYPE html> <html>"
+    ):
         caller_for(make_caller, emulator).call("list_services")
 
 

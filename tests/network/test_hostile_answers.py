@@ -283,11 +283,11 @@ def test_switching_protocols_is_an_error_and_the_rest_is_not_hoarded(flavour: st
         ("//evil.example/path", "evil.example"),
         ("https://user:secret-in-url@evil.example:444/path", "evil.example"),
         ("/elsewhere/secret-in-url", "another path of the same host"),
-        ("secret-in-url", "an unnamed place"),
-        ("javascript:secret-in-url", "an unnamed place"),
-        ("http://[secret-in-url", "an unnamed place"),
-        ("", "an unnamed place"),
-        ("https://" + "x" * 5000, "an unnamed place"),
+        ("secret-in-url", "an unknown host"),
+        ("javascript:secret-in-url", "an unknown host"),
+        ("http://[secret-in-url", "an unknown host"),
+        ("", "an unknown host"),
+        ("https://" + "x" * 5000, "an unknown host"),
     ],
 )
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])

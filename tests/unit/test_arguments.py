@@ -44,7 +44,7 @@ def test_printable_ascii_may_stand_in_a_header(value: str) -> None:
 
 @pytest.mark.parametrize("value", [" a", "a ", "a\n", "\ta", "a\r\n"])
 def test_white_space_around_a_header_is_refused_and_a_newline_suspected(value: str) -> None:
-    with pytest.raises(ValueError, match=r"must not begin or end with white space \(is there a newline at its end\?\)"):
+    with pytest.raises(ValueError, match=r"must not begin or end with white space, such as a newline"):
         check_header_text("agent", value)
 
 
@@ -228,8 +228,8 @@ def test_a_base_url_is_returned_without_a_slash_at_its_end(value: str, expected:
         ("https://host?x=1", "must have neither a query nor a fragment"),
         ("https://host/?", "must have neither a query nor a fragment"),
         ("https://host/#", "must have neither a query nor a fragment"),
-        ("http://example.com", "is http:// to example.com, which would send the credentials in the clear"),
-        ("http://10.0.0.1", "is http:// to 10.0.0.1, which would send the credentials in the clear"),
+        ("http://example.com", "is http:// to example.com, which would send the credentials unencrypted"),
+        ("http://10.0.0.1", "is http:// to 10.0.0.1, which would send the credentials unencrypted"),
         ("http://localhost.example.com", "is http:// to localhost.example.com, which would send"),
         ("http://0.0.0.0", "is http:// to 0.0.0.0, which would send"),
     ],

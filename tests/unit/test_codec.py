@@ -332,7 +332,7 @@ def test_a_validation_error_says_where_it_comes_from_and_what_to_check() -> None
     error = caught.value
     assert (error.method, error.path, error.status, error.ray_id) == ("GET", LIST.path, 203, "8f2a-FRA")
     assert str(error) == (
-        "List PagerDuty services: status 203 says success, but the body is a JSON array instead of an object."
+        "List PagerDuty services: status 203 reports success, but the body is a JSON array instead of an object."
         f" Is the base URL that of the Cloudflare API? (GET {LIST.path}, ray 8f2a-FRA)"
     )
 
@@ -341,7 +341,7 @@ def test_a_validation_error_says_where_it_comes_from_and_what_to_check() -> None
 def test_a_validation_error_warns_where_the_operation_cannot_be_repeated(endpoint: Endpoint[Any]) -> None:
     with pytest.raises(APIResponseValidationError) as caught:
         decode(request_for(endpoint), answer(200, b"[]"))
-    warns = "The operation may have been carried out all the same." in str(caught.value)
+    warns = "The operation may have been carried out nevertheless." in str(caught.value)
     assert warns is not endpoint.replay_safe
 
 

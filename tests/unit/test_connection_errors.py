@@ -120,7 +120,7 @@ def test_where_no_connection_was_made_nothing_can_have_been_done(
         assert isinstance(failure, APIConnectionError)
         assert str(failure).startswith(f"{endpoint.operation}: {problem}")
         assert (failure.may_have_acted, failure.transient) == (False, transient)
-        assert "carried out all the same" not in str(failure)
+        assert "carried out nevertheless" not in str(failure)
 
 
 @pytest.mark.parametrize(("error", "problem", "transient"), BROKE, ids=problems(BROKE))
@@ -129,7 +129,7 @@ def test_where_a_connection_broke_the_doubt_is_told(error: Exception, problem: s
         failure, _ = describe(error, endpoint)
         assert problem in str(failure)
         assert (failure.may_have_acted, failure.transient) == (True, transient)
-        assert ("carried out all the same" in str(failure)) is (endpoint is CONNECT)
+        assert ("carried out nevertheless" in str(failure)) is (endpoint is CONNECT)
 
 
 @pytest.mark.parametrize(("error", "problem", "transient"), BROKE, ids=problems(BROKE))
@@ -139,7 +139,7 @@ def test_where_a_connection_broke_before_the_request_was_sent_there_is_no_doubt(
     failure, _ = describe(error, CONNECT, was_sent=False)
     assert problem in str(failure)
     assert (failure.may_have_acted, failure.transient) == (False, transient)
-    assert "carried out all the same" not in str(failure)
+    assert "carried out nevertheless" not in str(failure)
 
 
 def of_proxy(kind: Any, error: OSError) -> Exception:

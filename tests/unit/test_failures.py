@@ -123,16 +123,16 @@ def test_a_status_without_a_name_is_told_by_its_number(status: int) -> None:
         ({"success": False, "errors": [], "messages": [code(1000, "a remark")]}, "a remark (code 1000)"),
         ({**failure(code(1001)), "messages": [code(1000, "a remark")]}, "text (code 1001)"),
         (b"\xef\xbb\xbf" + b'{"errors": ["after a mark"]}', "after a mark"),
-        (failure(None, 7, [], {}), "the body names no error"),
-        ({"success": False, "errors": None}, "the body names no error"),
-        ({"success": False, "errors": {"message": "x"}}, "the body names no error"),
-        ({"success": False}, "the body names no error"),
+        (failure(None, 7, [], {}), "the body contains no error"),
+        ({"success": False, "errors": None}, "the body contains no error"),
+        ({"success": False, "errors": {"message": "x"}}, "the body contains no error"),
+        ({"success": False}, "the body contains no error"),
         (b"", "the body is empty"),
-        ({}, "the body is no envelope of the API but begins '{}'"),
-        (b"<html>\n<h1>Bad", "the body is no envelope of the API but begins '<html> <h1>Bad'"),
-        (b"[1, 2]", "the body is no envelope of the API but begins '[1, 2]'"),
-        (b"\xff\xfe", "the body is no envelope of the API but begins '\ufffd\ufffd'"),
-        (b"upstream's down", 'the body is no envelope of the API but begins "upstream\'s down"'),
+        ({}, "the body is not an envelope of the API, it begins with '{}'"),
+        (b"<html>\n<h1>Bad", "the body is not an envelope of the API, it begins with '<html> <h1>Bad'"),
+        (b"[1, 2]", "the body is not an envelope of the API, it begins with '[1, 2]'"),
+        (b"\xff\xfe", "the body is not an envelope of the API, it begins with '\ufffd\ufffd'"),
+        (b"upstream's down", 'the body is not an envelope of the API, it begins with "upstream\'s down"'),
     ],
     ids=repr,
 )
@@ -157,7 +157,7 @@ def test_an_error_without_messages_or_result_is_read_all_the_same() -> None:
 @given(st.binary(max_size=600))
 def test_at_most_200_characters_of_a_body_are_shown(body: bytes) -> None:
     text = str(error_for(502, b"<html>" + body))
-    _, found, shown = text.partition("but begins ")
+    _, found, shown = text.partition("it begins with ")
     assert found
     assert len(eval(shown[: shown.index(f". {AT_FAULT}")])) <= 200  # the text as it was before its repr
 
@@ -194,8 +194,8 @@ MEANINGS = [
     (400, caused_by(6111), "Authentication", "a Global API Key was sent as a token"),
     (400, failure(code(6003)), "Authentication", "the credentials are malformed"),
     (400, failure({"code": "6003"}), "Authentication", "the credentials are malformed"),
-    (403, failure(code(9103)), "Authentication", "does not know these credentials"),
-    (400, failure(code(9106)), "Authentication", "does not know these credentials"),
+    (403, failure(code(9103)), "Authentication", "credentials are unknown to the API"),
+    (400, failure(code(9106)), "Authentication", "credentials are unknown to the API"),
     (403, failure(code(9109)), "Account", "the credentials are not for this account"),
     (404, failure(code(7003)), "Account", "the account id is malformed"),
     (404, failure({"code": 7003.0}), "Account", "the account id is malformed"),
@@ -206,13 +206,13 @@ MEANINGS = [
     (403, failure(code(10000)), "Authentication", "not valid, or lack the permission"),
     (401, b"", "Authentication", "does not accept these credentials"),
     (403, b"", "Permission", "may not do this"),
-    (404, b"", "Account", "does not know it"),
+    (404, b"", "Account", "was not found"),
     (429, b"", "Rate limit", "used up"),
     (302, b"", "Base URL", "redirects"),
     (304, b"", "API", "nothing has changed"),
     (500, b"", "API", "it failed"),
     (530, b"<html>", "API", "it failed"),
-    (418, failure(code(1001)), "API", "it answered with status 418"),
+    (418, failure(code(1001)), "API", "it responded with status 418"),
 ]
 
 
@@ -236,7 +236,7 @@ def test_a_malformed_account_id_is_told_by_what_it_should_be() -> None:
 
 def test_not_modified_is_no_redirect() -> None:
     text = str(error_for(304))
-    assert "304 Not Modified: the body is empty. Does a cache answer in its place?" in text
+    assert "304 Not Modified: the body is empty. A cache may have responded." in text
     assert "redirect" not in text
 
 
@@ -272,7 +272,7 @@ def test_a_missing_entitlement_is_a_matter_of_the_plan_and_not_of_permissions() 
         (CREATE_INTEGRATION_TOKEN, "Check the account id and the base URL."),
         (
             CONNECT,
-            "Check the account id and the base URL, and that the token is authorised in PagerDuty and unused.",
+            "Check the account id and the base URL, and that the token is authorized in PagerDuty and unused.",
         ),
     ],
 )
@@ -319,12 +319,12 @@ def test_where_nothing_is_known_no_advice_is_made_up(status: int) -> None:
         ("https://user:secret@evil.example:8443/secret", "evil.example"),
         ("//evil.example/secret", "evil.example"),
         ("/secret", "another path of the same host"),
-        ("secret", "an unnamed place"),
-        ("", "an unnamed place"),
-        ("https://[secret", "an unnamed place"),
-        ("https://" + "secret" * 50, "an unnamed place"),
-        ("https://evil\x9b.example/", "an unnamed place"),
-        ("javascript:secret", "an unnamed place"),
+        ("secret", "an unknown host"),
+        ("", "an unknown host"),
+        ("https://[secret", "an unknown host"),
+        ("https://" + "secret" * 50, "an unknown host"),
+        ("https://evil\x9b.example/", "an unknown host"),
+        ("javascript:secret", "an unknown host"),
     ],
 )
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 399])
@@ -349,7 +349,7 @@ def test_the_host_of_a_redirect_is_named_up_to_the_longest_that_dns_allows(lengt
 
 
 def test_a_redirect_without_a_location_is_one_to_an_unnamed_place() -> None:
-    assert "a redirect to an unnamed place" in str(error_for(302))
+    assert "a redirect to an unknown host" in str(error_for(302))
 
 
 # Secrets.
