@@ -291,9 +291,9 @@ def mutation(session: nox.Session) -> None:
     session.run("mutmut", "run", *session.posargs)
     session.run("mutmut", "export-cicd-stats")
     found = json.loads(Path("mutants/mutmut-cicd-stats.json").read_text())
-    told = found["killed"] + found["timeout"]
-    score = told / max(1, told + found["survived"])
-    session.log(f"{told} mutants noticed, {found['survived']} not: {score:.1%}; {found['no_tests']} without a test")
+    noticed = found["killed"] + found["timeout"]
+    score = noticed / max(1, noticed + found["survived"])
+    session.log(f"{noticed} mutants noticed, {found['survived']} not: {score:.1%}; {found['no_tests']} without a test")
     if score < MUTATION_SCORE:
         session.error(f"fewer than {MUTATION_SCORE:.0%} of the mutants were noticed")
 

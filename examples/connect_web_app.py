@@ -2,7 +2,7 @@
 
 Reads the CLOUDFLARE_* variables, and, as the command line does, PAGERDUTY_ALERTING_AUTHORIZE_URL: the page at which
 people of yours authorize a token in PagerDuty, with {token} where the token goes (Cloudflare publishes no address for
-it). Run it with `python examples/connect_web_app.py`, behind your own sign-in: whoever can open it can change where
+it). Run it with `python examples/connect_web_app.py`, behind your own sign-in: anybody who can open it can change where
 alerts go.
 """
 

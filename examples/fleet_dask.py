@@ -41,7 +41,7 @@ def list_partition(account_ids: Iterable[str]) -> list[Record]:
 
 
 def list_all(cluster: Cluster, account_ids: Iterable[str]) -> list[Record]:
-    """Runs the partitions on the cluster. `.to_dataframe()` in place of `.compute()` keeps the records there."""
+    """Runs the partitions on the cluster. `.to_dataframe()` instead of `.compute()` keeps the records there."""
     bag = dask.bag.from_sequence(account_ids, npartitions=PARTITIONS)
     return cluster.compute(bag.map_partitions(list_partition)).result()
 

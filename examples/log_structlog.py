@@ -1,4 +1,4 @@
-"""structlog: what the client logs, as JSON with the ids of whoever calls.
+"""structlog: what the client logs, as JSON with the ids of the caller.
 
 The client logs by the standard library, as "pagerduty_alerting": each attempt at DEBUG, each retry at INFO; never a
 secret. Needs structlog. It runs against an emulator of its own.

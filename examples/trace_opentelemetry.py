@@ -1,4 +1,4 @@
-"""OpenTelemetry: one client span for each attempt, below the span of whoever calls, from async and sync code alike.
+"""OpenTelemetry: one client span for each attempt, below the caller's span, from async and sync code alike.
 
 Needs opentelemetry-sdk and opentelemetry-instrumentation-aiohttp-client. It runs against an emulator of its own and
 prints the spans.

@@ -1,7 +1,7 @@
-"""One call, from its arguments to its response: deadline, quota, attempts, retries.
+"""Carries out one call, from its arguments to its response: deadline, quota, attempts, retries.
 
-`Core.carry_out` is read top-down: it sets the deadline, `_try_until_done` makes attempts until one succeeds or none is
-left, and `_attempt` sends the request once.
+`Core.carry_out` sets the deadline, `_try_until_done` makes attempts until one succeeds or none is left, and `_attempt`
+sends the request once.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ logger = logging.getLogger("pagerduty_alerting")
 
 _TOO_MANY_REQUESTS = 429
 
-# What a call is doing besides the phases of an attempt, which are the transport's.
+# Phases of a call besides those of an attempt, which are in `_http/connector.py`.
 HELD_BACK = "waiting for the rate limit"
 LIMITED = "waiting for the limiter"
 BACKING_OFF = "waiting to try again"
@@ -55,18 +55,18 @@ BACKING_OFF = "waiting to try again"
 
 @define(eq=False)
 class Call(Progress, Generic[T]):
-    """One call: what it asks for, how long it may take, and how it went so far.
+    """One call: its request, its deadline and its state.
 
     Attributes:
-        request: What is sent.
-        seconds: The time for the whole call.
-        started: When the call began, on the clock of the event loop.
+        request: The request of every attempt.
+        seconds: Timeout of the whole call.
+        started: Start of the call, on the clock of the event loop.
         is_patient: Whether waiting for the quota, a connection and the limiter does not count against its time.
         limit: Its deadline.
-        attempts: How many attempts were begun.
-        ticket: With which the pacer admitted the newest of them.
+        attempts: Number of attempts begun.
+        ticket: Ticket with which the pacer admitted the latest attempt.
         may_have_acted: Whether the API may have carried out a request of an attempt that failed.
-        earlier: A line for each attempt that failed.
+        earlier: One line for each failed attempt.
     """
 
     request: Request[T]
@@ -80,17 +80,17 @@ class Call(Progress, Generic[T]):
     earlier: tuple[str, ...] = ()
 
     def uncounted(self) -> AbstractContextManager[None]:
-        """Returns a context in which the clock of a patient call stands; for any other call time goes on."""
+        """Returns a context manager that stops the clock of a patient call, and has no effect on others."""
         return self.limit.paused() if self.is_patient else contextlib.nullcontext()
 
 
 @define(eq=False)
 class Success(Generic[T]):
-    """What came of a call that succeeded.
+    """The outcome of a call that succeeded.
 
     Attributes:
-        envelope: The answer, decoded.
-        answer: The answer as it came.
+        envelope: The decoded response.
+        answer: The raw response.
         call: The call.
     """
 
@@ -99,7 +99,7 @@ class Success(Generic[T]):
     call: Call[T]
 
     def response(self) -> Response[T]:
-        """Returns the response; to be asked for at the end of the call, whose time it tells."""
+        """Returns the response, whose `elapsed` ends now."""
         return Response(
             envelope=self.envelope,
             status=self.answer.status,
@@ -113,7 +113,7 @@ class Success(Generic[T]):
 
 @frozen(eq=False)
 class Core:
-    """Settings, and the connections, the quota and the deadlines of clients with the same connections."""
+    """Settings of a client, and the connections, quota and deadlines that it shares with others."""
 
     settings: Settings
     transport: Transport
@@ -125,7 +125,7 @@ class Core:
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_headers", SecretHeaders(self.settings.headers()))
-        # Most calls are for the client's own account: their requests are made once.
+        # Most calls are for the client's own account: their requests are built once.
         own = self.settings.account_id
         plain = [endpoint for endpoint in ENDPOINTS if endpoint.argument is None]
         requests = {} if own is None else {endpoint: self._build(endpoint, own) for endpoint in plain}
@@ -141,9 +141,9 @@ class Core:
         )
 
     async def aclose(self) -> None:
-        """Ends the calls that are under way, with `ClientClosedError`, and closes the connections. Idempotent."""
+        """Ends the calls in progress with `ClientClosedError` and closes the connections. Idempotent."""
         self.transport.is_closed = True
-        # First, so that calls end by us and not by aiohttp, which cancels what they wait for when it closes.
+        # First, because aiohttp cancels what calls wait for when it closes.
         self.deadlines.end_all()
         await self.transport.aclose()
 
@@ -168,8 +168,7 @@ class Core:
     ) -> Call[T]:
         """Returns a call that is ready to be carried out; its time begins now.
 
-        A patient call waits for the quota, a connection and the limiter as long as it takes: that does not count
-        against its time.
+        Waiting for the quota, a connection and the limiter does not count against the time of a patient call.
         """
         request = self._request(endpoint, account_id, argument)
         seconds = self.settings.timeout if timeout is None else check_seconds("timeout", timeout)
@@ -182,8 +181,8 @@ class Core:
     async def carry_out(self, call: Call[T]) -> Success[T]:
         """Makes attempts, as many as the policy allows before the deadline.
 
-        What it raises is taken out of the frames that hold requests and raised again, the same object: error trackers
-        show the local variables of a traceback's frames.
+        An exception is raised again without the frames that hold requests, as the same object: error trackers show the
+        local variables of a traceback's frames.
         """
         outer, failure = sys.exception(), None
         try:
@@ -192,10 +191,10 @@ class Core:
         except GeneratorExit:
             raise
         except Expired:
-            pass  # its context is a cancellation, which is of no use to anybody
+            pass  # not chained: its context is only a cancellation
         except BaseException as error:
             failure = error
-        # Outside of the handlers, so that the exception gets no context but the caller's.
+        # Outside the handlers, so that the exception gets no context except the caller's.
         if failure is None:
             failure = self._ended_early(call)
         if isinstance(failure, ClientClosedError):
@@ -204,7 +203,7 @@ class Core:
         try:
             raise failure
         finally:
-            del failure, outer  # the traceback holds this frame, which must not hold the exception in turn
+            del failure, outer  # breaks the reference cycle of the exception and this frame
 
     def _request(self, endpoint: Endpoint[T], account_id: str | None, argument: IntegrationToken | None) -> Request[T]:
         if account_id is None:
@@ -220,7 +219,7 @@ class Core:
         return build_request(endpoint, self.settings.base_url, account_id, argument, secrets=secrets)
 
     async def _try_until_done(self, call: Call[T]) -> Success[T]:
-        """Makes attempts until one succeeds or there is no point in another, and raises the last one's failure."""
+        """Makes attempts until one succeeds or no retry follows, and raises the last failure."""
         clock, now = asyncio.get_running_loop().time, call.started
         while True:
             ticket = self.pacer.admit(now, regardless=not self.settings.respect_rate_limits)
@@ -249,7 +248,7 @@ class Core:
             now = clock()
 
     async def _await_quota(self, call: Call[Any]) -> Ticket:
-        """Waits until the quota has room for one more request; fails at once when it will have none in time."""
+        """Waits until the quota has room for one more request; fails at once if the deadline comes first."""
         call.phase = HELD_BACK
         with call.uncounted():
             ticket, too_long = await self.pacer.wait_for_admission(math.inf if call.is_patient else call.limit.when)
@@ -267,7 +266,7 @@ class Core:
         return ticket
 
     async def _attempt(self, call: Call[T]) -> Success[T] | Failure:
-        """Sends the request once and returns what came of it, with its part in the quota and in the log."""
+        """Sends the request once and returns the outcome; updates the quota and the log."""
         clock = asyncio.get_running_loop().time if logger.isEnabledFor(logging.DEBUG) else None
         started = clock() if clock is not None else 0.0
         answer, decode = None, _decoder()
@@ -289,7 +288,7 @@ class Core:
         except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
             return error
         except Exception as error:
-            if answer is None:  # it is the limiter's, or a hook's
+            if answer is None:  # raised by the limiter or a hook
                 raise
             return _unreadable(call, answer, error)
         finally:
@@ -346,7 +345,7 @@ class Core:
         """Returns the exception for a call that the deadlines ended: its time is over, or the client was closed."""
         if self.transport.is_closed:
             acted = doubt(call.request.endpoint, was_sent=call.may_have_acted or call.was_sent)
-            message = "the client was closed while the call was under way"
+            message = "the client was closed during the call"
             return ClientClosedError(f"{message}. {acted}" if acted else message)
         return _final(_timed_out(call, call.seconds), call)
 
@@ -361,13 +360,13 @@ def _decoder() -> Callable[[Request[Any], RawResponse], Envelope[Any]]:
 
 def _log_attempt(call: Call[Any], answer: RawResponse | None, milliseconds: float) -> None:
     if answer is None:
-        logger.debug("%s: no answer in %.1f ms, it ended while %s", call.request, milliseconds, call.phase)
+        logger.debug("%s: no response in %.1f ms, it ended while %s", call.request, milliseconds, call.phase)
     else:
         logger.debug("%s: %d in %.1f ms, ray %s", call.request, answer.status, milliseconds, answer.ray_id)
 
 
 def _unreadable(call: Call[Any], answer: RawResponse, error: Exception) -> APIResponseValidationError:
-    """Returns the exception for an answer that came whole and that this package, or a dependency, failed to read."""
+    """Returns the exception for a complete response that this package, or a dependency, failed to read."""
     request = call.request
     acted = doubt(request.endpoint, was_sent=True)
     return APIResponseValidationError(
@@ -380,7 +379,7 @@ def _unreadable(call: Call[Any], answer: RawResponse, error: Exception) -> APIRe
 
 
 def _final(error: Failure, call: Call[Any]) -> Failure:
-    """Returns the error that ends a call, with what the attempts before it have to say."""
+    """Returns the error that ends a call, with notes about the earlier attempts."""
     error.attempts = call.attempts
     if isinstance(error, APIConnectionError):
         error.may_have_acted |= call.may_have_acted
@@ -390,7 +389,7 @@ def _final(error: Failure, call: Call[Any]) -> Failure:
 
 
 def _timed_out(call: Call[Any], seconds: float) -> APITimeoutError:
-    """Returns the exception for a call, or one attempt of it, that the time ran out for."""
+    """Returns the exception for a call, or one of its attempts, whose deadline passed."""
     request = call.request
     acted = doubt(request.endpoint, was_sent=call.was_sent)
     if call.phase in {HELD_BACK, BACKING_OFF}:

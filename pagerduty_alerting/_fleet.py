@@ -41,8 +41,8 @@ def each_account(
     """Returns a generator that calls an endpoint for each account, and yields what `to_result` makes of each outcome.
 
     Raises:
-        TypeError: An argument has the wrong type; a single str is no collection of ids.
-        ValueError: An argument has an impossible value.
+        TypeError: An argument has the wrong type; a single str is not a collection of ids.
+        ValueError: An argument has an invalid value.
     """
     _check_iterable(account_ids)
     check_count("concurrency", concurrency)
@@ -72,11 +72,11 @@ class Account:
 
 @define(eq=False)
 class Run:
-    """What a run learns from its accounts.
+    """The state of a run over many accounts.
 
     Attributes:
-        first_refused: For the first two accounts that answered, whether the credentials were refused.
-        end: Why the run ends early: what is raised after the last result.
+        first_refused: Whether the credentials were refused, for each of the first two accounts with a response.
+        end: The exception that ends the run early; it is raised after the last result.
     """
 
     first_refused: list[bool] = field(factory=list[bool])
@@ -110,7 +110,7 @@ async def _envelope_or_error(
 
     Raises:
         ClientClosedError: The client was closed before the API can have acted.
-        BaseException: Whatever else is no answer to this account's request, such as an exception of the limiter.
+        BaseException: Any other exception that concerns the whole run, such as one of the limiter.
     """
     try:
         # Not left to the call, to which None means the client's own account, and which takes its turn first.
@@ -132,26 +132,25 @@ async def _envelope_or_error(
     except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
         if not isinstance(error, APIConnectionError):
             run.note_answer(error)
-        # Whoever keeps the errors of many accounts would keep what the frames of their calls hold, too: the answers.
+        # The frames of the traceback would keep the response of each account in memory, as long as the error is kept.
         return error.with_traceback(None)
     finally:
         if turns is not None:
             turns.is_answered.set()
 
 
-# Seconds between the first requests of a run as long as none is answered.
+# Seconds between the first requests of a run until there is a response.
 _PATIENCE = 1.0
 
 
 class Turns:
     """Spreads the requests of a run over the time to the quota's reset, one turn after the other.
 
-    Only the second half of a quota is spread: a small run is over in a moment, and a large one neither runs into the
-    end of the quota nor takes longer than the quota asks for. The first request goes alone, because only its answer
-    tells what others have left of the quota.
+    Only the second half of a quota is spread: a small run is not delayed, and a large one neither exhausts the quota
+    nor takes longer than necessary. The first request is sent alone, because its response reports the remaining quota.
 
     Attributes:
-        is_answered: To be set when a call of the run is over.
+        is_answered: Set when a call of the run has ended.
     """
 
     def __init__(self, pacer: Pacer, deadlines: Deadlines) -> None:
@@ -173,13 +172,13 @@ class Turns:
                 async with self._lock:
                     if self._next > -math.inf and not self.is_answered.is_set():
                         with contextlib.suppress(TimeoutError):
-                            # Not `wait_for`, which before Python 3.12 loses a cancellation that comes with the answer.
+                            # Not `wait_for`, which before Python 3.12 loses a cancellation at the moment of the result.
                             async with asyncio.timeout(_PATIENCE):
                                 await self.is_answered.wait()
                     await asyncio.sleep(max(0.0, self._next - clock()))
                     self._next = clock() + self._pacer.spacing(clock())
         except Expired:
-            raise ClientClosedError("the client was closed while the run was under way") from None
+            raise ClientClosedError("the client was closed during the run") from None
 
 
 async def run_over(
@@ -228,7 +227,7 @@ async def run_over(
             for finished in _finished(calls, ordered=ordered):
                 del calls[finished]
                 if finished.cancelled():
-                    if run.end is None:  # by somebody else
+                    if run.end is None:  # cancelled from outside the run
                         finished.result()
                 elif (error := finished.exception()) is not None:
                     run.end = run.end or error
@@ -245,7 +244,7 @@ async def run_over(
 
 
 class _End:
-    """Stands for the end of the accounts."""
+    """A sentinel: the accounts are exhausted."""
 
 
 _END = _End()
@@ -270,7 +269,7 @@ async def _next(source: AsyncGenerator[str, None]) -> str | _End:
 
 
 def _finished(calls: Iterable[asyncio.Task[T]], *, ordered: bool) -> list[asyncio.Task[T]]:
-    """Returns the finished calls; with `ordered`, those that no unfinished one stands before."""
+    """Returns the finished calls; with `ordered`, only those before the first unfinished one."""
     if ordered:
         return list(itertools.takewhile(lambda call: call.done(), calls))
     return [call for call in calls if call.done()]
@@ -280,5 +279,5 @@ async def _end(tasks: list[asyncio.Task[Any]]) -> None:
     """Cancels what is still running and waits for it."""
     for task in tasks:
         task.cancel()
-    if tasks:  # a generator that is forgotten at its end is closed where no loop is running
+    if tasks:  # an abandoned generator is closed where no loop is running
         await asyncio.gather(*tasks, return_exceptions=True)

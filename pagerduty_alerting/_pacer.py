@@ -22,10 +22,10 @@ from pagerduty_alerting._protocol.rate_limit import (
 
 _TOO_MANY_REQUESTS = 429
 
-# Requests under way as long as nothing was answered: what is left of the quota is not known.
+# Requests in progress until the first response, before which the quota is unknown.
 _MOST_BEFORE_AN_ANSWER = 50
 
-# Requests without an answer that are kept in mind: as many as Cloudflare's quota has.
+# Requests without a response that are remembered: as many as Cloudflare's quota allows.
 _MOST_UNANSWERED = 1200
 
 Ticket = int
@@ -33,11 +33,11 @@ Ticket = int
 
 
 class Pacer:
-    """What is known of a quota, and the calls that wait for it, first come, first served.
+    """The known quotas, and the calls that wait for them in order of arrival.
 
-    Every request is admitted before it is sent and settled when it is over. What the pacer knows of the quota is what
-    the answers said, how many requests are under way, and how many ended without an answer: the API may count those
-    later than answers that came meanwhile, so they count as under way until an answer to a later request.
+    Every request is admitted before it is sent and settled when it has ended. The pacer knows the quotas that responses
+    report, the number of requests in progress, and the number that ended without a response. The API may count the
+    latter late, so they count as in progress until the response to a later request.
     """
 
     def __init__(self) -> None:
@@ -48,14 +48,14 @@ class Pacer:
         fork.register(self)
 
     def _begin(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Begins on a loop, without the calls of the one before; what is known of the quota stays true."""
+        """Begins on a loop, without the calls of the previous one; the known quotas are kept."""
         self._loop = loop
         self._last_ticket: Ticket = getattr(self, "_last_ticket", 0)
-        self._first_ticket = self._last_ticket + 1  # older ones are of calls that another loop left behind
+        self._first_ticket = self._last_ticket + 1  # older tickets are of calls on another loop
         self._under_way = 0
-        # For each request that ended without an answer, the newest ticket at that time.
+        # For each request that ended without a response, the newest ticket at that time.
         self._unanswered: deque[Ticket] = deque(maxlen=_MOST_UNANSWERED)
-        # Each with its deadline, in the order in which they came; a dict because one may leave from the middle.
+        # Waiters with their deadlines, in order of arrival; a dict, because any of them may be removed.
         self._waiters: dict[asyncio.Future[tuple[Ticket, float]], float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -72,7 +72,7 @@ class Pacer:
         """Waits until one more request fits into the quota, and counts it as under way.
 
         Args:
-            deadline: When to have gone, on the clock of the event loop.
+            deadline: Latest time of admission, on the clock of the event loop.
 
         Returns:
             The request's ticket and zero; otherwise, at once, no ticket and the seconds for which the quota is used up,
@@ -85,14 +85,14 @@ class Pacer:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.result()[0]:
-                self.settle(waiter.result()[0], was_answered=False, was_sent=False)  # admitted, and will not go
+                self.settle(waiter.result()[0], was_answered=False, was_sent=False)  # admitted, but will not be sent
             raise
         finally:
             if self._waiters.pop(waiter, None) is not None:
                 self._serve()
 
     def learn(self, ticket: Ticket, answer: RawResponse) -> None:
-        """Learns from an answer what is left of the quota."""
+        """Updates the quotas from a response."""
         now = asyncio.get_running_loop().time()
         self._has_answer = True
         if self._unanswered and answer.header("Ratelimit"):
@@ -105,11 +105,11 @@ class Pacer:
                 self._quotas = block(self._quotas, blocked_for, now)
 
     def settle(self, ticket: Ticket, *, was_answered: bool, was_sent: bool) -> None:
-        """Counts a request as over.
+        """Counts a request as ended.
 
         Args:
             ticket: The ticket with which it was admitted.
-            was_answered: Whether an answer came.
+            was_answered: Whether a response arrived.
             was_sent: Whether the request can have reached the API.
         """
         if ticket < self._first_ticket:
@@ -126,21 +126,21 @@ class Pacer:
         return spacing(self._quotas, self._counted(), now)
 
     def after_fork_in_child(self) -> None:
-        """Forgets the parent's calls."""
+        """Discards the parent's calls."""
         self._begin(None)
 
     def _counted(self) -> int:
-        """Returns how many requests the newest answer may not have counted yet."""
+        """Returns how many requests the latest response may not have counted yet."""
         return self._under_way + len(self._unanswered)
 
     def _has_room(self) -> bool:
-        """Returns whether one more request is sure to fit; otherwise `_hold` tells."""
+        """Returns whether one more request certainly fits; if not, `_hold` decides."""
         if not self._has_answer and self._under_way >= _MOST_BEFORE_AN_ANSWER:
             return False
         return has_room(self._quotas, self._under_way + len(self._unanswered))
 
     def _hold(self, now: float) -> float:
-        """Returns the seconds to hold the next request back: zero when it can go now, infinity until an answer."""
+        """Returns the seconds to hold the next request back: zero to send it now, infinity until a response."""
         if not self._has_answer and self._under_way >= _MOST_BEFORE_AN_ANSWER:
             return math.inf
         self._quotas = roll(self._quotas, now)
@@ -152,7 +152,7 @@ class Pacer:
         return self._last_ticket
 
     def _serve(self) -> None:
-        """Admits those in front for whom there is room, sends away those who would wait in vain, and sets the timer."""
+        """Admits waiters while the quota has room, rejects those it cannot admit in time, and sets the timer."""
         loop = self._loop
         if loop is None or loop.is_closed():  # a call that is finalized later than its loop
             return
@@ -171,7 +171,7 @@ class Pacer:
             return
         if seconds < math.inf:
             self._timer = loop.call_later(seconds, self._serve)
-        # As long as some of the quota is left, an answer to a request under way may make room sooner.
+        # While some of the quota is left, the response to a request in progress may make room sooner.
         used_up = hold_back(self._quotas, 0 if self._under_way else len(self._unanswered), now)
         for waiter, deadline in list(self._waiters.items()):
             if used_up and now + used_up >= deadline and not waiter.done():

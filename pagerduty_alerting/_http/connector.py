@@ -1,6 +1,6 @@
-"""Which connection an attempt gets, and that it is sent once: every hook into aiohttp's private parts stands here.
+"""Selects the connection of an attempt and sends its request once. All hooks into aiohttp's private API are here.
 
-The private names are those of `tests/unit/test_private_names.py`, which says what breaks when one goes.
+`tests/unit/test_private_names.py` lists the private names and what breaks without each.
 """
 
 import asyncio
@@ -25,22 +25,22 @@ from pagerduty_alerting._loop import greenlets
 
 QUEUED = "waiting for a free connection"
 CONNECTING = "connecting"
-WAITING = "waiting for the answer"
-READING = "reading the answer"
+WAITING = "waiting for the response"
+READING = "reading the response"
 
 
 @define(eq=False)
 class Progress:
-    """What an attempt is doing, for the message of a timeout, and which connection it has.
+    """The phase and the connection of an attempt, for the message of its failure.
 
     Attributes:
-        phase: What it is doing.
-        connect_timeout: Seconds for making a connection.
-        connection: Its connection in the client's own session, once there is one.
-        proxy: Host and port of the proxy, where there is one.
-        unresolved: The name that is being looked up.
-        connected: Called once there is a connection.
-        url: Where its request goes, for sessions whose hooks are told a URL without the integration token.
+        phase: What it is doing, one of the constants above.
+        connect_timeout: Seconds for establishing a connection.
+        connection: Its connection in the client's own session; None until it is established.
+        proxy: Host and port of the proxy; None without one.
+        unresolved: The host name that is being resolved; None otherwise.
+        connected: Called when the connection is established.
+        url: URL of the request, for sessions whose hooks see a URL without the integration token.
     """
 
     phase: str
@@ -57,24 +57,24 @@ class Progress:
         return self.phase in {WAITING, READING}
 
     def begin(self, url: URL, connect_timeout: float) -> None:
-        """Begins an attempt: as long as nothing else is known, its request may have been sent."""
+        """Begins an attempt; until it waits for a connection, its request counts as sent."""
         self.phase, self.url, self.connect_timeout = WAITING, url, connect_timeout
         self.connection = self.proxy = self.unresolved = self.connected = None
 
     def begin_connecting(self, request: aiohttp.ClientRequest) -> None:
-        """Notes that a connection is waited for, so that the request has not been sent."""
+        """Records that the attempt waits for a connection, so its request has not been sent."""
         self.phase = CONNECTING
         if request.proxy is not None:
             self.proxy = request.proxy.host, request.proxy.port
 
     def end_connecting(self) -> None:
-        """Notes that the request is about to be written."""
+        """Records that the request is about to be written."""
         self.phase = WAITING
         if self.connected is not None:
             self.connected()
 
     def circumstances(self) -> Circumstances:
-        """Returns what is known of the attempt, for the message of its failure."""
+        """Returns the state of the attempt, for the message of its failure."""
         return Circumstances(
             was_sent=self.was_sent,
             connect_timeout=self.connect_timeout,
@@ -86,26 +86,26 @@ class Progress:
 current_progress: contextvars.ContextVar[Progress | None] = contextvars.ContextVar(
     "pagerduty_alerting_progress", default=None
 )
-"""The `Progress` of the attempt that the running task makes."""
+"""The `Progress` of the attempt of the running task."""
 
 
 def _current() -> Progress:
     progress = current_progress.get()
     if progress is None:
-        raise RuntimeError("the client's own connector serves the client alone")
+        raise RuntimeError("the client's connector was used outside of a call of the client")
     return progress
 
 
 class Connector(aiohttp.TCPConnector):
-    """Gives each attempt one connection, limits the time for it, and tells the attempt's `Progress`."""
+    """Gives each attempt one connection, limits the time for it, and updates the attempt's `Progress`."""
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
-        """Returns a connection from the pool on which nothing came meanwhile, or a new one."""
+        """Returns a connection from the pool that received nothing while idle, or a new one."""
         progress = _current()
         if progress.connection is not None:
-            # It broke, and aiohttp, which by itself sends a GET or a DELETE once more, asks for another.
+            # It broke, and aiohttp requests another one to send a GET or a DELETE again.
             raise ConnectionBrokeError
         progress.begin_connecting(req)
         _close_stale(self, req)
@@ -116,9 +116,9 @@ class Connector(aiohttp.TCPConnector):
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
-        # aiohttp's own limit is for each address of the host, and neither for looking them up nor for a proxy's answer.
+        # aiohttp's own limit applies to each address of the host, but not to name resolution or a proxy's response.
         async with asyncio.timeout(timeout.sock_connect):
-            with _broken_for_good():
+            with _without_resending():
                 return await super()._create_connection(req, traces, timeout)
 
     async def _resolve_host(self, host: str, port: int, traces: Sequence[Trace] | None = None) -> list[ResolveResult]:
@@ -130,15 +130,15 @@ class Connector(aiohttp.TCPConnector):
 
 
 def _close_stale(connector: aiohttp.BaseConnector, request: aiohttp.ClientRequest) -> list[ResponseHandler]:
-    """Closes idle connections that must not be used, so that the next one in the pool can be; returns what is left.
+    """Closes idle connections that must not be used, and returns the remaining one that aiohttp will take next.
 
-    What came on an idle connection answers no request. aiohttp would return it as the answer to the next one.
+    Data received on an idle connection belongs to no request. aiohttp would return it as the next response.
     """
     idle = getattr(connector, "_conns", {}).get(request.connection_key)
     if not idle:
         return []
     left: list[ResponseHandler] = []
-    for protocol, _ in idle:  # the oldest first, as the pool gives them away
+    for protocol, _ in idle:  # the oldest first, as the pool takes them
         if not _is_stale(protocol):
             left.append(protocol)
             break
@@ -147,7 +147,7 @@ def _close_stale(connector: aiohttp.BaseConnector, request: aiohttp.ClientReques
 
 
 def _is_stale(protocol: ResponseHandler) -> bool:
-    """Whether anything came on a connection that waits for no answer: data, the start of a head, or its end."""
+    """Whether an idle connection received anything: data, the start of a response head, or end of file."""
     transport = protocol.transport
     if transport is None or protocol.should_close:
         return True
@@ -155,20 +155,20 @@ def _is_stale(protocol: ResponseHandler) -> bool:
 
 
 def _is_within_head(parser: Any) -> bool:
-    """Whether the parser of the answer before holds the start of another one."""
+    """Whether the parser of the previous response holds the start of another one."""
     if parser is None:
         return False
-    if getattr(parser, "_tail", b"") or getattr(parser, "_lines", ()):  # of aiohttp's parser without C
+    if getattr(parser, "_tail", b"") or getattr(parser, "_lines", ()):  # attributes of aiohttp's pure Python parser
         return True
     try:
-        # Changes nothing between two messages. Within one, it returns what there is of it, or raises.
+        # Between two messages it has no effect. Within one, it returns the partial message, or raises.
         return parser.feed_eof() is not None
     except Exception:
         return True
 
 
 def _is_readable(transport: asyncio.BaseTransport) -> bool:
-    """Whether the event loop has still to read from a transport's socket, or the socket is closed."""
+    """Whether the socket of a transport has unread data or is closed."""
     connection = transport.get_extra_info("socket")
     if connection is None or connection.fileno() < 0:
         return True
@@ -180,22 +180,22 @@ def _is_readable(transport: asyncio.BaseTransport) -> bool:
 
 
 class _StaleConnectionError(aiohttp.ClientError):
-    """A connection of the pool was found to hold data, and nothing was written to it."""
+    """A pooled connection had received data; nothing was written to it."""
 
 
 def middlewares_for(session: aiohttp.ClientSession) -> tuple[aiohttp.ClientMiddlewareType, ...]:
-    """Returns the middlewares for a request in a session of the caller's, or in one with tracing hooks.
+    """Returns the middlewares for a request in a caller's session, or in one with tracing hooks.
 
-    Those given with a request take the place of the session's own, so that these come first.
+    Middlewares of a request replace those of its session, so the session's are included.
     """
     own: tuple[aiohttp.ClientMiddlewareType, ...] = getattr(session, "_middlewares", ())
     return (_reveal_url, *own, functools.partial(_send_once, session))
 
 
 async def _reveal_url(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """An aiohttp middleware that puts the integration token into the URL, where the hooks have been told one without.
+    """An aiohttp middleware that sets the real URL, with the integration token that the URL for hooks lacks.
 
-    Hooks write it down: error trackers and tracers that instrument every session keep the URLs of requests.
+    Error trackers and tracers that instrument every session record the URLs of requests.
     """
     request.url = _current().url
     return await send(request)
@@ -206,31 +206,31 @@ async def _send_once(
 ) -> aiohttp.ClientResponse:
     """An aiohttp middleware that does what `Connector` does for the client's own session without hooks.
 
-    A request takes no stale connection and is sent once. While a hook runs, more can come on a connection, so it is
-    looked at again right before the request is written. And the URL, which may end in a token, is taken out of the
-    errors that the hooks see.
+    A request uses no stale connection and is sent once. While a hook runs, a connection can receive data, so it is
+    checked again right before the request is written. The URL, which may end in a token, is removed from the errors
+    that the hooks see.
     """
     progress = _current()
     failure: aiohttp.ClientError | None = None
     while failure is None:
         reused = [] if session.connector is None else _close_stale(session.connector, request)
         try:
-            with _checked_before_written(request, reused, progress), _broken_for_good():
+            with _checked_before_written(request, reused, progress), _without_resending():
                 return await _in_time(request, send, progress)
         except _StaleConnectionError:
             progress.connection = None
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientResponseError) as error:
             failure = without_url(error)
     try:
-        raise failure  # not in the handler, whose exception would be its context
+        raise failure  # outside the handler, whose exception would become its context
     finally:
-        del failure  # the traceback holds this frame, which must not hold the exception in turn
+        del failure  # breaks the reference cycle of the exception and this frame
 
 
 async def _in_time(
     request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType, progress: Progress
 ) -> aiohttp.ClientResponse:
-    """Sends a request; a tunnel through a proxy, for which aiohttp has no limit, has the time for a connection."""
+    """Sends a request; limits the time for a tunnel through a proxy, for which aiohttp has no limit."""
     if request.proxy is None:
         return await send(request)
     try:
@@ -247,7 +247,7 @@ async def _in_time(
 def _checked_before_written(
     request: aiohttp.ClientRequest, reused: list[ResponseHandler], progress: Progress
 ) -> Generator[None]:
-    """Checks a reused connection once more when the request is about to be written, and notes that it is."""
+    """Checks a reused connection once more when the request is about to be written, and records that."""
     send_name = "_send" if hasattr(request, "_send") else "send"  # aiohttp 4, aiohttp 3
     report_name = "_on_headers_request_sent"
     send: Callable[..., Awaitable[Any]] = getattr(request, send_name)
@@ -279,8 +279,8 @@ def _checked_before_written(
 
 
 @contextlib.contextmanager
-def _broken_for_good() -> Generator[None]:
-    """Puts an error after which aiohttp does not send the request again in place of those after which it would."""
+def _without_resending() -> Generator[None]:
+    """Replaces errors after which aiohttp sends the request again by one after which it does not."""
     try:
         yield
     except aiohttp.ClientConnectorError:

@@ -1,6 +1,6 @@
-"""Turns what aiohttp raises into our exceptions, with a message that a person can act on; pure.
+"""Converts exceptions of aiohttp into those of this package, with a message that says what to do; pure.
 
-aiohttp's own exceptions are not chained: their messages hold the URL, and with it an integration token.
+Most exceptions of aiohttp are not chained: their messages contain the URL, and with it an integration token.
 """
 
 import os
@@ -19,13 +19,12 @@ from pagerduty_alerting.errors import (
     PagerDutyAlertingError,
 )
 
-# What OpenSSL says where the issuer of a certificate is unknown, and not the certificate wrong: self-signed, also in
-# its chain; no issuer found; none that signed the first one.
+# Codes of OpenSSL for an unknown issuer: self-signed, self-signed in the chain, issuer not found, leaf not verifiable.
 _UNKNOWN_ISSUER = frozenset({18, 19, 20, 21})
 
 
 class ConnectionBrokeError(aiohttp.ClientError):
-    """Stands in for an error of aiohttp's after which aiohttp would send the request again; None where it is lost."""
+    """Replaces an error after which aiohttp would send the request again; `reason` is that error, None if unknown."""
 
     def __init__(self, reason: Exception | None = None) -> None:
         super().__init__(reason)
@@ -33,29 +32,29 @@ class ConnectionBrokeError(aiohttp.ClientError):
 
 
 class NotHttpError(aiohttp.ClientError):
-    """Stands in for an error of aiohttp's whose text holds the URL: tracing tools record it as it is."""
+    """Replaces an error of aiohttp's whose text contains the URL, because tracing tools record the text."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("the answer is not valid HTTP")
+        super().__init__("the response is not valid HTTP")
         self.message = message
 
 
 class ProxyRefusedError(aiohttp.ClientError):
-    """Stands in for aiohttp's error about a proxy's answer, which holds the URL."""
+    """Replaces aiohttp's error about the response of a proxy, which contains the URL."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"the proxy answered with status {status}")
+        super().__init__(f"the proxy responded with status {status}")
         self.status = status
 
 
 def without_url(error: aiohttp.ClientError) -> aiohttp.ClientError:
-    """Returns an exception that says the same, or the same one where it does not hold the URL.
+    """Returns an equivalent exception without the URL; the same one if it does not contain the URL.
 
     The URL may end in an integration token.
     """
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return aiohttp.ConnectionTimeoutError("no connection in time")
+            return aiohttp.ConnectionTimeoutError("no connection before the timeout")
         case aiohttp.ClientHttpProxyError():
             return ProxyRefusedError(error.status)
         case aiohttp.ClientResponseError():
@@ -66,13 +65,13 @@ def without_url(error: aiohttp.ClientError) -> aiohttp.ClientError:
 
 @frozen(kw_only=True)
 class Circumstances:
-    """What is known of an attempt that failed.
+    """The state of an attempt when it failed.
 
     Attributes:
         was_sent: Whether the request can have reached the API.
-        connect_timeout: Seconds for making the connection.
-        proxy: Host and port of the proxy, where there is one.
-        unresolved: The name that was being looked up.
+        connect_timeout: Seconds for establishing the connection.
+        proxy: Host and port of the proxy; None without one.
+        unresolved: The host name that was being resolved; None otherwise.
     """
 
     was_sent: bool
@@ -82,22 +81,22 @@ class Circumstances:
 
     @property
     def proxy_name(self) -> str:
-        """The proxy, as messages name it."""
+        """The proxy with its host and port, for messages."""
         host, port = self.proxy or (None, None)
         return f"the proxy {host}:{port}"
 
     def name(self, host: str | None, port: int | None) -> str:
-        """Returns a host and port, and says so where they are the proxy's."""
+        """Returns a host and port for messages, marked if they are the proxy's."""
         return self.proxy_name if (host, port) == self.proxy else f"{host}:{port}"
 
 
 def connection_error(
     error: Exception, request: Request[object], attempt: Circumstances
 ) -> tuple[PagerDutyAlertingError, BaseException | None]:
-    """Returns the exception to raise, and the cause to chain to it where that says more and holds no secret."""
+    """Returns the exception to raise, and its cause if that adds information and contains no secret."""
     if isinstance(error, ConnectionBrokeError):
         if error.reason is None:
-            return _broke("the connection broke before there was a complete answer", request, attempt), None
+            return _broke("the connection broke before the response was complete", request, attempt), None
         error = error.reason
     if isinstance(error, aiohttp.ClientError):
         error = without_url(error)
@@ -130,14 +129,14 @@ def connection_error(
             return _broke(f"the connection{through} broke: {_reason(error)}", request, attempt), None
         case aiohttp.ServerDisconnectedError():
             who = "the server" if attempt.proxy is None else f"the server, or {attempt.proxy_name},"
-            return _broke(f"{who} closed the connection without a complete answer", request, attempt), None
+            return _broke(f"{who} closed the connection without a complete response", request, attempt), None
         case aiohttp.ClientPayloadError() if "content-encoding" in str(error):
-            return _broke("the body of the answer cannot be decompressed", request, attempt), None
+            return _broke("the body of the response cannot be decompressed", request, attempt), None
         case aiohttp.ClientPayloadError():
-            return _broke("the answer broke off before its end, or is not valid HTTP", request, attempt), None
+            return _broke("the response is incomplete or not valid HTTP", request, attempt), None
         case NotHttpError():
             problem = one_line(redact(error.message, request.secrets, uuids=True))[:200]
-            return _broke(f"the answer is not valid HTTP: {problem}", request, attempt), None
+            return _broke(f"the response is not valid HTTP: {problem}", request, attempt), None
         case RuntimeError() if str(error) == "Session is closed":
             return ClientClosedError("the aiohttp session that was passed to the client is closed"), None
         case ValueError() if str(error).startswith("Cannot combine AUTH"):
@@ -216,10 +215,10 @@ def _no_tunnel(error: aiohttp.ClientError, attempt: Circumstances) -> str:
         case aiohttp.ClientOSError():
             return f"the connection to {attempt.proxy_name} broke: {_reason(error)}"
         case _:
-            return f"{attempt.proxy_name} does not answer in HTTP"
+            return f"{attempt.proxy_name} does not respond in HTTP"
 
 
 def _reason(error: OSError) -> str:
     if error.errno and "Connect call failed" in (error.strerror or ""):
-        return os.strerror(error.errno)  # asyncio's text is the address once more
+        return os.strerror(error.errno)  # asyncio's text repeats the address
     return error.strerror or str(error) or type(error).__name__

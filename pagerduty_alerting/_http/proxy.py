@@ -1,4 +1,4 @@
-"""The proxy for requests to the API: the caller's, or the one that the environment names; no network."""
+"""Determines the proxy for requests, from the caller's argument or the environment; no network."""
 
 import base64
 import ipaddress
@@ -13,12 +13,12 @@ from pagerduty_alerting.errors import ConfigurationError
 
 @frozen
 class Proxy:
-    """Where to send requests instead.
+    """A proxy for requests.
 
     Attributes:
         url: The proxy's URL, without credentials.
-        user: User name for the proxy; None where it needs none. The repr hides it: a token may stand in its place.
-        password: Its password; a secret that the repr hides.
+        user: User name for the proxy; None if it needs none. The repr hides it, because it may be a token.
+        password: Password for the proxy; a secret that the repr hides.
     """
 
     url: str
@@ -26,7 +26,7 @@ class Proxy:
     password: str = field(default="", repr=False)
 
     def headers(self) -> dict[str, str]:
-        """Returns the headers that authenticate at the proxy."""
+        """Returns the headers that authenticate a request to the proxy."""
         if self.user is None:
             return {}
         credentials = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
@@ -34,9 +34,9 @@ class Proxy:
 
 
 def read_proxy(value: object) -> Proxy | TypeError | ValueError:
-    """Returns the proxy that a URL names, or the exception that says why it names none.
+    """Returns the proxy for a URL, or the exception for an invalid URL.
 
-    The exception is not raised, so that the URL, with a password in it, is in none of its frames.
+    The exception is returned instead of raised, so that no frame of its traceback holds a URL with a password.
     """
     if not isinstance(value, str):
         return TypeError(f"must be a str, not {type(value).__name__}")

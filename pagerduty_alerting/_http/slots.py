@@ -16,7 +16,7 @@ class Slots:
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     def take(self) -> bool:
-        """Takes a slot if one is free and nobody waits for it."""
+        """Takes a slot if one is free."""
         if self._free == 0:
             return False
         self._free -= 1
@@ -30,11 +30,11 @@ class Slots:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
-                self.give_back()  # it came in the very moment
+                self.give_back()  # a slot was assigned at the moment of the cancellation
             raise
 
     def give_back(self) -> None:
-        """Gives a slot to the one who has waited longest, or keeps it for the next."""
+        """Passes a slot to the longest waiter, or marks it as free."""
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():

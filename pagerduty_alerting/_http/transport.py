@@ -1,4 +1,4 @@
-"""The only file that talks aiohttp: a request goes in, the raw answer or one of our errors comes out."""
+"""Sends a request with aiohttp and returns the raw response, or raises an exception of this package."""
 
 import asyncio
 import contextlib
@@ -27,17 +27,17 @@ from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, Pager
 
 DEFAULT_MAX_CONNECTIONS = 100
 
-# Seconds. Servers close idle connections after some time, and a create that is sent in the last round trip before is in
-# doubt; a path that has died silently in the meantime would cost the call all of its time.
+# Seconds that an idle connection is kept. A create that is sent just before the server closes an idle connection may or
+# may not be carried out, and a path that failed silently in the meantime would use up the call's whole time.
 _LONGEST_IDLE = 4.0
 
 
 def _socket_options() -> list[tuple[int, int, int]]:
-    """Returns the options by which the system finds out that a path has died: an attempt ends then, not the call.
+    """Returns the socket options that detect a dead network path, which then ends the attempt instead of the call.
 
-    Probes go after five seconds without a word of the server, five seconds apart, and the third without an answer is
-    the last. Data that nobody has acknowledged for as long end the connection as well. A server that is merely slow
-    answers probes.
+    Probes are sent after five seconds of silence, five seconds apart; the third without a reply breaks the connection.
+    On Linux, data that is unacknowledged for 20 seconds breaks it as well. A server that is merely slow replies to
+    probes.
     """
     idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the latter on macOS
     tcp_options = [
@@ -54,20 +54,20 @@ _SOCKET_OPTIONS = _socket_options()
 
 
 class Transport:
-    """A session of connections that belongs to one event loop at a time, opened when it is first needed.
+    """An aiohttp session, opened when first needed, which belongs to one event loop at a time.
 
     Args:
-        base_url: Where requests go; it decides on the proxy.
-        session: The caller's own session, which is used instead and never closed.
-        ssl_context: Verifies the server's certificate in place of aiohttp's default.
+        base_url: URL of the API; it determines the proxy.
+        session: A session of the caller's to use; it is never closed.
+        ssl_context: Verifies the server's certificate, instead of aiohttp's default.
         trace_configs: aiohttp's tracing hooks.
-        max_connections: Attempts that have a connection at the same time; None for the default, which does not hold
-            for fleets. A caller's session has limits of its own.
-        proxy: The caller's proxy, or what is wrong with it, in place of the environment's.
+        max_connections: Attempts that have a connection at the same time; None for the default, which does not apply
+            to fleets. A caller's session has its own limits.
+        proxy: The proxy to use instead of the environment's, or the exception for an invalid one.
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: An argument has an impossible value.
+        ValueError: An argument has an invalid value.
     """
 
     def __init__(
@@ -96,8 +96,10 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self._lifetime: AsyncGenerator[None, None] | None = None
-        self._session_headers: Mapping[str, str] | None = None  # those that our own session sends by itself
-        self._options: dict[str, Any] = {}  # what all requests of the session have in common
+        self._session_headers: Mapping[str, str] | None = (
+            None  # those that the client's own session adds to each request
+        )
+        self._options: dict[str, Any] = {}  # arguments of every request of the session
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.is_closed = False
         fork.register(self)
@@ -115,11 +117,11 @@ class Transport:
         loop = running_loop()
         if self._loop is not None and self._loop is not loop and not self._loop.is_closed():
             raise ClientUsageError(
-                "the client is in use from another event loop, which is not closed: make one client for each loop"
+                "the client is in use from another event loop, which is not closed: create one client for each loop"
             )
 
     def slots(self, *, in_fleet: bool) -> Slots | None:
-        """Returns what limits the connections in use on the running loop; None where nothing does."""
+        """Returns the limit of the connections in use on the running loop; None without a limit."""
         loop = asyncio.get_running_loop()
         if self._slots is None or self._slots[0] is not loop:
             self._slots = loop, Slots(self._limit() or sys.maxsize)
@@ -127,10 +129,10 @@ class Transport:
         return self._slots[1] if has_limit or not in_fleet else None
 
     def _limit(self) -> int:
-        """Returns how many connections may be in use; zero for any number."""
+        """Returns how many connections may be in use; zero for no limit."""
         if self._callers_session is None:
             return self._max_connections or DEFAULT_MAX_CONNECTIONS
-        # Waited for here, not in the session's own queue, where nobody could tell that a request waits.
+        # Calls wait here instead of in the session's own queue, where a waiting request would count as sent.
         connector = self._callers_session.connector
         limits = (connector.limit, connector.limit_per_host) if connector is not None else ()
         return min(filter(None, limits), default=0)
@@ -144,11 +146,11 @@ class Transport:
         max_bytes: int,
         progress: Progress,
     ) -> RawResponse:
-        """Sends a request exactly once and reads its answer, at most `max_bytes` of it. Redirects are not followed.
+        """Sends a request once and reads its response, at most `max_bytes` of the body. Redirects are not followed.
 
         Raises:
-            APIConnectionError: No complete answer came.
-            ClientClosedError: The client is closed, or was while the request was under way.
+            APIConnectionError: No complete response arrived.
+            ClientClosedError: The client is closed, or was closed during the request.
             ClientUsageError: The client is in use from another event loop.
         """
         session = self._session
@@ -170,43 +172,43 @@ class Transport:
                 body, is_whole = await _read(response.content, max_bytes)
                 return RawResponse(response.status, response.headers, body, is_whole)
             finally:
-                if not response.closed:  # after its last byte it has closed itself
+                if not response.closed:  # aiohttp closes it after its last byte
                     response.release()
-                del response  # its repr, in tools that print local variables, holds the URL and with it a token
+                del response  # its repr contains the URL, and with it a token
         except PagerDutyAlertingError:
             raise
         except Exception as error:
             if self.is_closed:
-                raise ClientClosedError("the client was closed while the call was under way") from None
+                raise ClientClosedError("the client was closed during the call") from None
             failure, cause = connection_error(error, request, progress.circumstances())
         finally:
-            # A tracing hook may have made this call within another. Set, not reset: a coroutine that is forgotten may
-            # be closed in another context, where a reset is an error.
+            # A tracing hook may have made this call within another. Set, not reset: an abandoned coroutine may be
+            # closed in another context, where a reset is an error.
             current_progress.set(outer)
         try:
             raise failure from cause
         finally:
-            del failure, cause  # the traceback holds this frame, which must not hold the exception in turn
+            del failure, cause  # breaks the reference cycle of the exception and this frame
 
     async def aclose(self) -> None:
-        """Closes the connections, those in use too. The caller's own session stays open. Idempotent."""
+        """Closes all connections, also those in use. A caller's session stays open. Idempotent."""
         self.is_closed = True
         lifetime, self._lifetime = self._lifetime, None
         if lifetime is not None and self._loop is asyncio.get_running_loop():
             await lifetime.aclose()
 
     def after_fork_in_child(self) -> None:
-        """Leaves the parent's connections to the parent; the child opens its own when it needs one."""
+        """Abandons the parent's connections without closing them; the child opens its own when needed."""
         if self._session is not None:
             for connection in list(self._sockets):
                 if connection.fileno() >= 0:
-                    os.close(connection.detach())  # closes this process's descriptor and nothing else
+                    os.close(connection.detach())  # closes the descriptor of this process only
             fork.never_finalize(self._session, self._lifetime, self._loop)
         self._loop = self._session = self._lifetime = self._slots = None
         self._sockets = weakref.WeakSet()
 
     async def _open(self, headers: Mapping[str, str]) -> aiohttp.ClientSession:
-        """Returns a session for the running loop, which may send these headers by itself: that saves merging them."""
+        """Returns a session for the running loop; it sends these headers itself where that saves merging them."""
         self.check_usable()
         loop = asyncio.get_running_loop()
         self._options = {"allow_redirects": False, "raise_for_status": False, "auto_decompress": True}
@@ -221,20 +223,20 @@ class Transport:
 
     def _make_session(self, headers: Mapping[str, str], proxy: Proxy | None) -> aiohttp.ClientSession:
         if proxy is None:
-            # Not headers of a caller's, which a client with the same connections and other ones could not take back.
+            # Without a caller's headers, which another client with the same connections could not remove.
             self._session_headers = headers if all(name.lower() in OWN_HEADERS for name in headers) else None
         else:
-            # Not the headers of the request: aiohttp tells a proxy what the session sends by itself.
+            # Without the client's headers: aiohttp sends those of the session to a proxy as well.
             self._session_headers = SecretHeaders(proxy.headers())
             if self._base_url.startswith("https:"):
-                # Through a tunnel the proxy sees nothing but the request for the tunnel.
+                # The proxy of a tunnel receives only the request for the tunnel.
                 self._options["proxy_headers"], self._session_headers = self._session_headers, None
         return aiohttp.ClientSession(
             connector=Connector(
                 ssl=self._ssl_context or True,
                 socket_factory=self._make_socket,
                 keepalive_timeout=_LONGEST_IDLE,
-                limit=0,  # that is what `slots` is for
+                limit=0,  # `slots` limits them
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs,
@@ -247,16 +249,16 @@ class Transport:
         made = socket.socket(family, kind, protocol)
         self._sockets.add(made)
         for level, option, value in _SOCKET_OPTIONS:
-            with contextlib.suppress(OSError):  # known to Python and not to this kernel
+            with contextlib.suppress(OSError):  # not supported by this kernel
                 made.setsockopt(level, option, value)
         return made
 
 
 async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Lives as long as the session.
+    """Closes the session when this generator is closed.
 
-    `asyncio.run` closes all async generators, so nothing is left behind by a program that forgets to close its client,
-    or that awaits one client in several runs.
+    `asyncio.run` closes all async generators, so it also closes the session of a client that the program did not close,
+    or that it uses in several runs.
     """
     try:
         yield
@@ -265,7 +267,7 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
 
 
 async def _read(content: aiohttp.StreamReader, max_bytes: int) -> tuple[bytes, bool]:
-    """Returns the body, and whether that is all of it: reading stops at `max_bytes`, counted after decompression."""
+    """Returns the body and whether it is complete: reading stops at `max_bytes`, counted after decompression."""
     chunks = [await content.readany()]
     excess = len(chunks[0]) - max_bytes
     try:
@@ -277,13 +279,13 @@ async def _read(content: aiohttp.StreamReader, max_bytes: int) -> tuple[bytes, b
             chunks[-1] = chunks[-1][:-excess]
         return b"".join(chunks), excess <= 0
     finally:
-        # A cancellation's traceback holds this frame, and tools print its local variables: perhaps half a token.
+        # A cancellation's traceback holds this frame, whose local variables may contain a token.
         chunks, chunk = [], b""
 
 
 @functools.lru_cache(maxsize=16)
 def _timeouts(connect_timeout: float) -> aiohttp.ClientTimeout:
-    """The time for the whole call is kept by the client; aiohttp's part is the time to connect."""
+    """Returns aiohttp's timeouts: only that for connecting, because the client limits the call."""
     return aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=connect_timeout)
 
 

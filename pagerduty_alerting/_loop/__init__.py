@@ -1,1 +1,1 @@
-"""Event loops for callers without one, deadlines and forks. Knows neither the API nor HTTP."""
+"""Event loops for synchronous callers, deadlines and forks; independent of the API and of HTTP."""

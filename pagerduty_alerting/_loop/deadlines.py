@@ -1,6 +1,6 @@
 """Ends calls at their deadlines, with one timer for all calls of a loop; no I/O.
 
-`asyncio.timeout_at` does the same with a timer for each call, which is a tenth of what a whole call costs.
+`asyncio.timeout_at` would create and cancel a timer for each call, and has no grace for responses that have arrived.
 """
 
 import asyncio
@@ -9,17 +9,17 @@ import math
 from collections.abc import Callable, Generator
 from types import TracebackType
 
-# Turns of the loop that a call gets at its deadline if it waits for an answer: one that has arrived is read in them,
-# also after the process, or the loop, stood still. A turn without news takes some ten microseconds.
-_LAST_TURNS = 50
+# Iterations of the loop that a call gets at its deadline if it waits for a response: one that has arrived is read in
+# them, also after the process or the loop was suspended. An iteration without events takes some ten microseconds.
+_FINAL_ITERATIONS = 50
 
 
 class Expired(Exception):
-    """A deadline is over. Not a TimeoutError, which the body of a limit may raise for reasons of its own."""
+    """A deadline has passed. Not a TimeoutError, which the body of a limit may raise itself."""
 
 
 class Deadlines:
-    """The deadlines of the calls that are under way on one event loop at a time."""
+    """The deadlines of the calls in progress, on one event loop at a time."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -29,16 +29,16 @@ class Deadlines:
         self._stands_since: float | None = None
 
     def limit(self, when: float, awaits_answer: Callable[[], bool] = lambda: False) -> "Limit":
-        """Returns a context that raises `Expired` when its body is not over by `when`, on the loop's clock.
+        """Returns a context manager that raises `Expired` if its body has not ended by `when`.
 
         Args:
-            when: The deadline.
-            awaits_answer: Tells at the deadline whether what has arrived by then may still end the body.
+            when: The deadline, in seconds on the loop's clock.
+            awaits_answer: Called at the deadline; returns whether a response that has arrived may still end the body.
         """
         return Limit(self, when, awaits_answer)
 
     def watch(self, limit: "Limit") -> "dict[Limit, None]":
-        """Watches a deadline until it is taken out of what is returned. The timer stays, for the next call to use."""
+        """Watches a deadline until it is removed from the returned dict. The timer stays for the next call."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # the first call, or the first after the client moved to another loop
             self._loop, self._limits, self._timer, self._fires_at = loop, {}, None, math.inf
@@ -49,25 +49,25 @@ class Deadlines:
         return self._limits
 
     def move(self, limit: "Limit", when: float) -> None:
-        """Changes a deadline that is watched; infinity stops the clock."""
+        """Changes a watched deadline; infinity stops its clock."""
         limit.when = when
         if limit in self._limits and when < self._fires_at and self._loop is not None:
             self._arm(self._loop, when)
 
     def pass_over_standstill(self) -> None:
-        """Leaves the time uncounted until the loop turns again: to be called before a generator yields.
+        """Stops the clock of all calls until the loop runs again. Called before a generator yields.
 
-        Synchronous callers drive the loop only while they wait for a result, and asynchronous ones may block it. What
-        they do with a result would else use up the time of the calls that are under way, whose answers may have come.
+        Synchronous callers drive the loop only while they wait for a result, and asynchronous ones may block it. The
+        time that they spend on a result must not count against the calls in progress.
         """
         if self._stands_since is None:
             loop = asyncio.get_running_loop()
             self._stands_since = loop.time()
-            # Not with the next turn, in which the loop learns that it is to stop, but with the one after it.
+            # Not in the next iteration, in which the loop may be stopped, but in the one after it.
             loop.call_soon(loop.call_soon, self._go_on, loop)
 
     def end_all(self) -> None:
-        """Ends all calls of the running loop at once, as if their deadlines were over."""
+        """Ends all calls of the running loop at once, as if their deadlines had passed."""
         if self._loop is not None and self._loop is asyncio.get_running_loop():
             limits, self._limits = self._limits, {}
             for limit in limits:
@@ -95,16 +95,16 @@ class Deadlines:
         self._timer, self._fires_at = None, math.inf
         self._leave_uncounted(loop)
         now = loop.time()
-        self._expire([limit for limit in self._limits if limit.when <= now], loop, _LAST_TURNS)
+        self._expire([limit for limit in self._limits if limit.when <= now], loop, _FINAL_ITERATIONS)
         next_deadline = min((limit.when for limit in self._limits if limit.when > now), default=math.inf)
         if next_deadline < math.inf:
             self._arm(loop, next_deadline)
 
     def _expire(self, due: "list[Limit]", loop: asyncio.AbstractEventLoop, turns: int) -> None:
-        """Ends the calls that are due; those that wait for an answer get some turns of the loop first."""
+        """Ends the calls that are due; those that wait for a response first get some iterations of the loop."""
         waiting: list[Limit] = []
         for limit in due:
-            if limit not in self._limits or limit.when > loop.time():  # it is over, or its clock was stopped
+            if limit not in self._limits or limit.when > loop.time():  # it has ended, or its clock was stopped
                 continue
             if turns and limit.awaits_answer():
                 waiting.append(limit)
@@ -116,7 +116,7 @@ class Deadlines:
 
 
 class Limit:
-    """The deadline of one call: a context manager like `asyncio.timeout_at`, but for what it raises."""
+    """The deadline of one call: a context manager like `asyncio.timeout_at`, except that it raises `Expired`."""
 
     __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "_watched", "awaits_answer", "when")
 
@@ -129,7 +129,7 @@ class Limit:
         self._cancelling = 0
 
     def expire(self) -> None:
-        """Cancels the task in the body; on its way out that becomes `Expired`."""
+        """Cancels the task in the body; `__exit__` turns the cancellation into `Expired`."""
         self._expired = True
         if self._task is not None:
             self._task.cancel()
@@ -157,7 +157,7 @@ class Limit:
     ) -> None:
         self._watched.pop(self, None)
         task, self._task = self._task, None
-        # A cancellation from outside that came at the same time stays one.
+        # A simultaneous cancellation from outside is not turned into `Expired`.
         if (
             self._expired
             and task is not None

@@ -1,4 +1,4 @@
-"""Keeps a forked child off its parent's event loops and connections, and threads out of the way of forks."""
+"""Separates a forked child from its parent's event loops and connections, and ends threads that hinder forks."""
 
 import os
 import socket
@@ -15,43 +15,43 @@ T = TypeVar("T")
 
 
 class ForkAware(Protocol):
-    """Something that holds what a child must not share with its parent."""
+    """An object with resources that a child must not share with its parent."""
 
     def after_fork_in_child(self) -> None:
-        """Lets go of all that is the parent's, without touching it."""
+        """Drops references to the parent's resources without changing them."""
 
 
 _aware: "weakref.WeakSet[ForkAware]" = weakref.WeakSet()
 
 
 def register(holder: ForkAware) -> None:
-    """Has `after_fork_in_child` called in every child that is forked while the holder lives."""
+    """Calls `after_fork_in_child` in every child that is forked while the holder exists."""
     _aware.add(holder)
 
 
 def never_finalize(*things: object) -> None:
-    """Keeps objects of the parent's from ever being finalized in this process, not even when it exits.
+    """Prevents objects of the parent from being finalized in this process, even at exit.
 
-    Their finalizers would reach the parent: a loop that is closed takes its file descriptors out of the epoll set that
-    both processes share, and a TLS connection that is closed says goodbye to the server in the parent's name.
+    Their finalizers would affect the parent: closing a loop removes file descriptors from the epoll set that both
+    processes share, and closing a TLS connection sends a close message on the parent's connection.
     """
-    import ctypes  # only a forked child needs it
+    import ctypes  # needed in forked children only
 
     for thing in things:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 class ThreadPerJob(ThreadPoolExecutor):
-    """Ends each thread with its job, for event loops of processes that fork.
+    """An executor that ends each thread with its job, for event loops of processes that fork.
 
-    asyncio looks host names up in threads and keeps these for good, and a process that has threads cannot be forked
-    safely: Python 3.12 and later warn of it.
+    asyncio resolves host names in threads that it keeps, and a process with threads cannot be forked safely; Python
+    3.12 and later warn about it.
     """
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Starts a job. Nothing waits for its end: not the closing of the loop, nor that of the program."""
+        """Starts a job. Neither closing the loop nor the exit of the program waits for it."""
         future: Future[T] = Future()
-        # Patched by gevent or eventlet, it would want to let other greenlets run, of which this thread has none.
+        # The version patched by gevent or eventlet would switch to other greenlets, of which this thread has none.
         function = greenlets.original("socket", "getaddrinfo") if fn is socket.getaddrinfo else fn
 
         def work() -> None:
@@ -70,7 +70,7 @@ _changing = threading.Lock()
 
 
 def check() -> None:
-    """Does what the hooks of a fork would have done, where there were none: uWSGI forks without running them."""
+    """Runs the fork hooks if they have not run in this process: uWSGI forks without running them."""
     if os.getpid() != _process[0]:
         with _changing:
             if os.getpid() != _process[0]:

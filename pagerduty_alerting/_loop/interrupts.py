@@ -1,4 +1,4 @@
-"""Keeps what signal handlers raise until code that an exception would break in the middle is over."""
+"""Defers exceptions of signal handlers until the end of code that they must not interrupt."""
 
 import asyncio
 import signal
@@ -24,13 +24,13 @@ _NOOP = getattr(getattr(asyncio, "unix_events", None), "_sighandler_noop", None)
 
 
 class _Deferring:
-    """Stands in for a signal handler during one piece of work."""
+    """Replaces a signal handler while deferred work runs."""
 
     __slots__ = ("_keep", "handler", "is_over")
 
     def __init__(self, handler: Handler, keep: Keep) -> None:
         self.handler = handler
-        self.is_over = False  # the work is done: from then on it is the handler itself
+        self.is_over = False  # the work has ended: exceptions are no longer deferred
         self._keep = keep
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
@@ -43,14 +43,14 @@ class _Deferring:
 
 
 def defer(keep: Keep, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Does a piece of work of the main thread, during which exceptions of signal handlers are handed to `keep`.
+    """Runs work in the main thread, and passes exceptions of signal handlers to `keep` meanwhile.
 
     Args:
         keep: Takes an exception, with the handler's frames in its traceback, and returns True; or returns False, and
-            the exception is raised where the signal struck.
-        work: What to do.
-        args: What to call it with.
-        kwargs: The same, by name.
+            the exception is raised where the signal arrived.
+        work: The function to run.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
     """
     replaced: list[tuple[int, Handler, _Deferring]] = []
     try:

@@ -1,4 +1,4 @@
-"""Drives coroutines for synchronous callers, in the callers' own threads; it must know nothing of the API or of HTTP.
+"""Drives coroutines for synchronous callers, in the callers' own threads; independent of the API and of HTTP.
 
 One event loop serves all threads that share a runner. A caller that finds nobody driving the loop becomes the *leader*
 and drives it. Callers that come meanwhile are *followers*: they hand their coroutine over and sleep. When the leader's
@@ -23,8 +23,8 @@ The states of a call:
   would wait for its own thread, and is refused; a generator that is forgotten there is closed at the end of the call.
 - What a signal handler raises during a call is kept until the call's end (`interrupts.py`). What strikes all the same,
   an asynchronous exception, is caught in `_attend`; the call is cancelled, and left after a second if that is not
-  enough. After that, or where asyncio swallowed an exception, nobody relies on notifications: whoever drives the loop
-  looks at every call (`_look_at_all`).
+  enough. After that, or where asyncio swallowed an exception, notifications are not relied on: the leader checks
+  every call (`_look_at_all`).
 """
 
 import asyncio
@@ -194,7 +194,7 @@ class LoopRunner:
         try:
             if not self._closer and not self._calls:
                 self.close()
-        except BaseException:  # noqa: S110  # there is nobody to tell
+        except BaseException:  # noqa: S110  # a finalizer must not raise
             pass
 
     __del__ = close_quietly
@@ -218,7 +218,7 @@ class LoopRunner:
             if call.interrupt is not None:
                 raise call.interrupt
             if call.task is None or (call.is_refused and (not call.task.done() or call.task.cancelled())):
-                raise ClientClosedError("the client is closed, or was while the call was under way")
+                raise ClientClosedError("the client is closed, or was closed during the call")
             failure = None if call.task.cancelled() else call.task.exception()
             if failure is not None:
                 raise failure
@@ -249,7 +249,7 @@ class LoopRunner:
     # In the caller's thread.
 
     def _attend(self, call: _Call[Any], thread: int) -> None:
-        """Sees to it that the call comes to its end, and leaves nothing behind if an exception strikes. Raises none."""
+        """Carries a call to its end and cleans up, also after an asynchronous exception. Raises nothing."""
         try:
             try:
                 self._busy.add(thread)
@@ -362,7 +362,7 @@ class LoopRunner:
         self._busy.discard(thread)
 
     def _abandon(self, call: _Call[Any]) -> None:
-        """Has whoever drives the loop cancel the task of a call that nobody waits for any more."""
+        """Schedules the cancellation of the task of a call that no caller waits for."""
         loop, task = self._loop, call.task
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._end, call)
@@ -435,7 +435,7 @@ class LoopRunner:
         call.state = _RUNNING
 
     def _end(self, call: _Call[Any], task: asyncio.Task[Any] | None = None) -> None:
-        """Lets the caller know that the call is over."""
+        """Marks the call as over and notifies its caller."""
         call.state = _OVER
         if call.timer is not None:
             call.timer.cancel()
@@ -450,11 +450,11 @@ class LoopRunner:
         """Cancels the task of an interrupted call, and gives it up if that does not end it."""
         if call.state is not _OVER and self._loop is not None:
             call.timer = self._loop.call_later(_GRACE, self._end, call)
-            if call.task is not None:  # otherwise `_start` will see to it
+            if call.task is not None:  # otherwise `_start` ends the call
                 call.task.cancel()
 
     def _look_at_all(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Does what notifications that were lost would have done."""
+        """Checks every call, in case notifications were lost."""
         self._is_disturbed = False
         for call in list(self._calls):
             if call.state is _OVER or (call.task is not None and call.task.done()):
@@ -507,7 +507,7 @@ class LoopRunner:
 
 
 async def _close_generator(items: AsyncGenerator[Any, None]) -> None:
-    """Closes a generator, or waits until the loop has, which the garbage collector tells of those it finds."""
+    """Closes a generator, or waits while the loop closes it after garbage collection."""
     while getattr(items, "ag_running", False):  # noqa: ASYNC110  # there is no event for it
         await asyncio.sleep(_MOMENT)
     await items.aclose()

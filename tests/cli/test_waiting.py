@@ -54,7 +54,7 @@ def test_after_a_server_error_nobody_knows(status):
     "error",
     [
         APIConnectionError("broke", **WHERE),
-        APITimeoutError("late", **WHERE, phase="reading the answer", timeout=1.0),
+        APITimeoutError("late", **WHERE, phase="reading the response", timeout=1.0),
         APIResponseValidationError("odd", **WHERE, status=200),
     ],
     ids=["broken connection", "timeout", "undocumented answer"],

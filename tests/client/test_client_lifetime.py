@@ -280,7 +280,7 @@ async def test_closing_ends_the_calls_that_are_under_way(emulator: Emulator) -> 
     async with AsyncClient(**settings_for(emulator)) as client:
         call = await under_way(emulator, client.list_services)
         await client.aclose()
-        with pytest.raises(ClientClosedError, match="^the client was closed while the call was under way$"):
+        with pytest.raises(ClientClosedError, match="^the client was closed during the call$"):
             await call
 
 
@@ -289,7 +289,7 @@ async def test_closing_ends_the_calls_that_are_under_way_in_a_callers_session(em
         client = AsyncClient(**settings_for(emulator), session=session)
         call = await under_way(emulator, client.list_services)
         await client.aclose()
-        with pytest.raises(ClientClosedError, match="^the client was closed while the call was under way$"):
+        with pytest.raises(ClientClosedError, match="^the client was closed during the call$"):
             async with asyncio.timeout(10):
                 await call
         assert not session.closed

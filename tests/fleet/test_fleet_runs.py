@@ -351,7 +351,7 @@ async def test_breaking_out_of_the_loop_ends_the_requests(emulator: Emulator, ac
     async with client_of(emulator) as client:
         async for _ in client.list_services_in(accounts, concurrency=4):
             break
-        for _ in range(100):  # turns of the loop; nothing else tells that Python has closed a generator
+        for _ in range(100):  # turns of the loop; there is no event for the closing of a generator
             await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         gate.release()

@@ -41,7 +41,7 @@ async def test_a_call_that_gets_no_connection_in_time_says_so_and_was_not_sent()
     async with client_of(slow, max_connections=2) as (client, server):
         found = await outcomes(client, 6)
 
-    assert phases(found) == ["succeeded"] * 2 + ["waiting for the answer"] * 2 + ["waiting for a free connection"] * 2
+    assert phases(found) == ["succeeded"] * 2 + ["waiting for the response"] * 2 + ["waiting for a free connection"] * 2
     assert [error.may_have_acted for error in found[2:]] == [True, True, False, False]
     assert "while waiting for a free connection" in str(found[-1])
     assert len(server.requests) == 4
@@ -54,7 +54,7 @@ async def test_the_limit_of_the_callers_session_is_waited_for_in_the_same_way() 
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(**limits)) as session,
         ):
             found = await outcomes(AsyncClient(**settings(server.url, session=session)), 3)
-        assert phases(found) == ["succeeded", "waiting for the answer", "waiting for a free connection"]
+        assert phases(found) == ["succeeded", "waiting for the response", "waiting for a free connection"]
 
 
 async def test_calls_that_are_cancelled_while_they_wait_take_no_connection_from_others() -> None:

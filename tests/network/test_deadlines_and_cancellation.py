@@ -82,8 +82,8 @@ async def unshaken_hands(peer: Conversation) -> None:
     await peer.client_to_go()
 
 
-WAITING = "waiting for the answer"
-READING = "reading the answer"
+WAITING = "waiting for the response"
+READING = "reading the response"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ async def test_one_deadline_covers_all_attempts_and_their_back_off() -> None:
             await client.list_services(timeout=10)
         assert 10 <= asyncio.get_running_loop().time() - started < 13
     assert caught.value.attempts == script_calls == 2
-    assert "in attempt 2, while waiting for the answer" in str(caught.value)
+    assert "in attempt 2, while waiting for the response" in str(caught.value)
     assert len(caught.value.__notes__) == 1
     assert "attempt 1 failed too" in caught.value.__notes__[0]
 

@@ -1,4 +1,4 @@
-"""Calls are held back while the quota that the API tells is used up, and go when it is not; in virtual time."""
+"""Calls are held back while the quota that the API reports is used up; in virtual time."""
 
 import asyncio
 from typing import Any
@@ -32,7 +32,7 @@ def now() -> float:
 
 @define
 class Quota:
-    """A server that counts as Cloudflare does: so many requests in each window, told with every answer."""
+    """A server that counts as Cloudflare does: a number of requests in each window, reported in every response."""
 
     per_window: int
     window: float = 60.0

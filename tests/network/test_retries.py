@@ -458,7 +458,7 @@ async def test_the_log_tells_milliseconds(caplog: pytest.LogCaptureFixture) -> N
 
 @pytest.mark.parametrize(
     ("script", "phase"),
-    [(reset_after_the_request, "waiting for the answer"), (reset_in_the_body, "reading the answer")],
+    [(reset_after_the_request, "waiting for the response"), (reset_in_the_body, "reading the response")],
 )
 async def test_an_attempt_without_an_answer_is_logged_too(
     caplog: pytest.LogCaptureFixture, script: Script, phase: str
@@ -468,7 +468,7 @@ async def test_an_attempt_without_an_answer_is_logged_too(
         with pytest.raises(APIConnectionError):
             await client.list_services()
     (line,) = [record.getMessage() for record in caplog.records if record.name == "pagerduty_alerting"]
-    assert "no answer in" in line
+    assert "no response in" in line
     assert line.endswith(f"while {phase}")
 
 

@@ -31,7 +31,7 @@ async def silent(peer: Conversation) -> None:
 def test_a_deadline_ends_a_synchronous_call() -> None:
     started = time.monotonic()
     with sync_client_of(silent) as (client, server):
-        with pytest.raises(APITimeoutError, match="waiting for the answer") as caught:
+        with pytest.raises(APITimeoutError, match="waiting for the response") as caught:
             client.create_integration_token(timeout=600)
         assert len(server.requests) == 1
     assert caught.value.timeout == 600

@@ -57,7 +57,7 @@ def client_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def leaks() -> Callable[[], dict[str, int]]:
-    """Tells how many threads, and on Linux file descriptors, there are more than when the test began."""
+    """Returns how many threads, and on Linux file descriptors, there are more than when the test began."""
     descriptors = Path("/proc/self/fd")
 
     def count() -> dict[str, int]:

@@ -4,7 +4,7 @@
 
 KIND is "signal" (a handler that raises), "ctrl-c" (Python's own), or "asynchronous" (`PyThreadState_SetAsyncExc`, whose
 arrival CPython does not promise). COUNT interruptions hit calls of the main thread, while so many other threads make
-calls of their own. The client is told by the environment where the API is.
+calls of their own. The environment sets the base URL of the client.
 """
 
 import ctypes
@@ -45,7 +45,7 @@ def on_signal(number: int, frame: FrameType | None) -> None:
 
 
 class Others:
-    """Threads that make calls until they are told to stop."""
+    """Threads that make calls until they are stopped."""
 
     def __init__(self, client: Client, count: int) -> None:
         self.calls = 0
@@ -72,7 +72,7 @@ class Others:
 
 
 class Sender:
-    """A thread that raises in the main thread, so long after it is told to."""
+    """A thread that raises in the main thread, a given time after it is asked to."""
 
     def __init__(self) -> None:
         self._told: list[float] = []

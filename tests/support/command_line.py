@@ -143,7 +143,7 @@ def started(
         *arguments: What follows the command's name.
         settings: The environment.
         stdin: What it can read; at most what a pipe holds.
-        stdout: A descriptor to write to in place of a pipe.
+        stdout: A descriptor to write to instead of a pipe.
     """
     given, giver = os.pipe()
     with os.fdopen(giver, "w", encoding="utf-8") as writer:

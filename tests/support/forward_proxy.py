@@ -24,7 +24,7 @@ def seen_by_proxy(server: RawServer) -> str:
 
 
 async def forward_proxy(peer: Conversation) -> None:
-    """Serves one connection; `peer.server.requests` tells what the proxy was asked."""
+    """Serves one connection; `peer.server.requests` records the requests to the proxy."""
     head = await peer.request()
     method, target, _ = head.split("\r\n")[0].split(" ")
     if method == "CONNECT":

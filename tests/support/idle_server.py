@@ -18,7 +18,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class IdleServer:
-    """Answers the four operations; a test tells it when to close what is idle.
+    """Answers the four operations; a test decides when it closes idle connections.
 
     Attributes:
         requests: Method and last part of the path of each request, in order.

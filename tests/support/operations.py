@@ -1,4 +1,4 @@
-"""The four operations as the contract tells them: a second reading, independent of the package's own table."""
+"""The four operations as the contract defines them: a second reading, independent of the package's own table."""
 
 from typing import Any
 

@@ -26,7 +26,7 @@ NOT_REPLAY_SAFE = ("create_integration_token", "connect")
 
 
 def settings(url: str, **changes: Any) -> dict[str, Any]:
-    """Settings of a client for tests: one attempt for each call unless told otherwise."""
+    """Settings of a client for tests: one attempt for each call by default."""
     return {"base_url": url, "api_token": API_TOKEN, "account_id": ACCOUNT_ID, "retry": ONE_ATTEMPT, **changes}
 
 

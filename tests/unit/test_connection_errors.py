@@ -86,11 +86,11 @@ BROKE: list[tuple[Exception, str, bool]] = [
         "the connection broke: Connection reset by peer",
         True,
     ),
-    (aiohttp.ClientPayloadError("x"), "the answer broke off before its end", True),
+    (aiohttp.ClientPayloadError("x"), "the response is incomplete", True),
     (aiohttp.ClientPayloadError("400, Can not decode content-encoding: gzip"), "cannot be decompressed", True),
     (
         aiohttp.ClientResponseError(SimpleNamespace(real_url="x"), (), message="bad header\x1b"),  # type: ignore[arg-type]
-        "the answer is not valid HTTP: bad header",
+        "the response is not valid HTTP: bad header",
         True,
     ),
     (aiohttp.ClientConnectionError("Connection closed"), "the connection broke: ClientConnectionError", True),
@@ -185,7 +185,7 @@ def of_proxy(kind: Any, error: OSError) -> Exception:
             {},
             "the connection to the proxy proxy.example:3128 broke: Connection reset by peer",
         ),
-        (NotHttpError("hello"), {}, "the proxy proxy.example:3128 does not answer in HTTP"),
+        (NotHttpError("hello"), {}, "the proxy proxy.example:3128 does not respond in HTTP"),
     ],
 )
 def test_what_fails_at_the_proxy_names_the_proxy(error: Exception, known: dict[str, Any], problem: str) -> None:
@@ -199,7 +199,7 @@ def test_what_fails_at_the_proxy_names_the_proxy(error: Exception, known: dict[s
     [
         (
             aiohttp.ServerDisconnectedError(),
-            "the server, or the proxy proxy.example:3128, closed the connection without a complete answer",
+            "the server, or the proxy proxy.example:3128, closed the connection without a complete response",
         ),
         (
             aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"),

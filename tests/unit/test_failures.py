@@ -1,4 +1,4 @@
-"""Answers that say no: the class, what the message tells a person to do, and what it must not show."""
+"""Error responses: the class, the advice in the message, and what it must not show."""
 
 import pickle
 from typing import Any

@@ -10,7 +10,7 @@ from pagerduty_alerting._loop.deadlines import Deadlines
 
 
 class Calls:
-    """Stands for the API: each account's call waits until it is let go."""
+    """A fake API: the call of each account waits until it is released."""
 
     def __init__(self) -> None:
         self.gates: dict[str, asyncio.Event] = {}

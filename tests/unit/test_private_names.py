@@ -109,17 +109,17 @@ NAMES = {
     ),
     "aiohttp text: Session is closed": PrivateName(
         lambda: in_source(aiohttp.ClientSession._request, '"Session is closed"'),
-        "tells a closed session of the caller's",
-        "APIConnectionError in place of ClientClosedError",
+        "recognizes a closed session of the caller's",
+        "APIConnectionError instead of ClientClosedError",
     ),
     "aiohttp text: Cannot combine AUTH": PrivateName(
         lambda: in_source(aiohttp.ClientSession._request, '"Cannot combine AUTHORIZATION header'),
-        "tells a session with credentials of its own",
-        "APIConnectionError in place of ConfigurationError",
+        "recognizes a session with credentials of its own",
+        "APIConnectionError instead of ConfigurationError",
     ),
     "aiohttp text: content-encoding": PrivateName(
         lambda: in_source(http_parser.DeflateBuffer, "content-encoding"),
-        "tells a body that cannot be decompressed",
+        "recognizes a body that cannot be decompressed",
         "the message says that the answer broke off",
     ),
     "asyncio._get_running_loop": PrivateName(
@@ -134,7 +134,7 @@ NAMES = {
     ),
     "asyncio.unix_events._sighandler_noop": PrivateName(
         lambda: sys.platform == "win32" or hasattr(importlib.import_module("asyncio.unix_events"), "_sighandler_noop"),
-        "tells asyncio's own signal handler, which does nothing, and is left as it is during a call",
+        "recognizes asyncio's own signal handler, which does nothing, and is left as it is during a call",
         "it is set again after a call, which takes SA_RESTART from it",
     ),
     "signal._signal": PrivateName(

@@ -19,7 +19,7 @@ from tests.support.requests_and_answers import answer
 
 
 def said(name: str, remaining: int, reset_after: int) -> RawResponse:
-    """An answer that tells of one quota."""
+    """A response that reports one quota."""
     return answer(200, headers={"Ratelimit": f'"{name}";r={remaining};t={reset_after}'})
 
 
@@ -86,9 +86,9 @@ def test_an_answer_that_does_not_tell_was_counted_by_every_quota() -> None:
 
 
 def test_of_what_a_header_tells_the_first_eight_quotas_count() -> None:
-    told = ", ".join(f'"{number}";r={number};t=30' for number in range(9))
+    header = ", ".join(f'"{number}";r={number};t=30' for number in range(9))
 
-    assert list(observe({}, answer(200, headers={"Ratelimit": told}), 0.0)) == list("01234567")
+    assert list(observe({}, answer(200, headers={"Ratelimit": header}), 0.0)) == list("01234567")
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [(30.0, 30.0), (3600.0, 3600.0), (86400.0, 3600.0)])
