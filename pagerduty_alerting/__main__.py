@@ -1,4 +1,4 @@
-"""`python -m pagerduty_alerting`: the command line, where its script is not on the path."""
+"""`python -m pagerduty_alerting`: the command line, if its script is not on the path."""
 
 from pagerduty_alerting.cli import main
 

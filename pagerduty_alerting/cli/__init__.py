@@ -1,4 +1,13 @@
-"""The command line: its entry point, which says so where the extra that it needs is not installed."""
+"""The command line: its entry point, which reports a missing `cli` extra.
+
+app        the commands with their options and help texts
+options    the options that several commands share
+settings   credentials, account, base URL and timeout, from options, files and environment
+terminal   the output streams: text, paragraphs, warnings, the log
+output     services, ids and durations as tables, lines and JSON
+failures   exit statuses and error messages
+commands/  what the commands do, one file for each
+"""
 
 import sys
 from importlib.util import find_spec

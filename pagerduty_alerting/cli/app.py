@@ -1,6 +1,6 @@
-"""The commands as a person types them: names, options, help. What they do is in `commands/`, in files of their names.
+"""The commands, their options and help texts. What the commands do is in `commands/`.
 
-Nothing may be imported here that is slow: aiohttp, attrs and rich are loaded by the command that needs them.
+This file must not import slow modules: aiohttp, attrs and rich are imported by the commands that need them.
 """
 
 import functools
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pagerduty_alerting.cli.terminal import Terminal
 
-_TEXTS = frozenset({
+_TEXT_OPTIONS = frozenset({
     "account_id", "accounts", "api_token_file", "authorize_url", "base_url", "latency", "poll_interval", "resume",
     "timeout", "token_id", "wait_timeout",
 })  # fmt: skip
@@ -41,7 +41,7 @@ app = typer.Typer(
     help="Connect Cloudflare's notifications to PagerDuty.",
     epilog=ENVIRONMENT,
     no_args_is_help=True,
-    # Plain help: it starts faster, and looks right in any terminal, encoding and width.
+    # Plain help starts faster, and suits every terminal, encoding and width.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -55,27 +55,27 @@ app.add_typer(services)
 def run() -> None:
     """Runs the command that `sys.argv` asks for, and exits with its status."""
     command = cast("TyperGroup", typer.main.get_command(app))
-    _without_needless_conversion(command)
+    _skip_needless_conversion(command)
     command(prog_name="pagerduty-alerting")
 
 
 class _ConvertOnlyIfNeeded:
-    """Stands in for typer's conversion, which imports pydantic even to make a text of a text."""
+    """Replaces typer's conversion, which imports pydantic even for options that stay text."""
 
     def __init__(self, conversion: "Callable[[], RuntimeParam]") -> None:
         self._conversion = conversion
 
     def coerce(self, value: object, param: "TyperOption | TyperArgument", ctx: typer.Context) -> object:
-        """Returns the value: a text, several texts and none are what they are to be."""
-        if value is None or param.name in _TEXTS:
+        """Returns the converted value; text options need no conversion."""
+        if value is None or param.name in _TEXT_OPTIONS:
             return () if value is None and param.multiple else value
         return self._conversion().coerce(value, param=param, ctx=ctx)
 
 
-def _without_needless_conversion(command: "TyperCommand | TyperGroup", parent: typer.Context | None = None) -> None:
-    """Spares a start the import of pydantic, a fifth of its time.
+def _skip_needless_conversion(command: "TyperCommand | TyperGroup", parent: typer.Context | None = None) -> None:
+    """Avoids the import of pydantic, a fifth of the start-up time.
 
-    Where typer calls its conversion another way, this has no effect, and a start takes longer.
+    If typer changes how it converts values, this has no effect, and the start-up takes longer.
     """
     context = typer.Context(command, parent=parent, **command.context_settings)
     for parameter in command.get_params(context):  # `--help` is among them
@@ -83,13 +83,13 @@ def _without_needless_conversion(command: "TyperCommand | TyperGroup", parent: t
         if conversion is not None:
             vars(parameter)["get_runtime_param"] = functools.partial(_ConvertOnlyIfNeeded, conversion)
     for subcommand in getattr(command, "commands", {}).values():
-        _without_needless_conversion(subcommand, context)
+        _skip_needless_conversion(subcommand, context)
 
 
 def _finish(
     options: Options, command: "Callable[[Terminal], int]", *, as_json: bool = False, needs_stdout: bool = True
 ) -> NoReturn:
-    """Carries a command out and leaves with its exit status."""
+    """Runs a command and exits with its status."""
     from pagerduty_alerting.cli.failures import exit_status_of
 
     raise typer.Exit(exit_status_of(command, verbose=options.verbose, as_json=as_json, needs_stdout=needs_stdout))
@@ -102,7 +102,7 @@ def _options(
     timeout: str | None = None,
     verbose: bool = False,
 ) -> Options:
-    """Returns the options that the commands share, from before the command's name and from after it."""
+    """Returns the shared options, given before or after the command's name."""
     seconds = None if timeout is None else duration("--timeout", timeout)
     earlier = context.find_object(Options) or Options()
     return earlier.overridden_by(Options(api_token_file, base_url, seconds, verbose))
@@ -166,14 +166,14 @@ def delete_services(
 ) -> None:
     """Delete all PagerDuty services of an account.
 
-    Shows first which they are, and asks. There is no way to delete a single one. Alerts that are routed only to
+    Shows them first, and asks for confirmation. A single service cannot be deleted. Alerts that are routed only to
     PagerDuty have no destination afterwards.
     """
     from pagerduty_alerting.cli.commands.services import DeleteOptions, services_delete
 
     options = _options(context, api_token_file, base_url, timeout, verbose)
     given = DeleteOptions(account_id=account_id, yes=yes, dry_run=dry_run)
-    # What it prints is of use, but what it does is what it is for: it works with stdout closed.
+    # Its purpose is the deletion, so it also works with stdout closed.
     _finish(options, lambda terminal: services_delete(terminal, options, given), as_json=as_json, needs_stdout=as_json)
 
 
@@ -184,7 +184,7 @@ def audit(
     accounts: Annotated[
         str,
         typer.Option(
-            metavar="FILE", help="File with the account ids, one a line; - is standard input.", show_default=False
+            metavar="FILE", help="File with the account ids, one per line; - is standard input.", show_default=False
         ),
     ],
     as_json: AsJson = False,
@@ -192,23 +192,23 @@ def audit(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Leave out accounts that have an answer in this file, which --json printed before an interruption.",
+            help="Skip the accounts that have a result in this file, the output of an earlier run with --json.",
         ),
     ] = None,
     fail_empty: Annotated[
-        bool, typer.Option("--fail-empty", help="Exit with status 1 if some account has nothing connected.")
+        bool, typer.Option("--fail-empty", help="Exit with status 1 if an account has nothing connected.")
     ] = False,
-    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Calls under way at the same time.")] = 16,
+    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Calls at the same time.")] = 16,
     base_url: BaseUrl = None,
     timeout: Timeout = None,
     api_token_file: ApiTokenFile = None,
     verbose: Verbose = False,
 ) -> None:
-    """Find the accounts of many that have nothing connected.
+    """Find the accounts that have nothing connected.
 
-    A table of them on a terminal, elsewhere their ids, one a line; with --json an object for each account as its
-    response comes. It goes as fast as the API's quota allows, and waits
-    where that is used up. The exit status is that of the first account that failed, if there is one.
+    Prints a table on a terminal, elsewhere their ids, one per line; with --json an object for each account as its
+    response arrives. Sends as many requests as the API's quota allows, and waits when it is used up. The exit
+    status is that of the first account that failed.
     """
     from pagerduty_alerting.cli.commands.audit import AuditOptions, audit
 
@@ -224,7 +224,7 @@ def connect(
         str | None,
         typer.Argument(
             metavar="TOKEN_ID",
-            help="Finish with this token instead of creating one; - reads it unseen.",
+            help="Finish with this token instead of creating one; - asks for it without showing it.",
             show_default=False,
         ),
     ] = None,
@@ -233,7 +233,7 @@ def connect(
         bool | None,
         typer.Option(
             "--wait/--no-wait",
-            help="Wait until the token is authorized in PagerDuty. By default for a new token, not for TOKEN_ID."
+            help="Wait until the token is authorized in PagerDuty. Default: for a new token, but not for TOKEN_ID."
             " --no-wait prints the new token and stops.",
             show_default=False,
         ),
@@ -241,13 +241,13 @@ def connect(
     wait_timeout: Annotated[
         str, typer.Option(metavar="DURATION", help="Wait at most this long.", show_default=True)
     ] = "10m",
-    poll_interval: Annotated[str, typer.Option(metavar="DURATION", help="Ask this often.")] = "5s",
+    poll_interval: Annotated[str, typer.Option(metavar="DURATION", help="Time between two attempts.")] = "5s",
     authorize_url: Annotated[
         str | None,
         typer.Option(
             metavar="TEMPLATE",
-            help="The page where tokens are authorized, with {token} where the token belongs, to show a link to it;"
-            " in place of PAGERDUTY_ALERTING_AUTHORIZE_URL.",
+            help="The page where tokens are authorized, with {token} for the token, to show a link to it;"
+            " overrides PAGERDUTY_ALERTING_AUTHORIZE_URL.",
         ),
     ] = None,
     account_id: AccountId = None,
@@ -260,7 +260,7 @@ def connect(
 ) -> None:
     """Connect PagerDuty, from a new token to the list of services.
 
-    Creates a token, waits until you have authorized it in PagerDuty, links it, and shows what is connected then.
+    Creates a token, waits until you have authorized it in PagerDuty, links it, and shows the connected services.
     """
     from pagerduty_alerting.cli.commands.connect import ConnectOptions, connect
 
@@ -286,8 +286,8 @@ def doctor(
         bool,
         typer.Option(
             "--report",
-            help="Print instead what the API answered to one list, as JSON: status, names of headers, names and types"
-            " in the body, and no value. To paste into an issue.",
+            help="Print instead the form of one list response as JSON: status, header names, names and types in the"
+            " body, but no values. For bug reports.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -298,7 +298,7 @@ def doctor(
 ) -> None:
     """Check settings, network, credentials and quota.
 
-    It only reads. Each line has a mark, and what to do where something is wrong.
+    Changes nothing. Each line has a mark; advice follows a check that failed.
     """
     from pagerduty_alerting.cli.commands.doctor import doctor
 
@@ -319,24 +319,24 @@ def emulator(
         int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0 lets the system choose.")
     ] = 8787,
     seed: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A JSON file with the accounts and credentials to start with.")
+        Path | None, typer.Option(metavar="FILE", help="A JSON file with the initial accounts and credentials.")
     ] = None,
     latency: Annotated[
         str, typer.Option(metavar="DURATION", help="Every request waits this long, such as 50ms.", show_default=False)
     ] = "0",
     fail_rate: Annotated[
         float,
-        typer.Option(metavar="P", min=0, max=1, help="How likely a request is to be answered with 503, 0 to 1."),
+        typer.Option(metavar="P", min=0, max=1, help="The probability, 0 to 1, that a request gets a 503 response."),
     ] = 0.0,
     dialect: Annotated[
         list[str] | None,
-        typer.Option(metavar="FORM", help="A form of the answers, such as null-lists or no-full-failures; repeatable."),
+        typer.Option(metavar="FORM", help="A form of responses, such as null-lists or no-full-failures; repeatable."),
     ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Serve an emulator of the API until Ctrl-C.
 
-    It is for any client in any language. Prints the environment variables to export, then a line for each request.
+    For clients in any language. Prints the environment variables to export, then a line for each request.
     """
     from pagerduty_alerting.cli.commands.emulator import emulator
 
@@ -353,9 +353,9 @@ def emulator(
 
 @app.command()
 def demo(context: typer.Context, *, verbose: Verbose = False) -> None:
-    """Walk the whole job against an emulator of its own.
+    """Run the whole flow against its own emulator.
 
-    No account is needed, and nothing leaves this machine.
+    Needs no account, and sends nothing to other machines.
     """
     from pagerduty_alerting.cli.commands.demo import demo
 

@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and on stderr one paragraph on what was wrong, why, and what next."""
+"""Exit statuses and error messages of the commands."""
 
 import contextlib
 import io
@@ -21,15 +21,15 @@ from pagerduty_alerting.cli.settings import UsageError
 from pagerduty_alerting.cli.terminal import Terminal, printable, show_log
 
 DONE = 0
-REFUSED = 1  # the API said no, or something that is not documented
-USAGE = 2  # the command cannot work as it was given, or as it was set up
-NETWORK = 3  # no answer came, or not in time
+REFUSED = 1  # the API refused, or its response is not documented
+USAGE = 2  # wrong arguments or settings
+NETWORK = 3  # no response in time
 BUG = 70
-INTERRUPTED = 130  # by Ctrl-C, or by a no to a question
-CLOSED_PIPE = 141  # as for a program that SIGPIPE ends
+INTERRUPTED = 130  # by Ctrl-C, or by declining a question
+CLOSED_PIPE = 141  # the status of a program that SIGPIPE ends
 TERMINATED = 143  # by SIGTERM
 
-# What the library's messages say to a programmer, and what a person at a terminal is told instead.
+# Parts of the library's messages that are advice for programmers, and their replacements.
 _ADVICE_IN_PYTHON = {
     "the connect_timeout of ": "",
     "pass ssl_context=…": "name it in the environment variable SSL_CERT_FILE",
@@ -38,7 +38,7 @@ _ADVICE_IN_PYTHON = {
 
 
 class CommandError(Exception):
-    """An end that says how to go on.
+    """An error that may have a command to go on with.
 
     Attributes:
         next_command: The command to go on with, shown on a line of its own that is never wrapped; empty for none.
@@ -50,34 +50,34 @@ class CommandError(Exception):
 
 
 class Stopped(CommandError):
-    """The person stopped the command; the text says how things stand."""
+    """The user stopped the command; the text describes what was done."""
 
 
 class FailedError(CommandError):
-    """Adds to its cause, an error of the client's, how to go on from here."""
+    """Adds advice to its cause, an exception of the client."""
 
 
 class NoAnswerError(CommandError):
-    """What was waited for did not come, or not in time."""
+    """A response or an authorization did not arrive in time."""
 
 
 def exit_status_of(
     command: Callable[[Terminal], int], *, verbose: bool, as_json: bool = False, needs_stdout: bool = True
 ) -> int:
-    """Carries a command out and returns its exit status; whatever it raises becomes a paragraph on stderr.
+    """Runs a command and returns its exit status; an exception becomes a message on stderr.
 
     Args:
-        command: What to carry out.
+        command: The command.
         verbose: Whether to show the library's log, and tracebacks.
-        as_json: Whether errors and warnings are to be JSON.
-        needs_stdout: Whether the command is of no use where nobody can read its results.
+        as_json: Whether errors and warnings are JSON.
+        needs_stdout: Whether the command fails if stdout is closed.
     """
     stdout_is_closed = sys.stdout is None
     terminal = Terminal.of_process(as_json=as_json)
     with _sigterm_as_ctrl_c() as was_terminated:
         try:
             if needs_stdout and stdout_is_closed:
-                raise UsageError("Standard output is closed, so there is no place for the results; nothing was sent.")
+                raise UsageError("Standard output is closed, so results cannot be written; nothing was sent.")
             with show_log(terminal.err, wanted=verbose):
                 status = command(terminal)
             sys.stdout.flush()
@@ -103,9 +103,9 @@ def exit_status_of(
 
 @contextlib.contextmanager
 def _sigterm_as_ctrl_c() -> Generator[Callable[[], bool]]:
-    """Treats SIGTERM like Ctrl-C in this context, and yields what tells whether one came.
+    """Treats SIGTERM like Ctrl-C in this context, and yields a function that returns whether it was received.
 
-    By default it would end the process where it stands: with a hidden cursor, and without a word on how to go on.
+    By default SIGTERM would end the process at once, with a hidden cursor and without a message.
     """
     came = False
 
@@ -125,7 +125,7 @@ def _sigterm_as_ctrl_c() -> Generator[Callable[[], bool]]:
 
 
 def show_error(terminal: Terminal, error: Exception, *, verbose: bool, account_id: str | None = None) -> None:
-    """Writes the paragraph on an error, or its JSON object, below its traceback if that is wanted."""
+    """Writes the message for an error, or its JSON object; with `verbose`, its traceback first."""
     err, next_command = terminal.err, error.next_command if isinstance(error, CommandError) else ""
     if verbose:
         for part in traceback.format_exception(error):
@@ -144,7 +144,7 @@ def show_error(terminal: Terminal, error: Exception, *, verbose: bool, account_i
 
 
 def error_fields(error: Exception) -> dict[str, object]:
-    """Returns an error as JSON has it: all fields are always there, null where they say nothing."""
+    """Returns the JSON fields of an error; all are always present, and null if they do not apply."""
     cause = error.__cause__ or error if isinstance(error, FailedError) else error
     answered = cause if isinstance(cause, APIStatusError | APIResponseValidationError) else None
     called = cause if isinstance(cause, APIConnectionError) else answered
@@ -174,7 +174,7 @@ def status_for(error: Exception) -> int:
 
 
 def explanation(error: Exception) -> str:
-    """Returns what was wrong, why, and what to do, as text that a terminal can take."""
+    """Returns the message for an error, with advice, as printable text."""
     match error:
         case APITimeoutError():
             text = f"{error} Allow more with --timeout, or see what `pagerduty-alerting doctor` finds."
@@ -198,7 +198,7 @@ def explanation(error: Exception) -> str:
 
 
 def stop_writing() -> None:
-    """Sends what is still written to stdout nowhere, as it cannot be written; Python would complain as it exits."""
+    """Redirects stdout to the null device, so that Python does not report the failed write when it exits."""
     with contextlib.suppress(io.UnsupportedOperation):  # it was closed from the start
         number = sys.stdout.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)

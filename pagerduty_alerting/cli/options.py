@@ -1,4 +1,4 @@
-"""The options that several commands share, and how their values are read; cheap to import."""
+"""The options that several commands share, and how their values are read; quick to import."""
 
 import re
 from typing import Annotated, NamedTuple
@@ -7,10 +7,10 @@ import typer
 
 ENVIRONMENT = """\
 Settings come from the environment: CLOUDFLARE_API_TOKEN (or CLOUDFLARE_API_KEY with CLOUDFLARE_EMAIL),
-CLOUDFLARE_ACCOUNT_ID, CLOUDFLARE_BASE_URL. Credentials are never taken as arguments, which other users of the machine
-could see: without those variables use --api-token-file, or type the token when asked for it.
+CLOUDFLARE_ACCOUNT_ID, CLOUDFLARE_BASE_URL. Credentials are never arguments, which other users of the machine
+could see: without those variables use --api-token-file, or enter the token at the prompt.
 
-Exit status: 0 done, 1 the API said no, 2 wrong usage or settings, 3 no answer or not in time, 130 stopped by you,
+Exit status: 0 done, 1 the API refused, 2 wrong usage or settings, 3 no response in time, 130 stopped by you,
 143 by SIGTERM."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|)", re.ASCII)
@@ -18,10 +18,10 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def duration(option: str, text: str) -> float:
-    """Returns the seconds that a text such as `50ms`, `5s`, `10m`, `1h` or `2.5` means.
+    """Returns the seconds of a duration such as `50ms`, `5s`, `10m`, `1h` or `2.5`.
 
     Raises:
-        typer.BadParameter: It means none.
+        typer.BadParameter: The text is not a duration.
     """
     match = _DURATION.fullmatch(text)
     if match is None:
@@ -31,12 +31,12 @@ def duration(option: str, text: str) -> float:
 
 
 AccountId = Annotated[
-    str | None, typer.Option("--account-id", metavar="ID", help="The account, in place of CLOUDFLARE_ACCOUNT_ID.")
+    str | None, typer.Option("--account-id", metavar="ID", help="The account; overrides CLOUDFLARE_ACCOUNT_ID.")
 ]
 AccountIds = Annotated[
     list[str] | None,
     typer.Option(
-        "--account-id", metavar="ID", help="The account, in place of CLOUDFLARE_ACCOUNT_ID. Repeat it for several."
+        "--account-id", metavar="ID", help="The account; overrides CLOUDFLARE_ACCOUNT_ID. Repeat it for several."
     ),
 ]
 ApiTokenFile = Annotated[
@@ -44,7 +44,8 @@ ApiTokenFile = Annotated[
     typer.Option("--api-token-file", metavar="FILE", help="Read the API token from a file; - is standard input."),
 ]
 BaseUrl = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="The API, in place of CLOUDFLARE_BASE_URL.")
+    str | None,
+    typer.Option("--base-url", metavar="URL", help="The API; overrides CLOUDFLARE_BASE_URL."),
 ]
 Timeout = Annotated[
     str | None,
@@ -54,16 +55,16 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON, for scripts; errors are JSON lines on stderr.", show_default=False)
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show what is sent on stderr, and tracebacks of errors.")
+    bool, typer.Option("--verbose", "-v", help="Log requests on stderr, and show tracebacks of errors.")
 ]
 
 
 class Options(NamedTuple):
-    """What was given before the command's name, or after it.
+    """The shared options.
 
     Attributes:
         api_token_file: File with the API token.
-        base_url: Where the API is.
+        base_url: The base URL of the API.
         timeout: Seconds for each call.
         verbose: Whether to show the log, and tracebacks.
     """
@@ -74,7 +75,7 @@ class Options(NamedTuple):
     verbose: bool = False
 
     def overridden_by(self, later: "Options") -> "Options":
-        """Returns these options, in place of which `later` ones are taken where they were given."""
+        """Returns these options, overridden by those of `later` that were given."""
         return Options(
             api_token_file=self.api_token_file if later.api_token_file is None else later.api_token_file,
             base_url=self.base_url if later.base_url is None else later.base_url,

@@ -1,4 +1,4 @@
-"""How results and figures look: durations, services and ids as tables or lines, JSON."""
+"""The forms of results: durations as text; services and ids as tables, lines or JSON."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pagerduty_alerting import Service
 from pagerduty_alerting.cli.terminal import Stream, printable
 
 _NARROWEST_NAME = 12
-_BORDERS = 3  # columns of a table that each of its columns takes besides its text, and one more in all
+_BORDERS = 3  # characters around the text of each column; the table has one more
 
 
 def milliseconds(seconds: float) -> str:
@@ -23,7 +23,7 @@ def clock_time(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
-def spoken(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
     """Returns a duration in words, such as `10 minutes`."""
     for unit, length in (("hour", 3600), ("minute", 60), ("second", 1)):
         count = seconds / length
@@ -39,7 +39,7 @@ def counted(number: int, noun: str) -> str:
 
 @frozen
 class Row:
-    """A service and the account that it belongs to."""
+    """A service and its account."""
 
     account_id: str
     service: Service
@@ -50,7 +50,7 @@ def show_services(out: Stream, rows: Sequence[Row], *, with_account: bool = Fals
     fields = [[row.account_id] * with_account + [row.service.id, row.service.name] for row in rows]
     if not out.is_terminal:
         for row in fields:
-            # Tabs and line breaks in names are escaped, so that fields stay fields.
+            # Tabs and line breaks in names are escaped, because they separate fields and rows.
             out.raw("\t".join(map(printable, row)))
     elif rows:
         _show_table(out, ["Account"] * with_account + ["Id", "Name"], fields)
@@ -66,9 +66,9 @@ def show_ids(out: Stream, heading: str, ids: Sequence[str]) -> None:
 
 
 def _show_table(out: Stream, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Writes a table whose last column is folded where it is too long.
+    """Writes a table whose last column is wrapped if needed.
 
-    Ids are never broken: a terminal that is too narrow for them gets a line for each field.
+    Ids are never broken: on a terminal that is too narrow, each field is on its own line.
     """
     names = len(headings) > 1
     ids = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
@@ -82,7 +82,7 @@ def _show_table(out: Stream, headings: Sequence[str], rows: Sequence[Sequence[st
             else:
                 out.line(printable(row[-1]))
         return
-    from rich.table import Table  # what goes to a pipe needs none
+    from rich.table import Table  # slow to import, and only needed on a terminal
     from rich.text import Text
 
     table = Table(header_style="bold")
@@ -97,7 +97,7 @@ def _show_table(out: Stream, headings: Sequence[str], rows: Sequence[Sequence[st
 def json_text(value: object, *, is_unicode: bool, indent: int | None = None) -> str:
     """Returns a value as JSON that is safe to show on a terminal."""
     text = json.dumps(value, indent=indent, ensure_ascii=not is_unicode)
-    # JSON leaves some control characters as they are, U+009B for one, which begins commands of terminals.
+    # JSON does not escape some control characters, such as U+009B, which starts terminal commands.
     return "".join(
         character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1] for character in text
     )
@@ -110,5 +110,5 @@ def write_json(stream: Stream, value: object, *, indent: int | None = None) -> N
 
 
 def service_fields(service: Service) -> dict[str, object]:
-    """Returns a service as JSON has it."""
+    """Returns the JSON fields of a service."""
     return {"id": service.id, "name": service.name}

@@ -1,4 +1,4 @@
-"""Finds what the clients need in options, files and environment, or asks for it, and says where it was found."""
+"""Finds the settings of a client in options, files and environment, or asks for them; reports their source."""
 
 import functools
 import getpass
@@ -35,7 +35,7 @@ DEFAULT_TIMEOUT = 30.0
 TOKEN, KEY, EMAIL = _CREDENTIAL_VARIABLES = ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY", "CLOUDFLARE_EMAIL")
 _NO_CREDENTIALS = (
     "There are no credentials: set CLOUDFLARE_API_TOKEN (or CLOUDFLARE_API_KEY with CLOUDFLARE_EMAIL), or pass"
-    " --api-token-file=FILE. Tokens are made in Cloudflare's dashboard under My Profile, API Tokens, or under Manage"
+    " --api-token-file=FILE. Create tokens in Cloudflare's dashboard under My Profile, API Tokens, or under Manage"
     " Account, Account API Tokens. To connect and delete they need the permission Notifications Write (or Account"
     " Settings Write); to list, Notifications Read is enough."
 )
@@ -44,18 +44,18 @@ T = TypeVar("T")
 
 
 class UsageError(Exception):
-    """The command cannot work as it was given, or as it was set up; nothing was sent."""
+    """The arguments or settings are wrong; nothing was sent."""
 
 
 @frozen
 class ClientSettings:
-    """What a client needs, checked.
+    """The validated settings of a client.
 
     Attributes:
-        credentials: Who asks.
-        base_url: Where the API is.
+        credentials: The API token or API key.
+        base_url: The base URL of the API.
         timeout: Seconds for each call.
-        accounts: The accounts to work with, in the order given.
+        accounts: The accounts, in the order given.
     """
 
     credentials: Credentials
@@ -65,13 +65,13 @@ class ClientSettings:
 
     @property
     def account(self) -> str:
-        """The account of a command that works with one."""
+        """The account of a command for one account."""
         return self.accounts[0]
 
     def client(
         self, retry: RetryPolicy | None = None, trace_configs: "Sequence[aiohttp.TraceConfig]" = ()
     ) -> AsyncClient:
-        """Returns a new client, for the account where there is exactly one."""
+        """Returns a new client; with exactly one account, it is the client's default."""
         token = self.credentials.value if isinstance(self.credentials, ApiToken) else None
         key = self.credentials if isinstance(self.credentials, ApiKey) else None
         return AsyncClient(
@@ -92,16 +92,16 @@ def find_settings(
     accounts: Sequence[str | None] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> ClientSettings:
-    """Returns the settings; where there are no credentials, a person at a terminal is asked for a token.
+    """Returns the settings; without credentials, asks for a token on a terminal.
 
     Args:
         options: The options that the commands share.
-        terminal: Where warnings go.
-        accounts: The accounts that were given as options; None stands for the one of the environment.
+        terminal: The streams for warnings.
+        accounts: The accounts given as options; None for the one in the environment.
         environ: The environment.
 
     Raises:
-        UsageError: Some of them are missing or impossible; the text says which, all at once, and what to do.
+        UsageError: Settings are missing or invalid; the text lists all of them and how to correct them.
     """
     problems: list[str] = []
 
@@ -115,7 +115,7 @@ def find_settings(
     base_url = found(lambda: find_base_url(options, environ))
     timeout = found(lambda: find_timeout(options))
     ids = [found(functools.partial(find_account_id, account, environ)) for account in accounts]
-    # Nobody is asked for a token with which nothing can be done.
+    # No prompt for a token if other settings are wrong.
     credentials = found(lambda: find_credentials(options, terminal, environ, may_ask=not problems))
     if base_url is None or timeout is None or credentials is None or problems:
         raise UsageError(" ".join(problems))
@@ -123,19 +123,19 @@ def find_settings(
 
 
 def find_base_url(options: Options, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Returns where the API is, and where that was found."""
+    """Returns the base URL and its source."""
     try:
         if options.base_url is not None:
             found = arguments.check_base_url("--base-url", options.base_url, allow_insecure_http=False)
             return found, "from --base-url"
         found = resolve_base_url(environ, None, allow_insecure_http=False)
     except (ConfigurationError, ValueError) as error:
-        raise UsageError(_in_words_of_the_place(error)) from None
+        raise UsageError(_as_sentence(error)) from None
     return found, "from CLOUDFLARE_BASE_URL" if environ.get("CLOUDFLARE_BASE_URL") else "Cloudflare's own"
 
 
 def find_timeout(options: Options) -> tuple[float, str]:
-    """Returns the seconds for each call, and where that was found."""
+    """Returns the seconds for each call and their source."""
     if options.timeout is None:
         return DEFAULT_TIMEOUT, "the default"
     if not (math.isfinite(options.timeout) and options.timeout > 0):
@@ -144,10 +144,10 @@ def find_timeout(options: Options) -> tuple[float, str]:
 
 
 def find_account_id(account_id: str | None, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
-    """Returns the account, and where it was found.
+    """Returns the account and its source.
 
     Raises:
-        UsageError: There is none, or an impossible one.
+        UsageError: There is none, or it is invalid.
     """
     try:
         if account_id is not None:
@@ -155,11 +155,11 @@ def find_account_id(account_id: str | None, environ: Mapping[str, str] = os.envi
             return account_id, "from --account-id"
         found = resolve_account_id(environ, None)
     except (ConfigurationError, ValueError) as error:
-        raise UsageError(_in_words_of_the_place(error)) from None
+        raise UsageError(_as_sentence(error)) from None
     if found is None:
         raise UsageError(
             "There is no account: set CLOUDFLARE_ACCOUNT_ID, or pass --account-id=ID."
-            " The id stands on the account's overview page in Cloudflare's dashboard."
+            " The id is on the account's overview page in Cloudflare's dashboard."
         )
     return found, "from CLOUDFLARE_ACCOUNT_ID"
 
@@ -167,10 +167,10 @@ def find_account_id(account_id: str | None, environ: Mapping[str, str] = os.envi
 def find_credentials(
     options: Options, terminal: Terminal, environ: Mapping[str, str], *, may_ask: bool = True
 ) -> tuple[Credentials, str]:
-    """Returns the credentials, and where they were found; asks a person at a terminal for a token if it may.
+    """Returns the credentials and their source; with `may_ask`, asks for a token on a terminal.
 
     Raises:
-        UsageError: There are none, or impossible ones.
+        UsageError: There are none, or they are invalid.
     """
     try:
         if options.api_token_file is not None:
@@ -189,34 +189,34 @@ def find_credentials(
             )
         found = resolve_credentials(environ, api_token=None, api_key=None, api_email=None)
     except (ConfigurationError, ValueError) as error:
-        raise UsageError(_in_words_of_the_place(error)) from None
+        raise UsageError(_as_sentence(error)) from None
     if isinstance(found, ApiToken):
         return found, "from CLOUDFLARE_API_TOKEN"
     return found, "from CLOUDFLARE_API_KEY and CLOUDFLARE_EMAIL"
 
 
-def _in_words_of_the_place(error: Exception) -> str:
-    """Returns a message of the library's as a sentence, without what only a programmer can do about it."""
+def _as_sentence(error: Exception) -> str:
+    """Returns a message of the library as a sentence, without advice for programmers."""
     text = str(error).replace(", or set allow_insecure_http=True", "")
     return f"{text[0].upper()}{text[1:]}." if text[0].isalpha() else f"{text}."
 
 
 def ask(question: str) -> str | None:
-    """Returns what a person types without showing it, or None where there is nobody to ask."""
+    """Asks for a secret without showing it; returns None without a terminal."""
     if sys.stdin is None or not sys.stdin.isatty():
         return None
     try:
         return getpass.getpass(question).strip()
     except EOFError:
-        print(file=sys.stderr)  # the cursor still stands behind the question
+        print(file=sys.stderr)  # the cursor is still on the line of the question
         return None
 
 
 def read_token(file: str, terminal: Terminal) -> str:
-    """Returns the token in a file, without the white space around it; warns of a file that everybody may read.
+    """Returns the token in a file, stripped of white space; warns if all users can read the file.
 
     Raises:
-        UsageError: The file cannot be read, or holds no text.
+        UsageError: The file cannot be read, or does not contain a token.
     """
     try:
         if file == "-":

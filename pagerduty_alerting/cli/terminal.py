@@ -1,4 +1,4 @@
-"""What is written where: results to stdout, everything else to stderr, each as its reader can take it."""
+"""The output streams: results go to stdout, everything else to stderr, each in a form that suits its reader."""
 
 import contextlib
 import errno
@@ -20,10 +20,10 @@ _UNBREAKABLE = "\0"
 
 
 class _Console(Console):
-    """Leaves a closed pipe to its callers; rich would end the program with status 1."""
+    """Raises an exception for a closed pipe, where rich would exit with status 1."""
 
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError(errno.EPIPE, "the reader is gone")
+        raise BrokenPipeError(errno.EPIPE, "the reader has closed the pipe")
 
 
 @frozen
@@ -31,9 +31,9 @@ class Stream:
     """One of the two output streams.
 
     Attributes:
-        console: Rich's view of it.
-        is_terminal: Whether a person reads it as it is written.
-        is_unicode: Whether it takes any character.
+        console: Its console.
+        is_terminal: Whether it is a terminal.
+        is_unicode: Whether its encoding has all characters.
     """
 
     console: Console
@@ -49,17 +49,17 @@ class Stream:
 
     @property
     def ok(self) -> str:
-        """The mark of what is right."""
+        """The mark of a success."""
         return "✓" if self.is_unicode else "ok"
 
     @property
     def wrong(self) -> str:
-        """The mark of what is wrong."""
+        """The mark of a failure."""
         return "✗" if self.is_unicode else "FAILED"
 
     @property
     def arrow(self) -> str:
-        """Stands between a question and its answer."""
+        """The arrow before a result or advice."""
         return "→" if self.is_unicode else "->"
 
     def line(self, *parts: str | tuple[str, str]) -> None:
@@ -67,13 +67,13 @@ class Stream:
         self.console.print(Text.assemble(*parts), soft_wrap=True)
 
     def paragraph(self, text: str, style: str = "", *, lead: tuple[str, str] = ("", ""), indent: int = 0) -> None:
-        """Writes text that a terminal shows wrapped at words; elsewhere it stays one line.
+        """Writes text, wrapped at words on a terminal and as one line elsewhere.
 
         Args:
             text: The text.
             style: Its style.
-            lead: What comes before it, such as a mark, with a style of its own; the lines below are indented for it.
-            indent: Blanks before all lines.
+            lead: A mark before the text, and its style; the following lines are indented.
+            indent: The number of spaces before all lines.
         """
         mark, mark_style = lead
         margin = " " * indent
@@ -96,16 +96,16 @@ class Stream:
         self.console.print(styled, soft_wrap=True)
 
     def end_line(self) -> None:
-        """Goes to a new line on a terminal, where Ctrl-C and Ctrl-D leave the cursor in the midst of one."""
+        """Starts a new line on a terminal, after Ctrl-C or Ctrl-D in the middle of one."""
         if self.is_terminal:
             self.line()
 
     def raw(self, text: str) -> None:
-        """Writes text as it is, where every character counts: tabs for one."""
+        """Writes text unchanged, for example with tabs."""
         self.console.file.write(f"{text}\n")
 
     def show(self, renderable: RenderableType) -> None:
-        """Writes a table or the like, laid out for the stream's width."""
+        """Writes a renderable, such as a table, in the width of the stream."""
         self.console.print(renderable)
 
 
@@ -114,9 +114,9 @@ class Terminal:
     """Both output streams.
 
     Attributes:
-        out: Results, and nothing else.
-        err: What a person should know beside them: progress, questions, errors.
-        as_json: Whether errors and warnings are JSON, too, one object on a line.
+        out: The stream for results.
+        err: The stream for progress, questions, warnings and errors.
+        as_json: Whether errors and warnings are JSON, one object per line.
     """
 
     out: Stream
@@ -125,17 +125,17 @@ class Terminal:
 
     @classmethod
     def of_process(cls, *, as_json: bool = False) -> Self:
-        """Returns the streams of this process; what their encoding lacks they escape from now on."""
+        """Returns the streams of this process, set to escape characters that their encoding lacks."""
         for name in ("stdout", "stderr"):
             file = getattr(sys, name)
-            if file is None:  # closed before we were started, as by `>&-`
+            if file is None:  # closed before the start, as by `>&-`
                 setattr(sys, name, io.StringIO())
             elif isinstance(file, io.TextIOWrapper):
                 file.reconfigure(errors="backslashreplace")
         return cls(Stream.of(sys.stdout), Stream.of(sys.stderr), as_json)
 
     def warn(self, text: str) -> None:
-        """Writes what a person should know although the command goes on."""
+        """Writes a warning."""
         if self.as_json:
             from pagerduty_alerting.cli.output import write_json
 
@@ -155,7 +155,7 @@ class _LogOnStream(logging.Handler):
 
 @contextlib.contextmanager
 def show_log(stream: Stream, *, wanted: bool) -> Generator[None]:
-    """Writes what the library logs in this context to a stream, if that is wanted."""
+    """Writes the library's log to a stream in this context, if `wanted`."""
     if not wanted:
         yield
         return
@@ -168,11 +168,11 @@ def show_log(stream: Stream, *, wanted: bool) -> Generator[None]:
         logger.removeHandler(handler)
 
 
-_JOINERS = "\u200c\u200d"  # format characters that some scripts need, and that do no harm
+_JOINERS = "\u200c\u200d"  # harmless format characters that some scripts need
 
 
 def printable(text: str) -> str:
-    """Returns text from elsewhere without what would act on a terminal or break a line: such characters escaped."""
+    """Returns text with terminal commands and line breaks escaped."""
     if text.isprintable():
         return text
     return "".join(character if _is_harmless(character) else _escaped(character) for character in text)

@@ -1,9 +1,7 @@
 """Measures the emulator: requests a second on one core, and start to first answer; it must not be collected as a test.
 
-Run it as a program; ``--check`` makes it fail below the project's targets.
+Run it as a program; `--check` makes it fail below the project's targets.
 """
-
-from __future__ import annotations
 
 import argparse
 import asyncio
@@ -99,7 +97,7 @@ def pin_to_core(number: int) -> None:
 
 
 def serve_on_one_core(pipe: Connection) -> None:
-    """Serve until told to stop, then tell the requests counted and the processor time taken."""
+    """Serves until the parent sends a message, then sends the number of requests and the CPU time."""
     pin_to_core(0)
 
     async def serve() -> None:
@@ -173,7 +171,7 @@ def measure(rounds: int = 5) -> Figures:
 
 
 def main() -> int:
-    """Measure and print; with ``--check`` exit 1 below the targets."""
+    """Measure and print; with `--check` exit 1 below the targets."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail below the targets")
     arguments = parser.parse_args()

@@ -3,7 +3,7 @@
 All clients take turns in every round, against a server in a process of its own, so that whatever else the machine does
 hits all of them. Values are medians, with the quarters of the rounds below and above as their spread; a ratio is the
 median of the rounds' ratios. Beside the time that a call takes stands the CPU time that the client's process spends on
-it, which tells the same on a busy machine. Bounds are kept or MISSED, which fails with `--check` only.
+it, which is the same on a busy machine. Bounds are kept or MISSED, which fails with `--check` only.
 """
 
 import argparse

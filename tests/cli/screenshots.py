@@ -27,7 +27,7 @@ _STEADY = (
     (re.compile(r"\d+\.\d+ ms"), "1.2 ms"),
     (re.compile(r"Tried \d+"), "Tried 3"),
     (re.compile(r"\b\d+:\d\d left"), "9:57 left"),
-    (re.compile(r"\d+ of 1200 requests left, all again in \d+ s"), "1199 of 1200 requests left, all again in 300 s"),
+    (re.compile(r"\d+ of 1200 requests left, reset in \d+ s"), "1199 of 1200 requests left, reset in 300 s"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "2026-01-01T12:00:00Z"),
     (re.compile(r"(CLOUDFLARE_API_TOKEN=)\S+"), r"\g<1>an-emulated-token-that-opens-nothing-else"),
     (re.compile(r"[⠁-⣿]"), "⠹"),

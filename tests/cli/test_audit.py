@@ -63,7 +63,7 @@ def test_an_account_that_is_listed_twice_is_asked_once(api, accounts, listed):
     assert len(api.requests) == 8
 
 
-def test_progress_tells_how_far_it_is_and_how_long_it_takes(api, accounts, listed):
+def test_progress_shows_accounts_done_and_time_left(api, accounts, listed):
     gate = api.on(Operation.LIST).skip(3).hold()
     with on_terminal("audit", "--accounts", str(listed), settings=api.environ, pipe_stdout=True) as terminal:
         terminal.wait_for("3 of 8")
@@ -73,7 +73,7 @@ def test_progress_tells_how_far_it_is_and_how_long_it_takes(api, accounts, liste
     assert re.search(r"3 of 8 +\d+\.\d/s +\d+:\d\d left", terminal.words)
 
 
-def test_progress_tells_that_the_quota_holds_it_back(api, accounts, listed):
+def test_progress_shows_delays_by_the_quota(api, accounts, listed):
     gone = {"Ratelimit": '"default";r=0;t=200', "Ratelimit-Policy": '"default";q=1200;w=300'}
     body = {"success": True, "errors": [], "messages": [], "result": []}
     api.on(Operation.LIST).respond(200, json=body, headers=gone)
@@ -94,7 +94,7 @@ def test_json_lines_come_one_by_one(api, accounts, listed):
     assert list(results(first + rest)) == accounts
 
 
-def test_json_tells_services_and_errors(api, accounts):
+def test_json_has_services_and_errors(api, accounts):
     (service,) = api.services(accounts[1])
     wanted = [accounts[0], accounts[1], UNKNOWN]
     ran = run("audit", "--accounts", "-", "--json", settings=api.environ, stdin="\n".join(wanted))
@@ -120,7 +120,7 @@ def test_an_account_that_fails_shows_in_the_status_and_hides_no_other(api, accou
     assert ran.err.endswith("9 accounts: 4 connected, 4 with nothing connected, 1 failed.\n")
 
 
-def test_of_many_accounts_that_fail_the_first_ten_are_told(api):
+def test_of_many_accounts_that_fail_the_first_ten_are_shown(api):
     wanted = "\n".join(f"{number:032x}" for number in range(25))
     ran = run("audit", "--accounts", "-", settings=api.environ, stdin=wanted)
     assert ran.err.count("failed with 404") == 10
@@ -177,7 +177,7 @@ def test_resume_asks_only_for_what_has_no_answer(api, accounts, listed, tmp_path
     assert sorted(results(ran.out)) == sorted(accounts[3:])
     assert len(api.requests) - before == 5
     assert ran.err == (
-        json.dumps({"warning": f"passed over 1 line of {file} that cannot be read as a result."})
+        json.dumps({"warning": f"skipped 1 line of {file} that cannot be read as a result."})
         + "\n"
         + json.dumps({"summary": {"accounts": 8, "connected": 4, "empty": 4, "failed": 0, "not_asked": 0}})
         + "\n"
@@ -197,20 +197,20 @@ def test_what_was_found_earlier_counts(api, accounts, tmp_path):
     ("arguments", "said"),
     [
         (["--accounts", "/nowhere/at/all"], "The file /nowhere/at/all of --accounts cannot be read: No such file"),
-        (["--accounts", "-"], "There is no account in standard input: write one id a line."),
+        (["--accounts", "-"], "There is no account in standard input: write one id per line."),
         (["--accounts", "-", "--api-token-file", "-"], "Standard input cannot hold both"),
         ([], "Missing option '--accounts'"),
         (["--accounts", "-", "--concurrency", "0"], "'--concurrency'"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_is_sent(api, arguments, said):
+def test_wrong_arguments_are_an_error_before_anything_is_sent(api, arguments, said):
     ran = run("audit", *arguments, settings=api.environ)
     assert (ran.status, ran.out) == (2, "")
     assert said in ran.err
     api.requests.assert_not_called()
 
 
-def test_a_file_to_resume_that_is_not_there_is_said(api, listed):
+def test_a_missing_file_to_resume_is_an_error(api, listed):
     ran = run("audit", "--accounts", str(listed), "--resume", "/nowhere", settings=api.environ)
     assert ran.status == 2
     assert "of --resume cannot be read" in ran.err
@@ -255,15 +255,15 @@ def response(remaining: int, reset_after: int, *, status: int = 200, retry_after
 )
 def test_the_time_left_is_what_the_quota_makes_of_it(remaining, reset_after, requests, left):
     progress = Progress(Findings(requests), Clock())
-    progress.learn(response(remaining, reset_after))
+    progress.observe_response(response(remaining, reset_after))
     assert progress.words().split("  ")[2] == f"{left} left"
 
 
 def test_a_429_is_learnt_from_and_waited_for():
     clock = Clock()
     progress = Progress(Findings(100), clock)
-    progress.learn(response(1000, 200))
-    progress.learn(response(0, 0, status=429, retry_after="250"))
+    progress.observe_response(response(1000, 200))
+    progress.observe_response(response(0, 0, status=429, retry_after="250"))
     clock.now = 100.0
     assert "2:30 left  held back for 2:30" in progress.words()
     clock.now = 251.0
@@ -272,11 +272,11 @@ def test_a_429_is_learnt_from_and_waited_for():
 
 def test_a_429_without_a_time_holds_nothing_back():
     progress = Progress(Findings(100), Clock())
-    progress.learn(RawResponse(429, CIMultiDict(), b""))
+    progress.observe_response(RawResponse(429, CIMultiDict(), b""))
     assert "held back" not in progress.words()
 
 
-def test_without_a_quota_the_pace_tells():
+def test_without_a_quota_the_rate_decides():
     clock = Clock()
     progress = Progress(Findings(100), clock)
     for _ in range(20):

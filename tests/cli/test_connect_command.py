@@ -162,7 +162,7 @@ def test_an_answer_lost_after_the_link_was_made_is_recognised_by_the_new_service
         gate.wait_arrived(timeout=30)
         api.authorize(unused_token(api), services=["Database"])
         gate.release()
-        terminal.wait_for("The new services are there")
+        terminal.wait_for("But there are new services")
         assert terminal.status() == 0
     api.requests.assert_called(Operation.CONNECT, times=1)
 
@@ -178,7 +178,7 @@ def test_connect_is_not_repeated_while_it_may_have_been_carried_out(api, fault):
         order.wrong_shape()
     ran = run("connect", *QUICKLY, settings=api.environ)
     assert ran.status == (3 if fault == "reset" else 1)
-    assert "No new service is there so far." in ran.err
+    assert "There is no new service so far." in ran.err
     assert ran.err.endswith("\n  pagerduty-alerting connect -\n")
     api.requests.assert_called(Operation.CONNECT, times=1)
 
@@ -246,7 +246,7 @@ def test_a_create_of_unknown_outcome_is_not_repeated(api):
     api.on(Operation.CREATE).reset_after_acting()
     ran = run("connect", settings=api.environ)
     assert ran.status == 3
-    assert "A token may have been created that was not received." in ran.err
+    assert "A token may have been created but not received." in ran.err
     assert len(api.tokens()) == 1
 
 
@@ -283,7 +283,7 @@ def test_ctrl_c_during_create_says_that_there_may_be_a_token(api):
     with on_terminal("connect", settings=api.environ) as terminal:
         gate.wait_arrived(timeout=30)
         terminal.press_ctrl_c()
-        terminal.wait_for("A token may have been created that was not received.")
+        terminal.wait_for("A token may have been created but not received.")
         assert terminal.status() == 130
 
 
@@ -293,7 +293,7 @@ def test_an_unknown_outcome_that_cannot_be_looked_into_stays_an_error(api):
     ran = run("connect", settings=api.environ)
     assert ran.status == 1
     assert "Connect PagerDuty failed with 502" in ran.err
-    assert "See later what `pagerduty-alerting services list` shows" in ran.err
+    assert "Run `pagerduty-alerting services list` later" in ran.err
 
 
 def test_a_permission_that_is_taken_away_ends_the_wait(api):

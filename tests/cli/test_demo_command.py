@@ -1,4 +1,4 @@
-"""`demo`: that it shows the whole job, and that its status tells the truth."""
+"""`demo`: that it shows the whole job, and that its status is correct."""
 
 import pytest
 
@@ -42,8 +42,8 @@ def test_a_terminal_gets_colours_and_wrapped_lines():
 
 
 async def test_no_step_shows_a_secret(api, capsys):
-    assert await demo.walk_async(api, demo.Terminal.of_process().out)
-    assert demo.walk_sync(api, demo.Terminal.of_process().out)
+    assert await demo.run_async(api, demo.Terminal.of_process().out)
+    assert demo.run_sync(api, demo.Terminal.of_process().out)
     shown = capsys.readouterr().out
     assert shown
     assert not any(secret in shown for secret in (api.api_token, *(token.id for token in api.tokens())))
@@ -54,7 +54,7 @@ async def test_no_step_shows_a_secret(api, capsys):
 async def test_a_step_that_goes_wrong_ends_the_walk_and_says_so(api, capsys, walk, operation):
     api.on(operation).respond(418)
     out = demo.Terminal.of_process().out
-    complete = demo.walk_sync(api, out) if walk == "sync" else await demo.walk_async(api, out)
+    complete = demo.run_sync(api, out) if walk == "sync" else await demo.run_async(api, out)
     assert not complete
     assert "expected" in capsys.readouterr().out.splitlines()[-1]
 

@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from pagerduty_alerting.cli.commands import doctor
-from pagerduty_alerting.cli.commands.doctor import judge_clock, judge_quota, say_hello
+from pagerduty_alerting.cli.commands.doctor import check_clock, check_connection, check_quota
 from pagerduty_alerting.emulator import Emulator, Operation, Permission, RateLimits
 from pagerduty_alerting.models import RateLimit, RateLimitPolicy
 from pagerduty_alerting.models import RateLimits as Limits
@@ -40,7 +40,7 @@ def test_settings_are_shown_with_their_source_and_without_secrets(api):
     assert api.api_token not in ran.out
 
 
-def test_all_missing_settings_are_told_at_once(api):
+def test_all_missing_settings_are_listed_at_once(api):
     ran = run("doctor", settings={})
     assert ran.status == 2
     assert [line[:1] for line in ran.out.splitlines() if not line.startswith(" ")] == ["✓", "✗", "✓", "✗"]
@@ -58,14 +58,14 @@ def test_all_missing_settings_are_told_at_once(api):
     ],
     ids=["token", "account"],
 )
-def test_wrong_settings_are_told_apart_by_what_the_api_says(api, change, line):
+def test_wrong_settings_are_distinguished_by_the_error_of_the_api(api, change, line):
     ran = run("doctor", settings={**api.environ, **change})
     assert ran.status == 1
     assert line in ran.out.splitlines()
     assert ran.out.splitlines()[-1].startswith("  → ")
 
 
-def test_a_token_of_another_account_is_told(api):
+def test_a_token_of_another_account_is_shown(api):
     other = api.add_account()
     token = api.add_api_token(permissions=list(Permission), accounts=[other])
     ran = run("doctor", settings={**api.environ, "CLOUDFLARE_API_TOKEN": token})
@@ -73,14 +73,14 @@ def test_a_token_of_another_account_is_told(api):
     assert "✗ Account: the credentials are not for this account" in ran.out.splitlines()
 
 
-def test_a_missing_permission_is_told(api):
+def test_a_missing_permission_is_shown(api):
     token = api.add_api_token(permissions=[])
     ran = run("doctor", settings={**api.environ, "CLOUDFLARE_API_TOKEN": token})
     assert ran.status == 1
     assert NOT_VALID in ran.out.splitlines()
 
 
-def test_a_plan_without_pagerduty_is_told():
+def test_a_plan_without_pagerduty_is_shown():
     from pagerduty_alerting.emulator import InitialAccount, InitialState
 
     with Emulator(initial_state=InitialState(accounts=(InitialAccount(entitled=False),))) as api:
@@ -89,7 +89,7 @@ def test_a_plan_without_pagerduty_is_told():
     assert "✗ Plan: " in ran.out
 
 
-def test_a_used_up_rate_limit_is_told():
+def test_a_used_up_rate_limit_is_shown():
     with Emulator(rate_limits=RateLimits(requests=1)) as api:
         assert run("services", "list", settings=api.environ).status == 0
         ran = run("doctor", settings=api.environ)
@@ -97,14 +97,14 @@ def test_a_used_up_rate_limit_is_told():
     assert "✗ Rate limit: used up" in ran.out
 
 
-def test_a_failing_server_is_told_with_its_status(api):
+def test_a_failing_server_is_shown_with_its_status(api):
     api.on(Operation.LIST).respond(503)
     ran = run("doctor", settings=api.environ)
     assert ran.status == 1
     assert "✗ API: it failed" in ran.out
 
 
-def test_nobody_listening_is_told_and_ends_the_examination(api):
+def test_a_refused_connection_is_shown_and_ends_the_checks(api):
     with api.refusing_connections():
         ran = run("doctor", settings=api.environ)
     assert ran.status == 3
@@ -112,27 +112,27 @@ def test_nobody_listening_is_told_and_ends_the_examination(api):
     assert "Authentication" not in ran.out
 
 
-def test_a_name_that_does_not_exist_is_told(api):
+def test_a_name_that_does_not_exist_is_shown(api):
     ran = run("doctor", "--base-url", "https://api.invalid", settings=api.environ)
     assert ran.status == 3
     assert "✗ DNS: api.invalid: " in ran.out
 
 
-def test_something_else_than_tls_is_told(api):
+def test_a_server_without_tls_is_shown(api):
     ran = run("doctor", "--base-url", api.url.replace("http://127.0.0.1", "https://localhost"), settings=api.environ)
     assert ran.status == 3
     assert "✗ TLS: localhost, port " in ran.out
 
 
-def test_a_clock_that_is_far_off_is_told():
+def test_a_clock_that_is_far_off_is_shown():
     now = 1_800_000_000.0
-    finding = judge_clock(email.utils.formatdate(now - 3600, usegmt=True), now)
+    finding = check_clock(email.utils.formatdate(now - 3600, usegmt=True), now)
     assert (finding.status, finding.detail) == (2, "3600 s ahead of the API's")
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_an_answer_without_a_readable_date_says_nothing_of_the_clock(date):
-    assert judge_clock(date, 0.0).status == 0
+    assert check_clock(date, 0.0).status == 0
 
 
 @pytest.mark.parametrize(
@@ -144,11 +144,11 @@ def test_an_answer_without_a_readable_date_says_nothing_of_the_clock(date):
             [RateLimit("a", 5, 2.0), RateLimit("b", 3, 4.0)],
             "5 requests left, reset in 2 s; 3 requests left, reset in 4 s",
         ),
-        ([], "the API did not say"),
+        ([], "not in the response"),
     ],
 )
-def test_the_quota_is_told_as_the_api_tells_it(limits, detail):
-    finding = judge_quota(Limits(tuple(limits), (RateLimitPolicy("default", 1200, 300.0),)))
+def test_the_quota_is_shown_as_reported(limits, detail):
+    finding = check_quota(Limits(tuple(limits), (RateLimitPolicy("default", 1200, 300.0),)))
     assert (finding.status, finding.detail) == (0, detail)
 
 
@@ -171,7 +171,7 @@ def test_the_quota_is_told_as_the_api_tells_it(limits, detail):
     ],
     ids=["6103", "6111", "9109", "7003", "17200"],
 )
-def test_an_error_code_is_told_as_what_it_means(api, status, errors, line):
+def test_an_error_code_is_shown_with_its_meaning(api, status, errors, line):
     body = {"success": False, "errors": errors, "messages": [], "result": None}
     api.on(Operation.LIST).respond(status, json=body)
     ran = run("doctor", settings=api.environ)
@@ -180,21 +180,21 @@ def test_an_error_code_is_told_as_what_it_means(api, status, errors, line):
     assert ran.out.splitlines()[-1].startswith("  → ")
 
 
-async def test_a_look_up_that_takes_too_long_is_told(monkeypatch):
+async def test_a_look_up_that_takes_too_long_is_shown(monkeypatch):
     async def never(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(doctor, "CONNECT_TIMEOUT", 0.01)
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
-    finding = await doctor.look_up("api.example", 443)
+    finding = await doctor.check_dns("api.example", 443)
     assert (finding.name, finding.status, finding.detail) == ("DNS", 3, "api.example: no answer within 0.01 s")
 
 
 def test_an_empty_quota_is_wrong_before_the_next_request_is_blocked():
-    assert judge_quota(Limits((RateLimit("default", 0, 30.0),))).status == 1
+    assert check_quota(Limits((RateLimit("default", 0, 30.0),))).status == 1
 
 
-def test_a_proxy_is_told_and_the_call_goes_through_it(api, closed_port):
+def test_a_proxy_is_shown_and_the_call_goes_through_it(api, closed_port):
     proxy = f"http://user:secret@127.0.0.1:{closed_port}"
     ran = run("doctor", settings={**api.environ, "CLOUDFLARE_BASE_URL": "https://api.example/v4", "https_proxy": proxy})
     assert ran.status == 3
@@ -203,7 +203,7 @@ def test_a_proxy_is_told_and_the_call_goes_through_it(api, closed_port):
     assert "secret" not in ran.out
 
 
-def test_a_proxy_of_an_unusable_kind_is_told(api):
+def test_a_proxy_of_an_unusable_kind_is_shown(api):
     proxy = "socks5://127.0.0.1:1080"
     ran = run("doctor", settings={**api.environ, "CLOUDFLARE_BASE_URL": "https://api.example/v4", "https_proxy": proxy})
     assert ran.status == 2
@@ -220,7 +220,7 @@ async def test_tls_is_examined_as_the_client_would_use_it(tmp_path, monkeypatch,
 
     async with await asyncio.start_server(lambda _, writer: writer.close(), "localhost", 0, ssl=context) as server:
         port = server.sockets[0].getsockname()[1]
-        finding = await say_hello("localhost", port, with_tls=True)
+        finding = await check_connection("localhost", port, with_tls=True)
 
     if trusted:
         assert (finding.status, finding.detail) == (0, f"localhost, port {port}: TLSv1.3")

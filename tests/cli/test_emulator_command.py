@@ -29,7 +29,7 @@ def served(*options: str) -> Iterator[tuple[Started, dict[str, str]]]:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_it_serves_until_it_is_told_to_stop_and_exits_cleanly(stop):
+def test_it_serves_until_it_is_stopped_and_exits_cleanly(stop):
     with served() as (command, settings):
         ran = run("services", "list", "--json", settings=settings)
         assert (ran.status, ran.out) == (0, "[]\n")

@@ -269,7 +269,7 @@ def test_the_log_does_not_disturb_the_spinner(api):
     assert all(line.lstrip("\r").startswith("debug: GET") for line in logged)
 
 
-def test_a_bug_is_told_as_one_with_a_status_of_its_own(capsys):
+def test_a_bug_is_reported_as_one_with_a_status_of_its_own(capsys):
     def broken(_: Terminal) -> int:
         raise RuntimeError("the cause")
 

@@ -59,7 +59,7 @@ def test_the_package_can_be_run_as_a_module():
     assert done.stdout.startswith("Usage: pagerduty-alerting services")
 
 
-def test_the_version_is_told():
+def test_the_version_is_shown():
     ran = run("--version", settings={})
     assert (ran.status, ran.out, ran.err) == (0, f"pagerduty-alerting {pagerduty_alerting.__version__}\n", "")
 
@@ -79,7 +79,7 @@ def test_version_and_help_load_nothing_that_is_slow(arguments):
 
 @pytest.mark.parametrize("command", [["services", "list"], ["connect", "--dry-run"], ["doctor"]], ids=" ".join)
 def test_a_start_does_not_import_what_typer_converts_with(api, command):
-    """Where this fails, typer calls its conversion another way: see `_without_needless_conversion`."""
+    """Where this fails, typer calls its conversion another way: see `_skip_needless_conversion`."""
     code = (
         f"import sys; sys.argv[1:] = {command!r}\n"
         "from pagerduty_alerting.cli import main\n"

@@ -39,7 +39,7 @@ def test_services_of_several_accounts_are_one_array_and_each_failure_one_line(ap
 
 
 @pytest.mark.parametrize(("flag", "deleted"), [("--yes", True), ("--dry-run", False)])
-def test_delete_tells_which_services_and_whether_they_are_deleted(api, flag, deleted):
+def test_delete_shows_which_services_and_whether_they_are_deleted(api, flag, deleted):
     service = a_service(api)
     ran = run("services", "delete", flag, "--json", settings=api.environ)
     assert (ran.status, ran.err) == (0, "")
@@ -66,7 +66,7 @@ def test_connect_without_waiting_hands_over_the_token_and_the_next_command(api):
     }
 
 
-def test_connect_tells_what_is_connected(api):
+def test_connect_shows_what_is_connected(api):
     created = run("connect", "--no-wait", settings=api.environ)
     api.authorize(created.out.strip(), services=["Database"])
     ran = run("connect", "-", "--json", settings=api.environ, stdin=created.out)
@@ -89,7 +89,7 @@ def test_connect_whose_services_cannot_be_listed_is_connected_all_the_same(api):
     assert list(json.loads(ran.err)) == ["warning"]
 
 
-def test_connect_that_fails_tells_how_to_go_on(api):
+def test_connect_that_fails_shows_how_to_go_on(api):
     created = run("connect", "--no-wait", settings=api.environ)
     ran = run("connect", "-", "--json", settings=api.environ, stdin=created.out)
     assert (ran.status, ran.out) == (1, "")
@@ -98,30 +98,30 @@ def test_connect_that_fails_tells_how_to_go_on(api):
     assert error["next_command"] == "pagerduty-alerting connect -"
 
 
-def test_a_dry_run_of_connect_tells_the_steps(api):
+def test_a_dry_run_of_connect_lists_the_steps(api):
     service = a_service(api)
-    told = json.loads(run("connect", "--dry-run", "--json", settings=api.environ).out)
-    assert (told["connected"], told["services"]) == (False, [service])
-    assert [step.split()[0] for step in told["would"]] == ["create", "wait", "connect"]
+    shown = json.loads(run("connect", "--dry-run", "--json", settings=api.environ).out)
+    assert (shown["connected"], shown["services"]) == (False, [service])
+    assert [step.split()[0] for step in shown["would"]] == ["create", "wait", "connect"]
 
 
-def test_doctor_tells_every_check(api):
-    told = json.loads(run("doctor", "--json", settings=api.environ).out)
-    assert told["ok"] is True
-    assert told["checks"][0] == {
+def test_doctor_lists_every_check(api):
+    shown = json.loads(run("doctor", "--json", settings=api.environ).out)
+    assert shown["ok"] is True
+    assert shown["checks"][0] == {
         "name": "Base URL",
         "ok": True,
         "detail": f"{api.url} (from CLOUDFLARE_BASE_URL)",
         "advice": None,
     }
-    assert all(set(check) == {"name", "ok", "detail", "advice"} for check in told["checks"])
+    assert all(set(check) == {"name", "ok", "detail", "advice"} for check in shown["checks"])
 
 
-def test_doctor_tells_what_is_wrong_and_what_to_do(api):
+def test_doctor_shows_what_is_wrong_and_what_to_do(api):
     ran = run("doctor", "--json", settings={**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"})
-    told = json.loads(ran.out)
-    (wrong,) = [check for check in told["checks"] if not check["ok"]]
-    assert (ran.status, told["ok"], wrong["name"]) == (1, False, "Authentication")
+    shown = json.loads(ran.out)
+    (wrong,) = [check for check in shown["checks"] if not check["ok"]]
+    assert (ran.status, shown["ok"], wrong["name"]) == (1, False, "Authentication")
     assert wrong["advice"]
 
 
@@ -146,7 +146,7 @@ def test_missing_settings_are_an_error_of_the_same_shape(command):
     assert "There are no credentials" in error["message"]
 
 
-def test_an_audit_that_ends_early_tells_the_error_and_what_was_not_asked(api):
+def test_an_audit_that_ends_early_shows_the_error_and_what_was_not_asked(api):
     settings = {**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"}
     ran = run("audit", "--accounts=-", "--json", "--concurrency=1", settings=settings, stdin="a\nb\n")
     said = [json.loads(line) for line in ran.err.splitlines()]

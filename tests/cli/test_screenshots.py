@@ -1,4 +1,4 @@
-"""The pictures of the README: that they show what the commands show today, and no secret."""
+"""The pictures of the README: they match the output of the commands and show no secret."""
 
 import re
 from xml.etree import ElementTree
@@ -16,7 +16,7 @@ def words(svg: str) -> list[str]:
 def test_the_committed_pictures_show_what_the_commands_show_and_no_credential():
     committed = {file.stem: words(file.read_text("utf-8")) for file in taking.DIRECTORY.glob("*.svg")}
     taken = {name: words(svg) for name, svg in taking.screenshots()}
-    assert taken == committed, "take them again: python -m tests.cli.screenshots"
+    assert taken == committed, "update them with: python -m tests.cli.screenshots"
     for said in taken.values():
         assert not re.search(r"(?<![\w-])[\w-]{40}(?![\w-])", "".join(said))
 

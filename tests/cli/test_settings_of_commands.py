@@ -154,7 +154,7 @@ def test_base_url_does_not_go_where_the_token_would_be_sent_in_the_clear(api):
     assert "allow_insecure_http" not in ran.err
 
 
-def test_all_missing_settings_are_told_at_once_and_where_they_are_found():
+def test_all_missing_settings_are_listed_at_once_with_their_sources():
     ran = run("services", "list", "--timeout=0s", "--base-url=nowhere", settings={})
     assert ran.status == 2
     for said in (

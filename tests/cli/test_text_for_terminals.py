@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from pagerduty_alerting.cli.options import Options, duration
-from pagerduty_alerting.cli.output import clock_time, spoken
+from pagerduty_alerting.cli.output import clock_time, duration_in_words
 from pagerduty_alerting.cli.terminal import printable
 
 
@@ -69,7 +69,7 @@ def test_time_left_is_rounded_up(seconds, text):
     ],
 )
 def test_a_duration_in_words_has_the_largest_unit_that_fits(seconds, text):
-    assert spoken(seconds) == text
+    assert duration_in_words(seconds) == text
 
 
 def test_options_after_the_command_go_before_those_in_front_of_it():

@@ -12,7 +12,7 @@ WAY_BACK = ["connect-stopped", "connect-terminated", "connect-too-late", "connec
 def test_a_terminal_shows_what_its_transcript_says(name, columns):
     committed = (transcripts.DIRECTORY / f"{name}.{columns}.txt").read_text("utf-8")
     shown = transcripts.transcript(transcripts.SCENES[name], columns)
-    assert shown == committed, "write them again: python -m tests.cli.transcripts"
+    assert shown == committed, "update them with: python -m tests.cli.transcripts"
 
 
 def test_there_is_no_transcript_of_a_scene_that_is_gone():

@@ -1,4 +1,4 @@
-"""Programs whose calls are made by greenlets of gevent or eventlet; `programs/greenlets.py` tells of the cases."""
+"""Programs whose calls are made by greenlets of gevent or eventlet; `programs/greenlets.py` describes the cases."""
 
 from collections.abc import Mapping
 from pathlib import Path

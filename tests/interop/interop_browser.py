@@ -1,7 +1,5 @@
 """The emulator's page in headless Chromium, without JavaScript; collected when named, in a nox session of its own."""
 
-from __future__ import annotations
-
 import os
 import shutil
 
@@ -87,7 +85,7 @@ def test_a_person_authorizes_a_token_by_choosing_services(api, browser):
     assert browser.current_url == f"{api.origin}/_emulator/"
 
 
-def test_a_person_who_chooses_nothing_is_told_so(api, browser):
+def test_choosing_nothing_shows_an_error(api, browser):
     token_id = create_token(api)
     browser.get(f"{api.origin}/_emulator/")
     press(browser, "form.token button")

@@ -1,7 +1,5 @@
 """curl against the emulator; collected when named, in a nox session of its own."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -14,7 +14,7 @@ from tests.interop import official
 SCRIPT = Path(__file__).with_suffix(".mjs")
 NODE = shutil.which("node")
 PACKAGES = os.environ.get("EMULATOR_NODE_PACKAGES")
-"""The directory with ``node_modules/cloudflare`` in it."""
+"""The directory that contains `node_modules/cloudflare`."""
 
 
 @pytest.mark.skipif(NODE is None, reason="there is no node on this machine")

@@ -1,1 +1,1 @@
-"""What the commands do, one file for each; how they are called is in `app.py`."""
+"""What the commands do, one file for each; their options and help texts are in `app.py`."""

@@ -1,7 +1,6 @@
-"""What the API really answered to one list, without any value: to paste into an issue.
+"""The form of one list response without any values, for bug reports.
 
-The request is made with aiohttp alone, so that the record is of the response as it came, also where the client would
-refuse it.
+The request is sent with aiohttp alone, to record responses that the client would reject, too.
 """
 
 import asyncio
@@ -28,12 +27,12 @@ _DEEPEST = 8
 
 @define
 class _Received:
-    """A response as it came.
+    """A response as received.
 
     Attributes:
         status: HTTP status.
-        header_names: The names of its headers, in their order.
-        body: The decompressed body, or what came of it within the limit.
+        header_names: The names of its headers, in order.
+        body: The decompressed body, cut at the limit.
     """
 
     status: int
@@ -42,10 +41,10 @@ class _Received:
 
 
 def report(settings: ClientSettings) -> dict[str, object]:
-    """Returns the record of one list, as JSON has it.
+    """Returns the JSON fields of the report on one list response.
 
     Raises:
-        NoAnswerError: No response came.
+        NoAnswerError: There was no response.
     """
     received = asyncio.run(_list_once(settings))
     return {
@@ -80,13 +79,11 @@ async def _list_once(settings: ClientSettings) -> _Received:
                 body += more
             return _Received(response.status, list(response.headers), body)
     except (aiohttp.ClientError, OSError, TimeoutError):
-        raise NoAnswerError(
-            "No response came that could be recorded. See what `pagerduty-alerting doctor` finds."
-        ) from None
+        raise NoAnswerError("There was no response to record. See what `pagerduty-alerting doctor` finds.") from None
 
 
 def body_shape(body: bytes) -> object:
-    """Returns what a body consists of: names and types, and no value."""
+    """Returns the names and types in a body, without values."""
     try:
         return shape(orjson.loads(body))
     except orjson.JSONDecodeError:
@@ -95,7 +92,7 @@ def body_shape(body: bytes) -> object:
 
 
 def shape(value: object, depth: int = 0) -> object:
-    """Returns the shape of a JSON value: types in place of values, of a list each different shape of its items once."""
+    """Returns the shape of a JSON value: types instead of values, and the distinct shapes of a list's items."""
     match value:
         case dict() | list() if depth == _DEEPEST:
             return "(deeper)"
@@ -122,5 +119,5 @@ def _distinct(shapes: Iterable[object]) -> list[object]:
 
 
 def _shown(name: str) -> str:
-    """Returns a name where it can hold no value, such as an id."""
+    """Returns a name, or a placeholder if it may be a value such as an id."""
     return name if _PLAIN_NAME.fullmatch(name) else "(another name)"

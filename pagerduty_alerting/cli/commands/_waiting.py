@@ -1,9 +1,8 @@
-"""Decides what an answer of *connect* means to someone who waits for a token to be authorized; pure.
+"""Decides what a failed *connect* means while a token waits for authorization; pure.
 
-*Connect* changes the account and is not known to be safe to repeat. So it is repeated only after an answer that leaves
-no doubt that nothing was done, and that is how the API says "not yet". Which answer that is, Cloudflare does not
-document. But nobody can authorize a token in the moment that it is made: so the first refusal of a new token is "not
-yet", and any other refusal after it is a real one.
+*Connect* changes the account and is not known to be idempotent. It is therefore repeated only after a response which
+shows that nothing was done and that the token is not authorized yet. Cloudflare does not document that response. But
+a new token cannot be authorized at once: so its first refusal means "not yet", and any different refusal is final.
 """
 
 import enum
@@ -20,19 +19,19 @@ from pagerduty_alerting import (
 _AUTHENTICATION_ERROR = 10000
 
 Refusal: TypeAlias = tuple[int, tuple[int, ...]]
-"""The status and the codes by which the API says no."""
+"""The status and the error codes of a refusal."""
 
 
 class Meaning(enum.Enum):
     """What to do after *connect* failed."""
 
-    NOT_YET = "nothing was done: ask again later"
-    REFUSED = "nothing was done, and asking again will not help"
-    UNKNOWN = "it may have been done: look before anything else"
+    NOT_YET = "nothing was done: retry later"
+    REFUSED = "nothing was done, and a retry will not help"
+    UNKNOWN = "it may have been done: check first"
 
 
 def refusal_in(error: PagerDutyAlertingError) -> Refusal | None:
-    """Returns the refusal in which the API itself declined what was asked, or None for any other failure."""
+    """Returns the refusal of the API in an error, or None for any other failure."""
     match error:
         case RateLimitError():
             return None
@@ -43,12 +42,12 @@ def refusal_in(error: PagerDutyAlertingError) -> Refusal | None:
 
 
 def meaning_of(error: PagerDutyAlertingError, not_yet: Refusal | None, *, is_new: bool) -> Meaning:
-    """Says what a failure of *connect* means.
+    """Returns the meaning of a failure of *connect*.
 
     Args:
         error: The failure.
-        not_yet: The refusal by which the API said "not yet" before; None if it has not so far.
-        is_new: Whether the token was created just now, so that the first refusal can only mean "not yet".
+        not_yet: The earlier refusal that meant "not yet"; None if there was none.
+        is_new: Whether this run created the token, so that the first refusal can only mean "not yet".
     """
     match error:
         case APIConnectionError(may_have_acted=False):
@@ -67,11 +66,11 @@ def meaning_of(error: PagerDutyAlertingError, not_yet: Refusal | None, *, is_new
         return Meaning.REFUSED
     if not_yet is not None:
         return Meaning.NOT_YET if refusal == not_yet else Meaning.REFUSED
-    # A token of before may be unknown or used up. What is wrong with the request itself may be "not yet".
+    # An earlier token may be unknown or used. Other client errors may mean "not yet".
     return Meaning.NOT_YET if is_new or refusal[0] not in {404, 409, 410} else Meaning.REFUSED
 
 
 def next_wait(error: PagerDutyAlertingError, poll_interval: float) -> float:
-    """Returns the seconds until *connect* is asked again."""
+    """Returns the seconds until *connect* is retried."""
     asked_for = error.retry_after if isinstance(error, APIStatusError) else None
     return max(poll_interval, asked_for or 0.0)

@@ -1,4 +1,4 @@
-"""`pagerduty-alerting audit`: asks for the services of many accounts, and tells which have none."""
+"""`pagerduty-alerting audit`: lists the services of many accounts, and reports the accounts without services."""
 
 import asyncio
 import contextlib
@@ -38,9 +38,9 @@ class AuditOptions:
 
     Attributes:
         accounts: File with the ids, or `-`.
-        resume: File with such lines of an earlier run.
+        resume: File with the output of an earlier run.
         fail_empty: Whether an account with nothing connected is a failure.
-        concurrency: Calls under way at the same time.
+        concurrency: Calls at the same time.
     """
 
     accounts: str
@@ -51,15 +51,15 @@ class AuditOptions:
 
 @define
 class Findings:
-    """What was found so far.
+    """The results so far.
 
     Attributes:
-        total: Accounts in all.
-        done: Those that were asked for, now or earlier.
-        empty: Those that have nothing connected.
-        failed: Those that could not be asked.
-        errors: The errors of the first of these.
-        status: The exit status of the first of these.
+        total: The number of accounts.
+        done: The number of accounts with a result, from this or an earlier run.
+        empty: The accounts with nothing connected.
+        failed: The number of accounts that failed.
+        errors: The first errors, with their accounts.
+        status: The exit status of the first error.
     """
 
     total: int
@@ -81,7 +81,7 @@ class Findings:
             self.empty.append(account_id)
 
     def counts(self) -> dict[str, int]:
-        """Returns the numbers of accounts, as JSON has them."""
+        """Returns the JSON fields of the summary."""
         empty, asked = len(self.empty), self.done
         return {
             "accounts": self.total,
@@ -92,7 +92,7 @@ class Findings:
         }
 
     def summary(self) -> str:
-        """Returns it all in a sentence."""
+        """Returns the summary as a sentence."""
         counts = self.counts()
         parts = [f"{counts['connected']:,} connected", f"{counts['empty']:,} with nothing connected"]
         if self.failed:
@@ -120,7 +120,7 @@ def audit(terminal: Terminal, options: Options, given: AuditOptions) -> int:
         asyncio.run(_ask(client, terminal, accounts, given, progress))
     except KeyboardInterrupt:
         _report(terminal, findings)
-        raise Stopped(_how_to_go_on(terminal)) from None
+        raise Stopped(_resume_advice(terminal)) from None
     except PagerDutyAlertingError:  # which concerns all accounts
         _report(terminal, findings)
         raise
@@ -131,7 +131,7 @@ def audit(terminal: Terminal, options: Options, given: AuditOptions) -> int:
 async def _ask(
     client: AsyncClient, terminal: Terminal, accounts: Iterable[str], given: AuditOptions, progress: "Progress"
 ) -> None:
-    # Lines on a terminal are a progress of their own.
+    # Lines on a terminal already show the progress.
     shows_lines = terminal.as_json and terminal.out.is_terminal
     async with client, contextlib.aclosing(client.list_services_in(accounts, concurrency=given.concurrency)) as found:
         with progress.shown(terminal.err, wanted=terminal.err.is_terminal and not shows_lines):
@@ -143,7 +143,7 @@ async def _ask(
 
 def _report(terminal: Terminal, findings: Findings) -> None:
     """Writes the accounts with nothing connected to stdout, and the rest to stderr."""
-    if terminal.as_json:  # the lines of the accounts that failed tell why
+    if terminal.as_json:  # the lines of the accounts have the errors
         write_json(terminal.err, {"summary": findings.counts()})
         return
     show_ids(terminal.out, "Accounts with nothing connected", findings.empty)
@@ -154,14 +154,14 @@ def _report(terminal: Terminal, findings: Findings) -> None:
     terminal.err.paragraph(findings.summary())
 
 
-def _how_to_go_on(terminal: Terminal) -> str:
+def _resume_advice(terminal: Terminal) -> str:
     if terminal.as_json:
-        return "Stopped. To go on, pass the lines that were printed so far as --resume=FILE, and append to that file."
-    return "Stopped. With --json the lines that were printed can be given to --resume=FILE, which goes on from there."
+        return "Stopped. To resume, pass the printed lines as --resume=FILE, and append to that file."
+    return "Stopped. With --json, a later run can resume from the printed lines with --resume=FILE."
 
 
 def account_fields(result: AccountServices) -> dict[str, object]:
-    """Returns a result as JSON has it: `services` is null where there is an `error`."""
+    """Returns the JSON fields of a result; `services` is null if there is an `error`."""
     error = result.error
     return {
         "account_id": result.account_id,
@@ -171,20 +171,20 @@ def account_fields(result: AccountServices) -> dict[str, object]:
 
 
 def read_accounts(file: str) -> dict[str, None]:
-    """Returns the ids in a file, one a line, each once; empty lines and those that begin with # are left out.
+    """Returns the distinct ids in a file with one id per line, without empty lines and lines that begin with #.
 
     Raises:
-        UsageError: The file cannot be read, or holds no id.
+        UsageError: The file cannot be read, or contains no id.
     """
     lines = (line.strip() for line in _lines(file, "--accounts"))
     accounts = dict.fromkeys(line for line in lines if line and not line.startswith("#"))
     if not accounts:
-        raise UsageError(f"There is no account in {_name(file)}: write one id a line.")
+        raise UsageError(f"There is no account in {_name(file)}: write one id per line.")
     return accounts
 
 
 def read_earlier(file: str, terminal: Terminal) -> dict[str, bool]:
-    """Returns the accounts that an earlier run has an answer for, and whether they have nothing connected.
+    """Returns the accounts with a result in an earlier run, and whether they have nothing connected.
 
     Raises:
         UsageError: The file cannot be read.
@@ -198,14 +198,14 @@ def read_earlier(file: str, terminal: Terminal) -> dict[str, bool]:
                     earlier[account_id] = True
                 case {"account_id": str(account_id), "services": [_, *_]}:
                     earlier[account_id] = False
-                case {"account_id": str(account_id)}:  # it failed, and is asked again
+                case {"account_id": str(account_id)}:  # it failed, and is retried
                     earlier.pop(account_id, None)
                 case _:
                     unreadable += 1
-        except (ValueError, RecursionError):  # such as a line in the midst of which the earlier run was ended
+        except (ValueError, RecursionError):  # such as a line that the earlier run did not finish
             unreadable += 1
     if unreadable:
-        terminal.warn(f"passed over {counted(unreadable, 'line')} of {_name(file)} that cannot be read as a result.")
+        terminal.warn(f"skipped {counted(unreadable, 'line')} of {_name(file)} that cannot be read as a result.")
     return earlier
 
 
@@ -227,7 +227,7 @@ def _name(file: str) -> str:
 
 
 class Progress:
-    """How far the run is, how fast it goes, and how long it will take."""
+    """The progress of a run, its rate, and the time left."""
 
     def __init__(self, findings: Findings, clock: Callable[[], float] = time.monotonic) -> None:
         self.findings = findings
@@ -236,7 +236,7 @@ class Progress:
         self._done = deque([(clock(), findings.done)])
 
     def trace_config(self) -> aiohttp.TraceConfig:
-        """Returns hooks that read in each response what is left of the quota."""
+        """Returns hooks that read the quota in each response."""
         config = aiohttp.TraceConfig()
         config.on_request_end.append(self._on_request_end)
         return config
@@ -244,10 +244,10 @@ class Progress:
     async def _on_request_end(
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, end: aiohttp.TraceRequestEndParams
     ) -> None:
-        self.learn(RawResponse(end.response.status, end.response.headers, b""))
+        self.observe_response(RawResponse(end.response.status, end.response.headers, b""))
 
-    def learn(self, response: RawResponse) -> None:
-        """Learns what a response says of the quota, by the client's own rules."""
+    def observe_response(self, response: RawResponse) -> None:
+        """Updates the quota from a response, as the client does."""
         now = self._clock()
         self.quotas = observe(self.quotas, response, now)
         if response.status == 429:
@@ -257,7 +257,7 @@ class Progress:
 
     @contextlib.contextmanager
     def shown(self, err: Stream, *, wanted: bool) -> Generator[None]:
-        """Shows it on a terminal for as long as the context lasts."""
+        """Shows the progress on a terminal in this context, if `wanted`."""
         if not wanted:
             yield
             return
@@ -272,7 +272,7 @@ class Progress:
             yield
 
     def line(self) -> RenderableType:
-        """Returns a bar, and in words what it cannot say."""
+        """Returns a progress bar with its text."""
         grid = Table.grid(padding=(0, 1), expand=True)
         grid.add_column(ratio=1)
         grid.add_column(no_wrap=True)
@@ -280,7 +280,7 @@ class Progress:
         return grid
 
     def words(self) -> str:
-        """Returns how far it is, how fast, for how long, and whether the quota holds it back."""
+        """Returns the progress as text: accounts done, rate, time left, and delays by the quota."""
         now, done = self._clock(), self.findings.done
         self._done.append((now, done))
         while len(self._done) > 2 and self._done[1][0] < now - _RATE_PERIOD:
@@ -289,7 +289,7 @@ class Progress:
         rate = (done - done_then) / (now - then) if now > then else 0.0
         parts = [f"{done:,} of {self.findings.total:,}", f"{rate:.1f}/s"]
         left = self.findings.total - done
-        # Where the quota does not matter, the pace so far tells.
+        # Without an effect of the quota, the rate so far decides.
         needed = seconds_for(self.quotas, left, now) or (left / rate if rate else None)
         if needed is not None:
             parts.append(f"{clock_time(needed)} left")

@@ -1,4 +1,4 @@
-"""`pagerduty-alerting connect`: the whole flow for a person, from a new token to the list of what is connected."""
+"""`pagerduty-alerting connect`: the whole flow, from a new token to the list of connected services."""
 
 import asyncio
 import contextlib
@@ -22,9 +22,9 @@ from pagerduty_alerting.cli.output import (
     Row,
     clock_time,
     counted,
+    duration_in_words,
     service_fields,
     show_services,
-    spoken,
     write_json,
 )
 from pagerduty_alerting.cli.settings import UsageError, ask, find_settings
@@ -32,8 +32,8 @@ from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
 AUTHORIZE_URL_VARIABLE = "PAGERDUTY_ALERTING_AUTHORIZE_URL"
 PLACEHOLDER = "{token}"
-UNSEEN = "-"
-SHORTEST_POLL_INTERVAL = 0.1
+STDIN = "-"
+MIN_POLL_INTERVAL = 0.1
 
 
 @frozen(kw_only=True)
@@ -41,12 +41,12 @@ class ConnectOptions:
     """The options of the command.
 
     Attributes:
-        account_id: The account; None for the one of the environment.
+        account_id: The account; None for the one in the environment.
         token_id: Finish with this token; None for a new one.
         wait: Whether to wait until it is authorized; None where the option was not given.
-        wait_timeout: Seconds to wait at most.
+        wait_timeout: The longest wait, in seconds.
         poll_interval: Seconds between two attempts to connect.
-        authorize_url: The page where tokens are authorized, with a place for the token.
+        authorize_url: The page where tokens are authorized, with a placeholder for the token.
         dry_run: Whether to change nothing.
     """
 
@@ -60,7 +60,7 @@ class ConnectOptions:
 
     @property
     def waits(self) -> bool:
-        """Whether to wait: for a new token yes, for an earlier one only with the option."""
+        """Whether to wait; by default only for a new token."""
         return self.token_id is None if self.wait is None else self.wait
 
 
@@ -69,15 +69,15 @@ def connect(terminal: Terminal, options: Options, given: ConnectOptions) -> int:
     given = evolve(given, authorize_url=given.authorize_url or os.environ.get(AUTHORIZE_URL_VARIABLE) or None)
     if given.authorize_url is not None:
         check_template(given.authorize_url)
-    if given.poll_interval < SHORTEST_POLL_INTERVAL:
+    if given.poll_interval < MIN_POLL_INTERVAL:
         raise UsageError("--poll-interval must be at least 100ms.")
-    if given.token_id == UNSEEN and options.api_token_file == UNSEEN:
+    if given.token_id == STDIN and options.api_token_file == STDIN:
         raise UsageError("Only one of TOKEN_ID and --api-token-file can be read from standard input.")
     settings = find_settings(options, terminal, [given.account_id])
     token = None if given.token_id is None else given_token(given.token_id)
-    again = [*_given("--account-id", given.account_id), *_given("--base-url", options.base_url)]
-    again += _given("--api-token-file", options.api_token_file)
-    flow = Flow(terminal, given, settings.account, again, token)
+    resume_options = [*_given("--account-id", given.account_id), *_given("--base-url", options.base_url)]
+    resume_options += _given("--api-token-file", options.api_token_file)
+    flow = Flow(terminal, given, settings.account, resume_options, token)
     try:
         return asyncio.run(flow.run(settings.client()))
     except KeyboardInterrupt:
@@ -87,51 +87,51 @@ def connect(terminal: Terminal, options: Options, given: ConnectOptions) -> int:
 
 @define
 class Flow:
-    """The steps of the command, and how far they have come, for the report when they end early.
+    """The steps of the command and their progress, which the messages of an early end need.
 
     Attributes:
-        terminal: Where a person follows them.
+        terminal: The output streams.
         given: The options of the command.
         account: The account to connect.
-        again: The options to give again to go on later.
-        token: The token, once there is one.
-        under_way: The operation that the API may be carrying out, "create" or "connect".
+        resume_options: The options of the command that goes on later.
+        token: The token, once it exists.
+        in_progress: The operation that the API may be carrying out, "create" or "connect".
     """
 
     terminal: Terminal
     given: ConnectOptions
     account: str
-    again: list[str]
+    resume_options: list[str]
     token: IntegrationToken | None = None
-    under_way: str | None = None
+    in_progress: str | None = None
 
     async def run(self, client: AsyncClient) -> int:
-        """Takes all steps and returns the exit status."""
+        """Runs all steps and returns the exit status."""
         async with client:
-            # Asked first, so that wrong credentials show before a secret is made, and to compare with later.
+            # First, to detect wrong credentials before a secret is created, and to compare with later.
             before = await client.list_services()
             if self.given.dry_run:
-                self._rehearse(before)
+                self._show_plan(before)
                 return DONE
             if self.token is None:
                 self.token = await self._create(client)
-                self._instruct(self.token)
+                self._show_instructions(self.token)
                 if not self.given.waits:
-                    self._hand_over(self.token)
+                    self._print_token(self.token)
                     return DONE
             await self._connect(client, self.token, before)
             await self._show_connected(client)
         return DONE
 
     def stopped(self) -> Stopped:
-        """Returns how things stand after Ctrl-C, and how to go on."""
-        match self.under_way, self.token:
+        """Returns the error for Ctrl-C: what was done, and how to go on."""
+        match self.in_progress, self.token:
             case "create", _:
                 return Stopped(f"Stopped. {_UNKNOWN_TOKEN}")
             case "connect", _:
                 return Stopped(
-                    "Stopped while the API was being asked to connect. Whether it did is what"
-                    " `pagerduty-alerting services list` shows; if not, go on with:",
+                    "Stopped during the request to connect, which may have been carried out. Run"
+                    " `pagerduty-alerting services list` to check; if it was not, go on with:",
                     self._resumption(),
                 )
             case _, None:
@@ -142,18 +142,18 @@ class Flow:
                 )
 
     async def _create(self, client: AsyncClient) -> IntegrationToken:
-        self.under_way = "create"
+        self.in_progress = "create"
         try:
             token = await client.create_integration_token()
         except PagerDutyAlertingError as error:
             if meaning_of(error, None, is_new=True) is Meaning.UNKNOWN:
                 raise FailedError(_UNKNOWN_TOKEN) from error
             raise
-        self.under_way = None
+        self.in_progress = None
         return token
 
     async def _connect(self, client: AsyncClient, token: IntegrationToken, before: Sequence[Service]) -> None:
-        """Connects, as soon as the token is authorized if that is to be waited for."""
+        """Connects; with `waits`, retries until the token is authorized."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.given.wait_timeout
         not_yet = None
@@ -179,30 +179,29 @@ class Flow:
                 await asyncio.sleep(min(pause, left))
 
     async def _try_to_connect(self, client: AsyncClient, token: IntegrationToken) -> PagerDutyAlertingError | None:
-        """Asks the API once and returns how that failed, or None if it did not.
+        """Sends *connect* once and returns its exception, or None.
 
-        The call has all of its own time, also where waiting ends before: to cut it short would leave its outcome open.
+        The end of the wait does not shorten the call's own timeout, because its outcome would be unknown.
         """
-        self.under_way = "connect"
+        self.in_progress = "connect"
         try:
             await client.connect(token)
         except PagerDutyAlertingError as error:
-            self.under_way = None
+            self.in_progress = None
             return error
-        self.under_way = None
+        self.in_progress = None
         return None
 
     async def _is_connected_after_all(
         self, client: AsyncClient, failure: PagerDutyAlertingError, before: Sequence[Service]
     ) -> bool:
-        """Looks, after a *connect* of unknown outcome, for services that were not there before; it is not repeated.
+        """Returns whether there are new services after a *connect* of unknown outcome, which is not retried.
 
         Raises:
-            FailedError: There are none, or they cannot be listed.
+            FailedError: There are no new services, or they cannot be listed.
         """
         go_on = (
-            "See later what `pagerduty-alerting services list` shows, and if PagerDuty is not connected go on with"
-            f"{_THE_TOKEN}:"
+            f"Run `pagerduty-alerting services list` later, and if PagerDuty is not connected, go on with{_THE_TOKEN}:"
         )
         try:
             services = await client.list_services()
@@ -210,12 +209,12 @@ class Flow:
             raise FailedError(go_on, self._resumption()) from failure
         known = {service.id for service in before}
         if any(service.id not in known for service in services):
-            self.terminal.warn(f"{explanation(failure)} The new services are there, though.")
+            self.terminal.warn(f"{explanation(failure)} But there are new services, so PagerDuty is connected.")
             return True
-        raise FailedError(f"No new service is there so far. {go_on}", self._resumption()) from failure
+        raise FailedError(f"There is no new service so far. {go_on}", self._resumption()) from failure
 
     async def _show_connected(self, client: AsyncClient) -> None:
-        """Shows what is connected now; it is, even where this fails."""
+        """Shows the connected services; a failure to list them is only a warning."""
         err = self.terminal.err
         if not self.terminal.as_json:
             err.line((f"{err.ok} PagerDuty is connected.", "green"))
@@ -230,11 +229,11 @@ class Flow:
         elif services is not None:
             show_services(self.terminal.out, [Row(self.account, service) for service in services])
 
-    def _rehearse(self, before: Sequence[Service]) -> None:
-        """Says what would be done."""
+    def _show_plan(self, before: Sequence[Service]) -> None:
+        """Shows what would be done."""
         steps = [f"connect PagerDuty with the account {printable(self.account)}"]
         if self.given.waits:
-            steps.insert(0, f"wait up to {spoken(self.given.wait_timeout)} until the token is authorized")
+            steps.insert(0, f"wait up to {duration_in_words(self.given.wait_timeout)} until the token is authorized")
         if self.token is None and self.given.waits:
             steps.insert(0, "create an integration token")
         elif self.token is None:
@@ -247,8 +246,8 @@ class Flow:
         connected = counted(len(before), "PagerDuty service")
         self.terminal.out.paragraph(f"Would {would}. It has {connected} now. Nothing was changed.")
 
-    def _instruct(self, token: IntegrationToken) -> None:
-        """Says what a person has to do in PagerDuty, and shows the token where it is not printed."""
+    def _show_instructions(self, token: IntegrationToken) -> None:
+        """Shows what to do in PagerDuty, and the token unless it is printed to stdout."""
         err, template = self.terminal.err, self.given.authorize_url
         if self.given.waits:
             err.line("Integration token (a secret, shown only here):")
@@ -262,8 +261,8 @@ class Flow:
             err.paragraph("Authorize it in PagerDuty: open this page, log in, choose the services, confirm.")
             err.line((link(template, token), "underline"))
 
-    def _hand_over(self, token: IntegrationToken) -> None:
-        """Prints the token, for whoever goes on with it."""
+    def _print_token(self, token: IntegrationToken) -> None:
+        """Prints the token and the command that goes on with it."""
         template = self.given.authorize_url
         if self.terminal.as_json:
             url = None if template is None else link(template, token)
@@ -277,7 +276,7 @@ class Flow:
         write_json(self.terminal.out, {"account_id": self.account, **fields}, indent=2)
 
     def _refused(self, failure: PagerDutyAlertingError) -> FailedError:
-        """Returns how to go on after a failure that changed nothing."""
+        """Returns the error for a failure that changed nothing, with advice."""
         if not isinstance(failure, APIStatusError):
             return FailedError(f"Then go on with{_THE_TOKEN}:", self._resumption())
         if failure.status in {401, 403}:
@@ -289,24 +288,24 @@ class Flow:
         )
 
     def _resumption(self) -> str:
-        """Returns the command that goes on with the token, which is a secret and so never among the arguments."""
-        return shlex.join(["pagerduty-alerting", "connect", UNSEEN, *self.again])
+        """Returns the command that goes on; the token is a secret, so it is not an argument."""
+        return shlex.join(["pagerduty-alerting", "connect", STDIN, *self.resume_options])
 
 
 _THE_TOKEN = " this command, which asks for the token"
 _WHERE_IT_IS_FOUND = (
     "Cloudflare publishes no address for this page. In its dashboard the same step is under Notifications,"
     " Destinations, Connected notification services, Connect. If you know the page, set"
-    f" {AUTHORIZE_URL_VARIABLE} to its address, with {PLACEHOLDER} where the token belongs, and a link is shown here."
+    f" {AUTHORIZE_URL_VARIABLE} to its address, with {PLACEHOLDER} for the token, to show a link here."
 )
 _UNKNOWN_TOKEN = (
-    "A token may have been created that was not received. It does nothing by itself: run the command again for another."
+    "A token may have been created but not received. It has no effect by itself: run the command again for a new one."
 )
 
 
 def given_token(token_id: str) -> IntegrationToken:
-    """Returns the token of the command line, or reads it from standard input for `-`."""
-    if token_id == UNSEEN:
+    """Returns the token argument, or for `-` reads it from standard input."""
+    if token_id == STDIN:
         typed = ask("Integration token (it is not shown): ")
         token_id = sys.stdin.readline().strip() if typed is None else typed
     try:
@@ -317,10 +316,10 @@ def given_token(token_id: str) -> IntegrationToken:
 
 
 def check_template(template: str) -> None:
-    """Refuses what makes no link.
+    """Checks a template for links.
 
     Raises:
-        UsageError: There is no place for the token in it, or it is no web address.
+        UsageError: It has no placeholder for the token, or is not a web address.
     """
     try:
         parts = urlsplit(template)
@@ -329,11 +328,11 @@ def check_template(template: str) -> None:
     if parts.scheme not in {"https", "http"} or not parts.hostname or not template.isprintable() or " " in template:
         raise UsageError("--authorize-url must be an https:// address without spaces.")
     if PLACEHOLDER not in template:
-        raise UsageError(f"--authorize-url must have {PLACEHOLDER} where the token belongs.")
+        raise UsageError(f"--authorize-url must contain {PLACEHOLDER} for the token.")
 
 
 def link(template: str, token: IntegrationToken) -> str:
-    """Returns the page where a token is authorized."""
+    """Returns the address of the page where a token is authorized."""
     return template.replace(PLACEHOLDER, quote(token.id, safe=""))
 
 
@@ -342,7 +341,7 @@ def _given(option: str, value: str | None) -> list[str]:
 
 
 def _reason(failure: PagerDutyAlertingError) -> str:
-    """Returns why the wait goes on: in the API's words, where it had any."""
+    """Returns the reason for waiting: the API's message, if there is one."""
     if isinstance(failure, APIStatusError) and failure.errors:
         return f"The API says: {printable(' '.join(failure.errors[0].message.split()))[:200]}."
     return explanation(failure)
@@ -350,7 +349,7 @@ def _reason(failure: PagerDutyAlertingError) -> str:
 
 @contextlib.contextmanager
 def _progress(err: Stream, left: Callable[[], float], *, shown: bool) -> Generator[Callable[[str], None]]:
-    """Shows the time left, and the text that was last given to what it yields: on a terminal, as they change."""
+    """Shows the time left and a text on a terminal, and yields a function that sets the text."""
     reason = ""
 
     def say(text: str) -> None:
@@ -361,7 +360,7 @@ def _progress(err: Stream, left: Callable[[], float], *, shown: bool) -> Generat
         yield say
         return
     if not err.is_terminal or err.console.is_dumb_terminal:
-        err.paragraph(f"Waiting up to {spoken(round(left()))} for it. Ctrl-C stops waiting.")
+        err.paragraph(f"Waiting up to {duration_in_words(round(left()))} for it. Ctrl-C stops waiting.")
         yield say
         return
     spinner = Spinner("dots" if err.is_unicode else "line")

@@ -1,6 +1,6 @@
-"""`pagerduty-alerting demo`: the whole job with the real clients over TCP, against an emulator of its own.
+"""`pagerduty-alerting demo`: the whole flow with both clients over TCP, against its own emulator.
 
-Every step's outcome is judged, not only that nothing was raised: the exit status says whether all of it was right.
+The outcome of every step is checked; the exit status is 0 only if all are as expected.
 """
 
 import asyncio
@@ -33,32 +33,32 @@ AnyClient: TypeAlias = AsyncClient | Client
 
 
 class UnexpectedOutcomeError(Exception):
-    """A step did something else than it should."""
+    """The outcome of a step was not the expected one."""
 
 
 @define
 class Step:
-    """One step of the walk, and what came of it.
+    """One step of the flow, and its outcome.
 
     Attributes:
-        text: The call, as a reader would write it.
-        call: Makes it, with the client that it is given.
-        judge: Returns in words what came back, and raises where that is not what should have.
-        by_stranger: Whether it is for the client whose API token is wrong.
+        text: The call as code.
+        call: Makes the call with a client.
+        check: Returns a description of the outcome, or raises `UnexpectedOutcomeError`.
+        with_wrong_token: Whether it uses the client with a wrong API token.
         outcome: What the call returned, or the client's exception.
-        elapsed: How long it took, in seconds.
+        elapsed: Its duration, in seconds.
     """
 
     text: str
     call: Callable[[AnyClient], object]
-    judge: Callable[[object], str]
-    by_stranger: bool = False
+    check: Callable[[object], str]
+    with_wrong_token: bool = False
     outcome: object = None
     elapsed: float = 0.0
 
     @contextlib.contextmanager
     def recorded(self) -> Generator[None]:
-        """Measures the call that is made in this context, and keeps the exception if it raises one of ours."""
+        """Measures the call in this context, and records an exception of the client as its outcome."""
         started = time.perf_counter()
         try:
             yield
@@ -72,56 +72,56 @@ def demo(terminal: Terminal) -> int:
     out = terminal.out
     with Emulator() as api:
         out.paragraph(f"An emulator of the API listens at {api.url}")
-        complete = asyncio.run(walk_async(api, out)) and walk_sync(api, out)
+        complete = asyncio.run(run_async(api, out)) and run_sync(api, out)
     out.line()
     if complete:
-        out.line((f"{out.ok} Every step did what it should, with both clients.", "green"))
+        out.line((f"{out.ok} Every step had the expected outcome, with both clients.", "green"))
         return 0
-    out.line((f"{out.wrong} That step went wrong, so the demo ends here. It is a bug: please report it.", "bold red"))
+    out.line((f"{out.wrong} This step failed, so the demo ends here. This is a bug: please report it.", "bold red"))
     return 1
 
 
-async def walk_async(api: Emulator, out: Stream) -> bool:
-    """Walks the whole job with the asynchronous client, and tells whether every step did what it should."""
+async def run_async(api: Emulator, out: Stream) -> bool:
+    """Runs the flow with the asynchronous client, and returns whether every outcome was as expected."""
     out.line()
     out.line(("AsyncClient", "bold"))
     async with (
         AsyncClient(base_url=api.url, account_id=api.account_id, api_token=api.api_token) as client,
-        AsyncClient(base_url=api.url, account_id=api.account_id, api_token=WRONG_TOKEN) as stranger,
+        AsyncClient(base_url=api.url, account_id=api.account_id, api_token=WRONG_TOKEN) as unauthenticated,
     ):
-        for step in whole_job(api):
+        for step in steps_of_flow(api):
             with step.recorded():
-                outcome = step.call(stranger if step.by_stranger else client)
+                outcome = step.call(unauthenticated if step.with_wrong_token else client)
                 step.outcome = await outcome if inspect.isawaitable(outcome) else outcome
-            if not tell(step, out):
+            if not show(step, out):
                 return False
     return True
 
 
-def walk_sync(api: Emulator, out: Stream) -> bool:
-    """Does the same with the synchronous one."""
+def run_sync(api: Emulator, out: Stream) -> bool:
+    """Runs the flow with the synchronous client, and returns whether every outcome was as expected."""
     out.line()
     out.line(("Client, the synchronous facade", "bold"))
     with (
         Client(base_url=api.url, account_id=api.account_id, api_token=api.api_token) as client,
-        Client(base_url=api.url, account_id=api.account_id, api_token=WRONG_TOKEN) as stranger,
+        Client(base_url=api.url, account_id=api.account_id, api_token=WRONG_TOKEN) as unauthenticated,
     ):
-        for step in whole_job(api):
+        for step in steps_of_flow(api):
             with step.recorded():
-                step.outcome = step.call(stranger if step.by_stranger else client)
-            if not tell(step, out):
+                step.outcome = step.call(unauthenticated if step.with_wrong_token else client)
+            if not show(step, out):
                 return False
     return True
 
 
-def whole_job(api: Emulator) -> Iterator[Step]:
-    """Yields the steps, the same for both clients; each is to be made before the next is asked for."""
+def steps_of_flow(api: Emulator) -> Iterator[Step]:
+    """Yields the steps for either client; each must be done before the next is requested."""
     yield Step("list_services()", lambda client: client.list_services(), expect_no_services)
     create = Step("create_integration_token()", lambda client: client.create_integration_token(), expect_token)
     yield create
     token = create.outcome
     if not isinstance(token, IntegrationToken):
-        return  # the judge of the step has said so
+        return  # its check has failed
     yield Step(
         "(a person chooses services in PagerDuty)",
         lambda _: api.authorize(token, services=CHOSEN),
@@ -133,16 +133,16 @@ def whole_job(api: Emulator) -> Iterator[Step]:
         "list_services() with a wrong API token",
         lambda client: client.list_services(),
         expect_refusal,
-        by_stranger=True,
+        with_wrong_token=True,
     )
     yield Step("delete_services()", lambda client: client.delete_services(), expect_deletion)
     yield Step("list_services()", lambda client: client.list_services(), expect_no_services)
 
 
-def tell(step: Step, out: Stream) -> bool:
-    """Writes what came of a step, and tells whether it is what should have."""
+def show(step: Step, out: Stream) -> bool:
+    """Writes the outcome of a step, and returns whether it is the expected one."""
     try:
-        verdict, is_right = step.judge(step.outcome), True
+        verdict, is_right = step.check(step.outcome), True
     except UnexpectedOutcomeError as error:
         verdict, is_right = str(error), False
     mark = (out.ok, "green") if is_right else (out.wrong, "bold red")
@@ -159,7 +159,7 @@ def expect_no_services(outcome: object) -> str:
 
 
 def expect_chosen_services(outcome: object) -> str:
-    """Expects the services that were chosen, each with an id of its own."""
+    """Expects the chosen services, each with its own id."""
     complaint = f"expected the services {', '.join(CHOSEN)}, got {described(outcome)}"
     items = cast("list[object]", outcome) if isinstance(outcome, list) else []
     services = [item for item in items if isinstance(item, Service)]
@@ -171,28 +171,28 @@ def expect_chosen_services(outcome: object) -> str:
 
 
 def expect_token(outcome: object) -> str:
-    """Expects a token, which does not show itself."""
+    """Expects a token, whose repr does not show it."""
     if isinstance(outcome, IntegrationToken) and outcome.id and outcome.id not in repr(outcome):
         return f"{outcome!r}: a secret, so it is not shown"
     raise UnexpectedOutcomeError(f"expected an integration token, got {described(outcome)}")
 
 
 def expect_authorized(state: TokenState) -> str:
-    """Expects that the token is ready to connect with."""
+    """Expects that the token is authorized."""
     if state is TokenState.AUTHORIZED:
         return f"the token is authorized for {', '.join(CHOSEN)}"
     raise UnexpectedOutcomeError(f"expected an authorized token, got one that is {state}")
 
 
 def expect_destination(outcome: object) -> str:
-    """Expects the link."""
+    """Expects the connected destination."""
     if isinstance(outcome, ConnectedDestination) and outcome.id:
         return f"{outcome!r}: PagerDuty is connected"
     raise UnexpectedOutcomeError(f"expected a connected destination, got {described(outcome)}")
 
 
 def expect_refusal(outcome: object) -> str:
-    """Expects the exception for wrong credentials, which does not show them."""
+    """Expects the exception for wrong credentials, whose message does not show them."""
     if (
         isinstance(outcome, AuthenticationError)
         and outcome.status == 401
@@ -205,13 +205,13 @@ def expect_refusal(outcome: object) -> str:
 
 
 def expect_deletion(outcome: object) -> str:
-    """Expects an envelope that says success."""
-    complaint = f"expected an envelope that says success, got {described(outcome)}"
+    """Expects the envelope of a success."""
+    complaint = f"expected the envelope of a success, got {described(outcome)}"
     if isinstance(outcome, Envelope) and outcome.success is True and outcome.errors == ():
         return "success: every PagerDuty service of the account is gone"
     raise UnexpectedOutcomeError(complaint)
 
 
 def described(outcome: object) -> str:
-    """Says what an outcome is. The reprs of models, and the messages of errors, hide secrets."""
+    """Returns an outcome as text; the reprs of models and the messages of errors hide secrets."""
     return f"{type(outcome).__name__}: {outcome}" if isinstance(outcome, Exception) else repr(outcome)

@@ -1,4 +1,4 @@
-"""`pagerduty-alerting doctor`: what stands between this machine and the API. It only reads."""
+"""`pagerduty-alerting doctor`: checks settings, network, credentials and quota without changing anything."""
 
 import asyncio
 import email.utils
@@ -45,13 +45,13 @@ CONNECT_TIMEOUT = 5.0
 
 @frozen
 class Finding:
-    """What one check found.
+    """The finding of one check.
 
     Attributes:
-        name: What was checked.
-        detail: What was found.
-        status: The exit status that follows from it: 0 where all is well.
-        advice: What to do about it.
+        name: The subject of the check.
+        detail: The finding.
+        status: The exit status for it; 0 for a success.
+        advice: How to correct it.
     """
 
     name: str
@@ -62,10 +62,10 @@ class Finding:
 
 @define
 class Examination:
-    """What was found so far; each finding is shown as it comes, except as JSON.
+    """The findings so far; each is shown at once, except as JSON.
 
     Attributes:
-        terminal: Where it is shown.
+        terminal: The output streams.
         findings: All findings.
     """
 
@@ -74,11 +74,11 @@ class Examination:
 
     @property
     def status(self) -> int:
-        """The exit status: that of the first thing that is wrong."""
+        """The exit status: that of the first failed check."""
         return next((finding.status for finding in self.findings if finding.status != DONE), DONE)
 
     def add(self, finding: Finding) -> None:
-        """Shows a finding as a line, and what to do about it as a second one."""
+        """Shows a finding as a line, and its advice as a second line."""
         self.findings.append(finding)
         if self.terminal.as_json:
             return
@@ -89,7 +89,7 @@ class Examination:
             out.paragraph(f"{out.arrow} {printable(finding.advice)}", indent=2)
 
     def find(self, name: str, find: Callable[[], tuple[T, str]], describe: Callable[[T], str]) -> T | None:
-        """Adds where a setting comes from, or what is wrong with it, and returns it."""
+        """Adds the finding for a setting, with its source or its error, and returns the setting."""
         try:
             value, source = find()
         except UsageError as error:
@@ -108,7 +108,7 @@ class Examination:
 
 
 def doctor(terminal: Terminal, options: Options, account_id: str | None, *, wants_report: bool = False) -> int:
-    """Runs the command and returns its exit status: that of the first thing that is wrong."""
+    """Runs the command and returns its exit status: that of the first failed check."""
     if wants_report:
         from pagerduty_alerting.cli.commands._report import report
 
@@ -131,21 +131,21 @@ def doctor(terminal: Terminal, options: Options, account_id: str | None, *, want
 
 
 def described_credentials(credentials: Credentials) -> str:
-    """Says what credentials are there without showing them; the length tells where they were cut."""
+    """Returns the kind and length of the credentials; a wrong length shows that they were cut."""
     hidden = f"<hidden>, {len(credentials.value)} characters"
     return f"API token {hidden}" if isinstance(credentials, ApiToken) else f"API key {hidden}, of {credentials.email}"
 
 
 async def _examine(settings: ClientSettings, examination: Examination) -> None:
-    async for finding in look_at_network(settings.base_url):
+    async for finding in check_network(settings.base_url):
         examination.add(finding)
     if examination.status == DONE:
-        async for finding in look_at_api(settings):
+        async for finding in check_api(settings):
             examination.add(finding)
 
 
-async def look_at_network(base_url: str) -> AsyncIterator[Finding]:
-    """Yields what is found on the way to the host; what depends on a failure is left out."""
+async def check_network(base_url: str) -> AsyncIterator[Finding]:
+    """Yields the findings on the way to the host; checks after a failure are skipped."""
     parts = urlsplit(base_url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -154,15 +154,15 @@ async def look_at_network(base_url: str) -> AsyncIterator[Finding]:
         yield Finding("Proxy", str(error), USAGE, "Correct it in the environment.")
         return
     if proxy is not None:
-        yield Finding("Proxy", f"{proxy.url} (from the environment); name and TLS are looked at from there")
+        yield Finding("Proxy", f"{proxy.url} (from the environment); DNS and TLS are not checked from here")
         return
-    name = await look_up(host, port)
+    name = await check_dns(host, port)
     yield name
     if name.status == DONE:
-        yield await say_hello(host, port, with_tls=parts.scheme == "https")
+        yield await check_connection(host, port, with_tls=parts.scheme == "https")
 
 
-async def look_up(host: str, port: int) -> Finding:
+async def check_dns(host: str, port: int) -> Finding:
     """Resolves the host's name."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
@@ -176,8 +176,8 @@ async def look_up(host: str, port: int) -> Finding:
     return Finding("DNS", f"{host} is {', '.join(addresses)}" if addresses != [host] else "not needed for an address")
 
 
-async def say_hello(host: str, port: int, *, with_tls: bool) -> Finding:
-    """Makes a connection, with TLS where that is used, and closes it."""
+async def check_connection(host: str, port: int, *, with_tls: bool) -> Finding:
+    """Opens a connection, with TLS if it is used, and closes it."""
     name, place = "TLS" if with_tls else "Connection", f"{host}, port {port}"
     context = ssl.create_default_context() if with_tls else None
     try:
@@ -193,13 +193,13 @@ async def say_hello(host: str, port: int, *, with_tls: bool) -> Finding:
         advice = "Is this the right host, and does anything listen there?"
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
         return Finding(name, f"{place}: {reason}", NETWORK, advice)
-    version = writer.get_extra_info("ssl_object").version() if with_tls else "no TLS, as nothing leaves this machine"
+    version = writer.get_extra_info("ssl_object").version() if with_tls else "no TLS, within this machine"
     writer.transport.abort()
     return Finding(name, f"{place}: {version}")
 
 
-async def look_at_api(settings: ClientSettings) -> AsyncIterator[Finding]:
-    """Yields what one call tells."""
+async def check_api(settings: ClientSettings) -> AsyncIterator[Finding]:
+    """Yields the findings of one call."""
     async with settings.client(RetryPolicy(max_attempts=1)) as client:
         try:
             response = await client.with_response.list_services()
@@ -211,7 +211,7 @@ async def look_at_api(settings: ClientSettings) -> AsyncIterator[Finding]:
 
 
 def diagnose(error: PagerDutyAlertingError) -> Finding:
-    """Says what a failed call means: an error code by the library's own table."""
+    """Returns the finding for a failed call, by the library's table of error codes."""
     if not isinstance(error, APIStatusError):
         return Finding("API", "no usable answer", status_for(error), explanation(error))
     meaning = meaning_of(error.status, error.errors or error.messages)
@@ -219,22 +219,22 @@ def diagnose(error: PagerDutyAlertingError) -> Finding:
 
 
 def read(response: Response[list[Service]], account: str, now: float) -> Iterator[Finding]:
-    """Yields what an answer tells; `now` is this machine's time, in seconds since 1970."""
-    yield Finding("Authentication", f"the API knows the credentials; it answered in {milliseconds(response.elapsed)}")
+    """Yields the findings in a response; `now` is this machine's time, in seconds since 1970."""
+    yield Finding("Authentication", f"the credentials are valid; the API responded in {milliseconds(response.elapsed)}")
     count = len(response.result)
     yield Finding(
         "Permission",
         f"may list the services of the account {account}, of which there {'is' if count == 1 else 'are'} {count}."
-        " Whether it may connect and delete, only doing so would tell",
+        " Permission to connect and delete cannot be checked without doing so",
     )
-    yield judge_quota(response.rate_limits)
-    yield judge_clock(response.headers.get("Date"), now)
+    yield check_quota(response.rate_limits)
+    yield check_clock(response.headers.get("Date"), now)
 
 
-def judge_quota(limits: RateLimits) -> Finding:
-    """Says how many requests are left."""
+def check_quota(limits: RateLimits) -> Finding:
+    """Returns the finding for the remaining quota."""
     if not limits.limits:
-        return Finding("Rate limit", "the API did not say")
+        return Finding("Rate limit", "not in the response")
     quotas = {policy.name: policy.quota for policy in limits.policies}
     parts: list[str] = []
     for limit in limits.limits:
@@ -246,16 +246,16 @@ def judge_quota(limits: RateLimits) -> Finding:
     return Finding("Rate limit", "; ".join(parts), REFUSED, "Wait: the next request may block all for five minutes.")
 
 
-def judge_clock(date: str | None, now: float) -> Finding:
-    """Compares this machine's clock with the answer's `Date`, which has whole seconds."""
+def check_clock(date: str | None, now: float) -> Finding:
+    """Returns the finding for this machine's clock, compared with the response's `Date`."""
     try:
         skew = now - email.utils.parsedate_to_datetime(date or "").timestamp()
     except ValueError:
-        return Finding("Clock", "the API did not tell the time")
+        return Finding("Clock", "not checked: the response has no date")
     if abs(skew) < LARGEST_SKEW:
         return Finding(
             "Clock", "right to within a few seconds" if abs(skew) < 5 else f"{abs(skew):.0f} s off, which is fine"
         )
     direction = "ahead of" if skew > 0 else "behind"
-    advice = "Set the clock: certificates and waiting times are judged by it."
+    advice = "Set the clock: certificates and waiting times depend on it."
     return Finding("Clock", f"{abs(skew):.0f} s {direction} the API's", USAGE, advice)

@@ -1,4 +1,4 @@
-"""`pagerduty-alerting emulator`: the emulator as a server of its own, for any client."""
+"""`pagerduty-alerting emulator`: runs the emulator as a server for any client."""
 
 import sys
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def emulator(
             terminal.out.raw(printable(line))
             sys.stdout.flush()
         except BrokenPipeError:
-            stop_writing()  # a reader that goes away, such as `| head`, does not take the server with it
+            stop_writing()  # a closed pipe, such as `| head`, does not stop the server
 
     try:
         serve(

@@ -1,4 +1,4 @@
-"""`pagerduty-alerting services`: lists the services that accounts can notify, and deletes all of an account."""
+"""`pagerduty-alerting services`: lists the services of accounts, and deletes all services of an account."""
 
 import asyncio
 import sys
@@ -49,7 +49,7 @@ def _of(account: str, account_ids: Sequence[str]) -> str:
 
 
 async def _list_all(client: AsyncClient, accounts: Iterable[str]) -> list[tuple[str, list[Service] | Exception]]:
-    """Asks for all accounts at the same time."""
+    """Lists all accounts concurrently."""
 
     async def ask(account: str) -> tuple[str, list[Service] | Exception]:
         try:
@@ -66,7 +66,7 @@ class DeleteOptions:
     """The options of `services delete`.
 
     Attributes:
-        account_id: The account; None for the one of the environment.
+        account_id: The account; None for the one in the environment.
         yes: Whether to delete without asking.
         dry_run: Whether to change nothing.
     """
@@ -80,9 +80,9 @@ def services_delete(terminal: Terminal, options: Options, given: DeleteOptions) 
     """Runs `services delete` and returns its exit status."""
     may_ask = sys.stdin is not None and sys.stdin.isatty()
     if not (given.yes or given.dry_run or may_ask):
-        raise UsageError("There is no terminal to ask on whether to delete: pass --yes to do it, or --dry-run to look.")
+        raise UsageError("There is no terminal to confirm the deletion: pass --yes to delete, or --dry-run to preview.")
     settings = find_settings(options, terminal, [given.account_id])
-    # Two runs, so that a question that nobody answers does not block an event loop.
+    # Two runs, so that an open question does not block an event loop.
     found = asyncio.run(_list(settings.client()))
     rows = [Row(settings.account, service) for service in found]
     all_of_them = _all_of(found, settings.account)
@@ -125,7 +125,7 @@ def _all_of(services: list[Service], account: str) -> str:
 
 
 def _agrees(err: Stream) -> bool:
-    """Asks on stderr, because stdout is for results; no answer is a no."""
+    """Asks for confirmation on stderr, because stdout is for results; no answer means no."""
     try:
         err.console.print("Delete? [y/N] ", end="")
         err.console.file.flush()

@@ -32,7 +32,7 @@ def answers(accounts: list[str]) -> dict[str, object]:
 
 
 def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
-    """Likewise, of tasks that exceed their time limit."""
+    """Returns the answers of tasks that exceed their time limit."""
     return _answers(interrupted, accounts)
 
 

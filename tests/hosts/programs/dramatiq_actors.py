@@ -37,7 +37,7 @@ def answers(accounts: list[str]) -> dict[str, object]:
 
 
 def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
-    """Likewise, of actors that exceed their time limit."""
+    """Returns the answers of actors that exceed their time limit."""
     return _answers(interrupted, accounts)
 
 

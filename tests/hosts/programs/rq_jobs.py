@@ -29,7 +29,7 @@ def answers(accounts: list[str]) -> dict[str, object]:
 
 
 def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
-    """Likewise, of jobs that exceed their time limit."""
+    """Returns the answers of jobs that exceed their time limit."""
     return _answers(interrupted, accounts, job_timeout=1)
 
 

@@ -1,4 +1,4 @@
-"""A window of Tk: half of the calls are made by its main loop, half by threads that tell it what they found."""
+"""A window of Tk: half of the calls are made by its main loop, half by threads that report their results to it."""
 
 import queue
 import threading
