@@ -53,6 +53,9 @@ _GRACE = 1.0
 
 _MOMENT = 0.001
 
+# Turns of the loop in which what waited for the calls that `aclose` ended, a step of a generator, ends as well.
+_LAST_TURNS = 10
+
 _RE_ENTERED = (
     "a synchronous call was made from code that runs inside another call of the same client, in the same thread, and"
     " would wait for itself. That is so in aiohttp's trace hooks and other code on the client's own event loop, in"
@@ -103,7 +106,8 @@ class LoopRunner:
     """Runs coroutines to completion for synchronous callers of any thread.
 
     Args:
-        aclose: Awaited on the loop when the runner closes, after the last call has ended.
+        aclose: Awaited on the loop when the runner closes; it may end the calls that are under way by cancellation. The
+            rest is cancelled after it.
         loop_factory: Makes the event loop, when one is first needed.
     """
 
@@ -491,16 +495,22 @@ class LoopRunner:
         loop.default_exception_handler(context)
 
     async def _shut_down(self) -> None:
-        """The runner's last call: ends the others, closes what they shared."""
+        """The runner's last call: closes what the others share, and ends them."""
         calls = [call for call in list(self._calls) if not call.closes]
         for call in calls:
             call.is_refused = True
-        for task in _other_tasks():
-            task.cancel()
-        await _wait_for(_other_tasks())
-        for call in calls:
-            self._end(call)
-        await self._aclose()
+        try:
+            # First, because a call that `aclose` ends raises an exception that knows what was sent.
+            await self._aclose()
+            await _wait_for({task for task in _other_tasks() if task.cancelling()})
+            for _ in range(_LAST_TURNS):
+                await asyncio.sleep(0)
+        finally:
+            for task in _other_tasks():
+                task.cancel()
+            await _wait_for(_other_tasks())
+            for call in calls:
+                self._end(call)
         await asyncio.get_running_loop().shutdown_asyncgens()
         await asyncio.sleep(0)
         await _wait_for(_other_tasks())  # that close generators which were forgotten meanwhile

@@ -174,3 +174,47 @@ def test_a_program_that_ends_during_a_call_of_a_daemon_thread_ends_in_silence(em
         gate.wait_arrived(1)
         running.tell()
         assert running.end() == (0, "", "")
+
+
+@pytest.mark.parametrize("operation", ["list_services", "create_integration_token"])
+def test_closing_from_another_thread_tells_whether_the_request_may_have_been_carried_out(
+    emulator: Emulator, client: Client, operation: str
+) -> None:
+    gate = emulator.on().hold()
+    calling = InThread(getattr(client, operation))
+    gate.wait_arrived(1)
+    client.close()
+    with pytest.raises(ClientClosedError) as caught:
+        calling.result()
+    assert caught.value.may_have_acted is True
+    assert ("carried out all the same" in str(caught.value)) is (operation == "create_integration_token")
+
+
+def test_closing_from_another_thread_knows_that_nothing_was_sent(client: Client) -> None:
+    gate = AtGate()
+
+    class Held:
+        async def __aenter__(self) -> None:
+            await gate.passed()
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+    calling = InThread(client.with_options(limiter=Held()).create_integration_token)
+    gate.wait_reached()
+    client.close()
+    with pytest.raises(ClientClosedError) as caught:
+        calling.result()
+    assert caught.value.may_have_acted is False
+
+
+def test_closing_from_another_thread_reports_an_account_whose_services_may_be_deleted(
+    emulator: Emulator, client: Client
+) -> None:
+    gate = emulator.on(Operation.DELETE).hold()
+    deleting = InThread(lambda: next(client.delete_services_in([emulator.account_id])))
+    gate.wait_arrived(1)
+    client.close()
+    result = deleting.result()
+    assert isinstance(result.error, ClientClosedError)
+    assert result.error.may_have_acted is True
