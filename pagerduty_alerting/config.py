@@ -115,7 +115,7 @@ class RetryPolicy:
     or what `Retry-After` asks for if that is longer. If the wait would exceed the call's deadline, the call fails at
     once. *Create* and *connect* are retried only where the API cannot have acted on the first request: it was not
     reached, or responded with 429. `statuses` does not change that. While the API cannot be reached, a call gets up to
-    five attempts, unless `max_attempts` is 1.
+    five attempts, unless `max_attempts` is 1. A 429 without `Retry-After` is not retried.
 
     Attributes:
         max_attempts: Attempts in total; 1 disables retries.
