@@ -329,9 +329,9 @@ def test_the_values_of_a_callers_headers_are_hidden(make_caller: MakeCaller, moc
     caller = make_caller(headers={"X-Gateway": f"Bearer {GATEWAY_SECRET}", "X-Host": "gateway"})
     with pytest.raises(PermissionDeniedError, match="bad <hidden> at gateway-host") as caught:
         caller.call("list_services")
-    told = f"{caught.value!r} {caught.value.errors} {caught.value.body} {dict(caught.value.headers)}"
-    told += f"{caller.client!r} {caller.client.with_response!r}"
-    assert GATEWAY_SECRET not in told.lower()
+    shown = f"{caught.value!r} {caught.value.errors} {caught.value.body} {dict(caught.value.headers)}"
+    shown += f"{caller.client!r} {caller.client.with_response!r}"
+    assert GATEWAY_SECRET not in shown.lower()
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_impossible_headers_are_refused(make_caller: MakeCaller, headers: Any, e
 # What a client is set to.
 
 
-def test_a_client_says_its_account_and_its_base_url(make_caller: MakeCaller) -> None:
+def test_a_client_has_its_account_and_its_base_url(make_caller: MakeCaller) -> None:
     caller = make_caller(base_url="https://gateway.example/v4/")
     changed = caller.with_options(account_id=OTHER_ACCOUNT)
     assert (caller.client.account_id, caller.client.base_url) == (ACCOUNT_ID, "https://gateway.example/v4")
@@ -443,7 +443,7 @@ def test_an_impossible_option_is_refused(
         make_caller().with_options(**changes)
 
 
-def test_the_limit_on_the_length_of_an_answer_can_be_changed(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_the_limit_on_the_length_of_an_response_can_be_changed(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     answer_all(mocked_api)
     caller = make_caller()
     with pytest.raises(pagerduty_alerting.APIResponseValidationError, match="longer than the limit of 10 bytes"):
@@ -459,7 +459,7 @@ def test_delete_gives_the_envelope(make_caller: MakeCaller, mocked_api: MockedAp
     assert make_caller().call("delete_services") == Envelope(True, None, (), (), ResultInfo(count=0))
 
 
-def test_list_gives_services_in_the_order_of_the_answer(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_list_gives_services_in_the_order_of_the_response(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     rows = [{"id": str(n), "name": f"service {n}"} for n in (3, 1, 2)]
     mocked_api.answer("GET", LIST.path, 200, {"success": True, "result": rows})
     services = make_caller().call("list_services")

@@ -75,7 +75,7 @@ def test_the_local_variables_of_a_refused_call_show_no_secret(make_caller: MakeC
     assert token.id not in shown
 
 
-def test_the_local_variables_of_a_call_without_an_answer_show_no_secret(
+def test_the_local_variables_of_a_call_without_an_response_show_no_secret(
     make_caller: MakeCaller, emulator: Emulator
 ) -> None:
     caller = make_caller(**settings_for(emulator))
@@ -245,7 +245,7 @@ def test_closing_twice_is_fine(make_caller: MakeCaller, emulator: Emulator) -> N
 
 
 @pytest.mark.parametrize("used", [True, False])
-def test_a_client_says_whether_it_is_closed(make_caller: MakeCaller, emulator: Emulator, *, used: bool) -> None:
+def test_is_closed_is_true_after_closing(make_caller: MakeCaller, emulator: Emulator, *, used: bool) -> None:
     caller = make_caller(**settings_for(emulator))
     other = caller.with_options(timeout=7.0)
     if used:
@@ -355,7 +355,7 @@ async def test_a_callers_session_that_is_closed_is_reported_as_that(emulator: Em
         await client.list_services()
 
 
-async def test_a_callers_session_with_a_base_url_of_its_own_is_no_obstacle(emulator: Emulator) -> None:
+async def test_a_callers_session_may_have_a_base_url_of_its_own(emulator: Emulator) -> None:
     async with aiohttp.ClientSession("https://elsewhere.example/") as session:
         client = AsyncClient(**settings_for(emulator), session=session)
         assert await client.list_services() == []

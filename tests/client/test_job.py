@@ -90,7 +90,7 @@ def test_accounts_do_not_see_each_other(make_caller: MakeCaller, emulator: Emula
     assert [service.name for service in caller.with_options(account_id=other).call("list_services")] == ["Theirs"]
 
 
-def test_the_answer_of_a_call_is_told_whole(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_a_response_carries_status_headers_and_envelope(make_caller: MakeCaller, emulator: Emulator) -> None:
     response = caller_for(make_caller, emulator).respond("create_integration_token")
     assert (response.status, response.attempts) == (201, 1)
     assert response.ray_id
@@ -182,7 +182,7 @@ def test_a_key_that_is_malformed_is_a_bad_request(make_caller: MakeCaller, emula
 @pytest.mark.parametrize(
     "call", [("delete_services",), ("create_integration_token",), ("connect", "a313ba7d3e464c0ea40808fafbc3816a")]
 )
-def test_a_token_that_may_only_read_is_told_what_it_lacks(
+def test_the_error_of_a_read_only_token_names_the_missing_permission(
     make_caller: MakeCaller, emulator: Emulator, call: tuple[str, ...]
 ) -> None:
     reader = emulator.add_api_token(permissions=[Permission.NOTIFICATIONS_READ])
@@ -204,7 +204,7 @@ def test_a_wrong_base_url_is_not_found(make_caller: MakeCaller, emulator: Emulat
         caller_for(make_caller, emulator, base_url=f"{emulator.origin}/client/v5").call("list_services")
 
 
-def test_an_account_without_the_plan_is_told_so(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_the_error_of_an_account_without_the_plan_names_the_plan(make_caller: MakeCaller, emulator: Emulator) -> None:
     account = emulator.add_account(entitled=False)
     with pytest.raises(PermissionDeniedError, match="need a zone on a Business or Enterprise plan") as caught:
         caller_for(make_caller, emulator).call("create_integration_token", account_id=account)
@@ -216,7 +216,7 @@ def test_an_unknown_integration_token_is_not_found(make_caller: MakeCaller, emul
         caller_for(make_caller, emulator).call("connect", "a313ba7d3e464c0ea40808fafbc3816a")
 
 
-def test_a_token_that_nobody_authorised_is_a_bad_request(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_an_unauthorized_token_is_a_bad_request(make_caller: MakeCaller, emulator: Emulator) -> None:
     caller = caller_for(make_caller, emulator)
     token = caller.call("create_integration_token")
     with pytest.raises(BadRequestError, match="is not authorized in PagerDuty yet") as caught:
@@ -303,7 +303,7 @@ def test_the_timeout_can_be_changed_for_all_calls(make_caller: MakeCaller, emula
         caller.call("list_services")
 
 
-def test_a_web_page_in_place_of_an_answer_is_shown_in_part(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_a_web_page_instead_of_an_envelope_is_shown_in_part(make_caller: MakeCaller, emulator: Emulator) -> None:
     emulator.on().html(502)
     with pytest.raises(
         APIStatusError, match="the body is not an envelope of the API, it begins with '<!DOCTYPE html> <html>"
@@ -319,7 +319,7 @@ def test_a_redirect_takes_the_credentials_nowhere(make_caller: MakeCaller, emula
         elsewhere.requests.assert_not_called()
 
 
-def test_the_rate_limit_tells_how_long_to_wait(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_a_rate_limit_error_reports_how_long_to_wait(make_caller: MakeCaller, emulator: Emulator) -> None:
     emulator.on().rate_limited(300)
     with pytest.raises(RateLimitError, match="Wait 300 s") as caught:
         caller_for(make_caller, emulator).call("list_services")

@@ -150,7 +150,7 @@ def test_a_list_with_a_null_result_is_an_empty_list(make_caller: MakeCaller, moc
     assert make_caller().call("list_services") == []
 
 
-def test_retry_after_is_told_in_seconds(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_retry_after_is_reported_in_seconds(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     mocked_api.answer(LIST.method, LIST.path, 429, headers={"Retry-After": "17"})
     with pytest.raises(RateLimitError, match="Wait 17 s") as caught:
         make_caller().call("list_services")

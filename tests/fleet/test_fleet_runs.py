@@ -73,7 +73,7 @@ def test_services_of_many_accounts_are_deleted(fleet: Caller, emulator: Emulator
     assert [account for account in accounts if emulator.services(account)] == accounts[20:]
 
 
-def test_an_account_whose_answer_is_late_comes_late(fleet: Caller, emulator: Emulator, accounts: list[str]) -> None:
+def test_an_account_whose_response_is_late_comes_late(fleet: Caller, emulator: Emulator, accounts: list[str]) -> None:
     gate = emulator.on(Operation.LIST).when(of(accounts[3])).hold()
     results = Results(fleet, fleet.client.list_services_in(accounts))
     early = [results.take().account_id for _ in range(len(accounts) - 1)]
@@ -111,7 +111,7 @@ def test_the_error_of_an_account_is_its_value(
     assert len(results) == len(accounts) + 1
 
 
-def test_errors_that_are_kept_keep_no_answers(fleet: Caller) -> None:
+def test_errors_that_are_kept_keep_no_responses(fleet: Caller) -> None:
     results = fleet.collect("list_services_in", [UNKNOWN, "", None])
     assert [result.error.__traceback__ for result in results] == [None] * 3
 

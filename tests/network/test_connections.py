@@ -160,7 +160,7 @@ async def test_a_path_that_has_died_is_found_out_within_twenty_seconds() -> None
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
-async def test_a_system_that_knows_no_such_options_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_system_without_the_socket_options_can_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pagerduty_alerting._http.transport._SOCKET_OPTIONS", [(socket.IPPROTO_TCP, 9999, 1)])
     async with client_of(answering(http(200, LISTED))) as (client, _):
         assert len(await client.list_services()) == 1

@@ -448,7 +448,7 @@ async def test_closing_from_a_trace_hook_of_a_call_ends_that_call() -> None:
             await client.list_services()
 
 
-async def test_a_refused_connection_is_no_timeout() -> None:
+async def test_a_refused_connection_is_not_a_timeout() -> None:
     async with raw_server(silent) as server:
         url = server.url
     async with AsyncClient(**settings(url)) as client:
@@ -463,7 +463,7 @@ async def test_a_refused_connection_is_no_timeout() -> None:
 
 @pytest.mark.parametrize("body_length", [0, 1_000_000])
 @pytest.mark.parametrize("operation", CALLS)
-async def test_an_answer_that_arrived_during_a_standstill_is_returned(operation: str, body_length: int) -> None:
+async def test_an_response_that_arrived_during_a_standstill_is_returned(operation: str, body_length: int) -> None:
     """The loop is blocked past the deadline while the answer lies in the socket."""
     answered = asyncio.Event()
 
@@ -482,7 +482,9 @@ async def test_an_answer_that_arrived_during_a_standstill_is_returned(operation:
 
 
 @pytest.mark.parametrize("silence", ["no answer", "connecting"])
-async def test_a_call_without_an_answer_ends_after_a_standstill(silence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_without_an_response_ends_after_a_standstill(
+    silence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if silence == "connecting":
         monkeypatch.setattr("aiohttp.connector.DefaultResolver", lambda *_, **__: SlowResolver())
 
@@ -519,7 +521,7 @@ async def test_what_an_asynchronous_consumer_blocks_does_not_count_for_the_calls
 
 
 @pytest.mark.parametrize("operation", CALLS)
-async def test_closing_tells_whether_the_request_may_have_been_carried_out(operation: str) -> None:
+async def test_the_error_of_closing_reports_whether_the_request_may_have_acted(operation: str) -> None:
     async def script(peer: Conversation) -> None:
         await peer.request()
         await peer.client_to_go()
@@ -570,7 +572,7 @@ async def test_a_limiters_own_timeout_leaves_the_call_and_ends_a_run(
 
 
 @pytest.mark.parametrize("operation", NOT_REPLAY_SAFE)
-async def test_a_failure_of_ours_to_read_an_answer_says_that_the_operation_may_have_been_carried_out(
+async def test_a_failure_of_ours_to_read_an_response_says_that_the_operation_may_have_been_carried_out(
     operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

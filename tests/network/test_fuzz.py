@@ -244,7 +244,7 @@ def test_any_bytes(bench: Bench, operation: str, data: bytes) -> None:
 
 @many
 @given(operations, st.sampled_from([LISTED, CREATED]), st.data())
-def test_a_right_answer_with_damage_anywhere(bench: Bench, operation: str, body: bytes, data: st.DataObject) -> None:
+def test_a_right_response_with_damage_anywhere(bench: Bench, operation: str, body: bytes, data: st.DataObject) -> None:
     answer = bytearray(framed(200, [(b"Content-Type", b"application/json"), (b"CF-Ray", b"r")], body, with_length=True))
     for _ in range(data.draw(st.integers(1, 5))):
         start = data.draw(st.integers(0, len(answer)))

@@ -129,7 +129,7 @@ def test_a_link_without_a_result_is_made(flavour: str) -> None:
 
 
 @pytest.mark.parametrize("operation", CALLS)
-def test_an_answer_without_content_is_a_validation_error(operation: str) -> None:
+def test_an_response_without_content_is_a_validation_error(operation: str) -> None:
     error = outcome("async", b"HTTP/1.1 204 Nothing\r\n\r\n", operation)
     assert type(error) is APIResponseValidationError
     assert "the body is empty" in str(error)
@@ -251,7 +251,7 @@ def test_odd_http_that_is_right_is_accepted(flavour: str, name: str) -> None:
     assert outcome(flavour, ODD_BUT_RIGHT[name]) == [Service("s1", "one")]
 
 
-def test_control_characters_in_headers_reach_nobody(flavour: str) -> None:
+def test_control_characters_in_headers_are_not_shown(flavour: str) -> None:
     """aiohttp lets them pass, but not in Python's development mode."""
     answer = http(502, headers="CF-Ray: \x1b[2J\r\nRatelimit: \x01\r\nRetry-After: \x02\r\nLocation: \x03\r\n")
     error = outcome(flavour, answer)
@@ -331,7 +331,7 @@ def test_cookies_are_not_sent_back() -> None:
     assert not any("cookie" in request.lower() for request in asyncio.run(main()))
 
 
-def test_what_follows_an_answer_does_not_become_the_next_calls_answer() -> None:
+def test_data_after_a_response_does_not_become_the_next_response() -> None:
     other = http(200, b'{"success":true,"result":[{"id":"evil","name":"evil"}]}')
 
     async def main() -> list[Any]:
@@ -450,7 +450,7 @@ def test_a_huge_body_with_an_error_status_is_the_error_of_its_status(flavour: st
 
 
 @pytest.mark.parametrize("script", [endless_head, flood_of_continues, million_of_empty_lines])
-def test_floods_before_the_answer_are_bounded(script: Script) -> None:
+def test_floods_before_the_response_are_bounded(script: Script) -> None:
     error, peak = peak_of(script, timeout=1)
     assert isinstance(error, APIConnectionError)
     assert peak < 40 * MIB
@@ -465,7 +465,7 @@ def test_floods_before_the_answer_are_bounded(script: Script) -> None:
     ],
     ids=["wrong services", "empty arrays", "errors"],
 )
-def test_millions_of_problems_are_not_all_told(body: bytes) -> None:
+def test_of_millions_of_problems_only_a_few_are_reported(body: bytes) -> None:
     error, peak = peak_of(answering(http(200, body), keep_open=False))
     assert isinstance(error, PagerDutyAlertingError)
     assert len(str(error)) < 2500
@@ -473,7 +473,7 @@ def test_millions_of_problems_are_not_all_told(body: bytes) -> None:
     assert peak < 100 * PART * MIB
 
 
-def test_a_token_in_the_answer_of_a_failed_create_is_in_no_message(flavour: str) -> None:
+def test_a_token_in_the_response_of_a_failed_create_is_in_no_message(flavour: str) -> None:
     for answer in (http(403, CREATED), http(201, CREATED.replace(b"true", b"1", 1)), http(201, b"[" + CREATED + b"]")):
         error = outcome(flavour, answer, "create_integration_token")
         assert isinstance(error, PagerDutyAlertingError)

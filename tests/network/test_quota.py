@@ -31,12 +31,12 @@ def now() -> float:
 
 
 @define
-class Quota:
+class QuotaServer:
     """A server that counts as Cloudflare does: a number of requests in each window, reported in every response."""
 
     per_window: int
     window: float = 60.0
-    tells_policy: bool = True
+    sends_policy: bool = True
     latency: float = 0.0
     used: int = 0
     ends_at: float = 0.0
@@ -52,7 +52,7 @@ class Quota:
             self.used += 1
             left = int(self.ends_at - now())  # rounded down, which is the worse for a client
             headers = f'Ratelimit: "default";r={max(0, self.per_window - self.used)};t={left}\r\n'
-            if self.tells_policy:
+            if self.sends_policy:
                 headers += f'Ratelimit-Policy: "default";q={self.per_window};w={self.window:.0f}\r\n'
             if self.latency:
                 await asyncio.sleep(self.latency)
@@ -63,10 +63,10 @@ class Quota:
                 peer.send(http(200, LISTED, headers))
 
 
-@pytest.mark.parametrize("tells_policy", [True, False])
+@pytest.mark.parametrize("sends_policy", [True, False])
 @pytest.mark.parametrize("latency", [0.0, 0.5])
-async def test_of_sixteen_calls_on_a_quota_of_ten_ten_go_and_six_wait(tells_policy: bool, latency: float) -> None:
-    quota = Quota(11, tells_policy=tells_policy, latency=latency)
+async def test_of_sixteen_calls_on_a_quota_of_ten_ten_go_and_six_wait(sends_policy: bool, latency: float) -> None:
+    quota = QuotaServer(11, sends_policy=sends_policy, latency=latency)
     async with client_of(quota.script, timeout=200) as (client, _):
         await client.list_services()  # from now on it is known that ten are left
         started = now()
@@ -79,7 +79,7 @@ async def test_of_sixteen_calls_on_a_quota_of_ten_ten_go_and_six_wait(tells_poli
 
 
 async def test_a_long_queue_goes_window_by_window() -> None:
-    quota = Quota(10, window=10)
+    quota = QuotaServer(10, window=10)
     async with client_of(quota.script, timeout=500) as (client, _):
         await client.list_services()
         await asyncio.gather(*(client.list_services() for _ in range(55)))
@@ -88,7 +88,7 @@ async def test_a_long_queue_goes_window_by_window() -> None:
 
 
 async def test_the_first_that_waits_is_the_first_that_goes() -> None:
-    quota = Quota(2, window=10)
+    quota = QuotaServer(2, window=10)
     order: list[int] = []
 
     async def numbered(number: int) -> None:
@@ -102,7 +102,7 @@ async def test_the_first_that_waits_is_the_first_that_goes() -> None:
 
 
 async def test_it_can_be_turned_off() -> None:
-    quota = Quota(3)
+    quota = QuotaServer(3)
     async with client_of(quota.script, respect_rate_limits=False) as (client, _):
         outcomes = await asyncio.gather(*(client.list_services() for _ in range(5)), return_exceptions=True)
     assert quota.refused == 2
@@ -145,7 +145,7 @@ async def test_waiting_for_the_quota_counts_against_the_deadline() -> None:
     assert len(server.requests) == 2
 
 
-async def test_those_that_wait_give_up_as_soon_as_an_answer_takes_their_hope() -> None:
+async def test_waiting_calls_fail_as_soon_as_a_response_rules_them_out() -> None:
     answer = asyncio.Event()
 
     async def script(peer: Conversation) -> None:
@@ -169,7 +169,7 @@ async def test_those_that_wait_give_up_as_soon_as_an_answer_takes_their_hope() -
         assert now() - started < 2
 
 
-async def test_a_waiting_call_goes_as_soon_as_an_answer_makes_room() -> None:
+async def test_a_waiting_call_goes_as_soon_as_an_response_makes_room() -> None:
     answer = asyncio.Event()
     quota = iter([1, 5, 5])
 
@@ -195,7 +195,7 @@ async def test_a_waiting_call_goes_as_soon_as_an_answer_makes_room() -> None:
         assert now() - started < 5
 
 
-async def test_each_quota_that_is_told_holds() -> None:
+async def test_each_reported_quota_applies() -> None:
     first = 'Ratelimit: "burst";r=0;t=5, "default";r=1000;t=200\r\n'
     then = 'Ratelimit: "burst";r=99;t=5\r\nRatelimit: "default";r=0;t=190\r\n'
     async with client_of(answering(http(200, LISTED, first), http(200, LISTED, then))) as (client, _):
@@ -253,7 +253,7 @@ async def test_a_call_is_retried_after_a_block_that_ends_in_time() -> None:
     assert 19 <= response.elapsed <= 24
 
 
-async def test_a_call_that_the_quota_ends_tells_of_the_attempts_before() -> None:
+async def test_a_call_that_the_quota_ends_reports_its_earlier_attempts() -> None:
     script = answering(http(503, headers='Retry-After: 1\r\nRatelimit: "default";r=0;t=300\r\n'))
     async with client_of(script, timeout=60, retry=RetryPolicy()) as (client, _):
         with pytest.raises(RateLimitError, match="not sent") as caught:
@@ -262,7 +262,7 @@ async def test_a_call_that_the_quota_ends_tells_of_the_attempts_before() -> None
     assert "failed with 503" in caught.value.__notes__[0]
 
 
-async def test_requests_without_an_answer_count_as_used() -> None:
+async def test_requests_without_an_response_count_as_used() -> None:
     """Of three that are left, two may have been counted although their connection broke: one more may go."""
     answers = iter([http(200, LISTED, 'Ratelimit: "default";r=3;t=60\r\n'), b"", b"", http(200, LISTED)])
 
@@ -323,7 +323,7 @@ async def test_quotas_by_ever_new_names_are_not_hoarded() -> None:
         assert len(client._core.pacer._quotas) <= 10
 
 
-async def test_a_response_tells_the_quotas() -> None:
+async def test_a_response_reports_the_quotas() -> None:
     headers = 'Ratelimit: "default";r=7;t=9\r\nRatelimit-Policy: "burst";q=100;w=60\r\n'
     async with client_of(answering(http(200, LISTED, headers))) as (client, _):
         response = await client.with_response.list_services()
@@ -387,7 +387,7 @@ async def test_a_call_that_is_cancelled_in_the_moment_of_its_admission_lets_thos
     assert now() - started < 1  # and not at the reset
 
 
-async def test_a_request_without_an_answer_counts_until_an_answer_to_a_later_one() -> None:
+async def test_a_request_without_an_response_counts_until_an_response_to_a_later_one() -> None:
     two_left = answer(200, headers={"Ratelimit": '"default";r=2;t=60'})
     pacer = learned(two_left)
     cancelled, earlier = pacer.admit(now()), pacer.admit(now())
@@ -401,7 +401,7 @@ async def test_a_request_without_an_answer_counts_until_an_answer_to_a_later_one
     assert pacer.admit(now())
 
 
-async def test_before_the_first_answer_fifty_requests_are_under_way_at_most() -> None:
+async def test_before_the_first_response_fifty_requests_are_under_way_at_most() -> None:
     pacer = Pacer()
     tickets = [pacer.admit(now()) for _ in range(50)]
     assert all(tickets)

@@ -271,7 +271,7 @@ async def test_other_statuses_are_final(status: int) -> None:
     assert not hasattr(caught.value, "__notes__")
 
 
-async def test_an_answer_of_the_wrong_form_is_final() -> None:
+async def test_an_response_of_the_wrong_form_is_final() -> None:
     async with client_of(answering(http(200, b"[]")), retry=THREE) as (client, server):
         with pytest.raises(APIResponseValidationError):
             await client.list_services()
@@ -361,7 +361,7 @@ async def test_retry_after_is_read_with_care(headers: str, retry_after: float | 
 # Seeing it.
 
 
-async def test_a_response_tells_how_many_attempts_it_took() -> None:
+async def test_a_response_reports_the_number_of_attempts() -> None:
     script = answering(http(500), http(502), http(200, LISTED))
     async with client_of(script, retry=THREE) as (client, _):
         assert (await client.with_response.list_services()).attempts == 3
@@ -395,7 +395,7 @@ async def test_a_hook_that_raises_does_not_end_the_call(caplog: pytest.LogCaptur
     assert record.exc_info[0] is ZeroDivisionError
 
 
-async def test_the_traceback_of_the_last_error_tells_of_the_attempts_before_it() -> None:
+async def test_the_traceback_of_the_last_error_shows_the_earlier_attempts() -> None:
     script = answering(http(500), http(502), http(504))
     async with client_of(script, retry=THREE) as (client, _):
         with pytest.raises(InternalServerError) as caught:
@@ -441,7 +441,7 @@ async def test_each_attempt_is_logged_for_debugging(caplog: pytest.LogCaptureFix
     assert lines[1].endswith("ms, ray ray-two")
 
 
-async def test_the_log_tells_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_reports_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "pagerduty_alerting")
 
     async def slow(peer: Conversation) -> None:
@@ -460,7 +460,7 @@ async def test_the_log_tells_milliseconds(caplog: pytest.LogCaptureFixture) -> N
     ("script", "phase"),
     [(reset_after_the_request, "waiting for the response"), (reset_in_the_body, "reading the response")],
 )
-async def test_an_attempt_without_an_answer_is_logged_too(
+async def test_an_attempt_without_an_response_is_logged_too(
     caplog: pytest.LogCaptureFixture, script: Script, phase: str
 ) -> None:
     caplog.set_level(logging.DEBUG, "pagerduty_alerting")
@@ -477,7 +477,7 @@ def test_the_library_installs_no_log_handler() -> None:
     assert logging.getLogger("pagerduty_alerting").level == logging.NOTSET
 
 
-async def test_nothing_is_formatted_for_a_log_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_formatted_for_a_disabled_log(monkeypatch: pytest.MonkeyPatch) -> None:
     logger = logging.getLogger("pagerduty_alerting")
     monkeypatch.setattr(logger, "level", logging.WARNING)
     logger.manager._clear_cache()

@@ -134,7 +134,7 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
 
 def everything_about(error: BaseException) -> str:
     """All that people and their tools make of an exception: texts, chains, notes, local variables, pickles."""
-    told = [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
+    shown = [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:
@@ -142,23 +142,23 @@ def everything_about(error: BaseException) -> str:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        told += [str(current), repr(current), *getattr(current, "__notes__", ())]
+        shown += [str(current), repr(current), *getattr(current, "__notes__", ())]
         # As formatters do, which follow a context only where it is not suppressed.
         pending += [current.__cause__, None if current.__suppress_context__ else current.__context__]
         for frame, _ in traceback.walk_tb(current.__traceback__):
             if PACKAGE in pathlib.Path(frame.f_code.co_filename).parents:
-                told += [f"{name} = {value!r}" for name, value in frame.f_locals.items()]
+                shown += [f"{name} = {value!r}" for name, value in frame.f_locals.items()]
     if isinstance(error, pagerduty_alerting.PagerDutyAlertingError):
-        told += [pickle.dumps(error).decode("latin-1"), pickle.dumps(error, 0).decode("latin-1")]
-        told += [repr(copy.copy(error)), str(pickle.loads(pickle.dumps(error)))]
-    return "\n".join(told)
+        shown += [pickle.dumps(error).decode("latin-1"), pickle.dumps(error, 0).decode("latin-1")]
+        shown += [repr(copy.copy(error)), str(pickle.loads(pickle.dumps(error)))]
+    return "\n".join(shown)
 
 
 def everything_logged(caplog: pytest.LogCaptureFixture) -> str:
-    told = [caplog.text]
+    shown = [caplog.text]
     for record in caplog.records:
-        told += [record.getMessage(), repr(vars(record)), repr(record.args)]
-    return "\n".join(told)
+        shown += [record.getMessage(), repr(vars(record)), repr(record.args)]
+    return "\n".join(shown)
 
 
 @pytest.fixture
@@ -171,13 +171,11 @@ def all_logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 @pytest.mark.parametrize("credentials", CREDENTIALS)
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_no_secret_is_in_what_an_asynchronous_call_tells(
-    all_logs: pytest.LogCaptureFixture, name: str, credentials: str
-) -> None:
-    told: list[str] = []
+def test_an_asynchronous_call_shows_no_secret(all_logs: pytest.LogCaptureFixture, name: str, credentials: str) -> None:
+    shown: list[str] = []
 
     def on_retry(event: RetryEvent) -> None:
-        told.extend([repr(event), str(event.error), everything_about(event.error)])
+        shown.extend([repr(event), str(event.error), everything_about(event.error)])
 
     async def main() -> None:
         retry = RetryPolicy(max_attempts=2, initial_delay=0, on_retry=on_retry, replay_unsafe=True)
@@ -185,21 +183,21 @@ def test_no_secret_is_in_what_an_asynchronous_call_tells(
         async with raw_server(SCRIPTS[name]) as server:
             changes |= {"base_url": server.url, **CREDENTIALS[credentials]}
             async with AsyncClient(**changes) as client:
-                told.extend([repr(client), repr(client.with_response), repr(client._core), repr(vars(client))])
+                shown.extend([repr(client), repr(client.with_response), repr(client._core), repr(vars(client))])
                 for operation, arguments in CALLS:
                     try:
-                        told.append(repr(await getattr(client.with_response, operation)(*arguments)))
+                        shown.append(repr(await getattr(client.with_response, operation)(*arguments)))
                     except Exception as error:
-                        told.append(everything_about(error))
+                        shown.append(everything_about(error))
 
     asyncio.run(main(), debug=True)
-    assert leaks("\n".join(told)) == set()
+    assert leaks("\n".join(shown)) == set()
     assert leaks(everything_logged(all_logs)) == set()
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_no_secret_is_in_what_a_synchronous_call_tells(all_logs: pytest.LogCaptureFixture, name: str) -> None:
-    told: list[str] = []
+def test_a_synchronous_call_shows_no_secret(all_logs: pytest.LogCaptureFixture, name: str) -> None:
+    shown: list[str] = []
     timeout = 0.3 if name == "half-a-token" else 20
     with raw_server_in_thread(SCRIPTS[name]) as server:
         retry = RetryPolicy(max_attempts=1)
@@ -208,17 +206,17 @@ def test_no_secret_is_in_what_a_synchronous_call_tells(all_logs: pytest.LogCaptu
         ) as client:
             for operation, arguments in CALLS:
                 try:
-                    told.append(repr(getattr(client.with_response, operation)(*arguments)))
+                    shown.append(repr(getattr(client.with_response, operation)(*arguments)))
                 except Exception as error:
-                    told.append(everything_about(error))
-    assert leaks("\n".join(told)) == set()
+                    shown.append(everything_about(error))
+    assert leaks("\n".join(shown)) == set()
     assert leaks(everything_logged(all_logs)) == set()
 
 
 def test_no_secret_is_in_the_traceback_of_a_cancelled_call() -> None:
     async def main() -> str:
         async with raw_server(half_a_token) as server:
-            told = []
+            shown = []
             async with AsyncClient(base_url=server.url, api_token=API_TOKEN, account_id=ACCOUNT_ID) as client:
                 for operation, arguments in CALLS:
                     task = asyncio.ensure_future(getattr(client, operation)(*arguments))
@@ -229,8 +227,8 @@ def test_no_secret_is_in_the_traceback_of_a_cancelled_call() -> None:
                     try:
                         await task
                     except asyncio.CancelledError as error:
-                        told.append(everything_about(error))
-                return "\n".join(told)
+                        shown.append(everything_about(error))
+                return "\n".join(shown)
 
     with asyncio.Runner(loop_factory=virtual_time_loop()) as runner:
         text = runner.run(main())

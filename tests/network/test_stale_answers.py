@@ -108,7 +108,7 @@ def check(server: IdleServer, request: tuple[str, str], result: Any, right: Any)
 @pytest.mark.parametrize("session_of", ["the client", "the caller"])
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("unasked", UNASKED)
-async def test_an_asynchronous_call_gets_its_own_answer(
+async def test_an_asynchronous_call_gets_its_own_response(
     server: IdleServer, trusting: ssl.SSLContext, unasked: str, operation: str, session_of: str, turns: int
 ) -> None:
     call, request, right = OPERATIONS[operation]
@@ -122,7 +122,7 @@ async def test_an_asynchronous_call_gets_its_own_answer(
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("unasked", UNASKED)
-def test_a_synchronous_call_gets_its_own_answer(
+def test_a_synchronous_call_gets_its_own_response(
     server: IdleServer, trusting: ssl.SSLContext, unasked: str, operation: str
 ) -> None:
     call, request, right = OPERATIONS[operation]
@@ -134,7 +134,7 @@ def test_a_synchronous_call_gets_its_own_answer(
 
 @pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
 @pytest.mark.parametrize("unasked", UNASKED)
-def test_a_synchronous_call_on_uvloop_gets_its_own_answer(
+def test_a_synchronous_call_on_uvloop_gets_its_own_response(
     server: IdleServer, trusting: ssl.SSLContext, unasked: str
 ) -> None:
     import uvloop
@@ -150,7 +150,7 @@ def test_a_synchronous_call_on_uvloop_gets_its_own_answer(
 @pytest.mark.parametrize("session_of", ["the client", "the caller"])
 @pytest.mark.parametrize("operation", FLEETS)
 @pytest.mark.parametrize("unasked", ["an answer", "half a head", "half a body"])
-async def test_an_asynchronous_fleet_gets_its_own_answers(
+async def test_an_asynchronous_fleet_gets_its_own_responses(
     server: IdleServer, trusting: ssl.SSLContext, unasked: str, operation: str, session_of: str
 ) -> None:
     fleet, request = FLEETS[operation]
@@ -164,7 +164,7 @@ async def test_an_asynchronous_fleet_gets_its_own_answers(
 
 @pytest.mark.parametrize("operation", FLEETS)
 @pytest.mark.parametrize("unasked", ["an answer", "half a head", "half a body"])
-def test_a_synchronous_fleet_gets_its_own_answers(
+def test_a_synchronous_fleet_gets_its_own_responses(
     server: IdleServer, trusting: ssl.SSLContext, unasked: str, operation: str
 ) -> None:
     fleet, request = FLEETS[operation]
@@ -179,7 +179,7 @@ def test_a_synchronous_fleet_gets_its_own_answers(
 @pytest.mark.parametrize("hook", ["on_connection_reuseconn", "on_request_headers_sent"])
 @pytest.mark.parametrize("session_of", ["the client", "the caller"])
 @pytest.mark.parametrize("operation", OPERATIONS)
-async def test_an_answer_that_comes_while_a_hook_runs_is_not_the_answer_either(
+async def test_data_that_arrives_while_a_hook_runs_is_not_the_response(
     server: IdleServer, trusting: ssl.SSLContext, operation: str, session_of: str, hook: str
 ) -> None:
     call, request, right = OPERATIONS[operation]

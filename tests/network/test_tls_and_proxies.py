@@ -137,7 +137,7 @@ async def test_https_goes_through_a_tunnel_that_the_proxy_cannot_look_into(
     assert f"Authorization: Bearer {API_TOKEN}" in secure_api.requests[0]
 
 
-async def test_credentials_for_the_proxy_reach_the_proxy_and_nobody_else(
+async def test_credentials_for_the_proxy_are_sent_to_the_proxy_only(
     monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, secure_api: RawServer
 ) -> None:
     async with raw_server(forward_proxy) as proxy:
@@ -218,7 +218,7 @@ async def dying(peer: Conversation) -> None:
     ],
 )
 @pytest.mark.parametrize("operation", CALLS)
-async def test_a_proxy_that_fails_is_told_apart_from_the_api(
+async def test_a_failing_proxy_is_distinguished_from_the_api(
     monkeypatch: pytest.MonkeyPatch, operation: str, script: Any, attempts: int
 ) -> None:
     """Nothing was sent to the API, so that create and connect may be tried again, too."""
@@ -243,7 +243,7 @@ async def test_a_proxy_that_cannot_be_reached_is_named_as_the_problem(monkeypatc
     assert caught.value.transient is True
 
 
-async def test_the_connect_timeout_covers_the_answer_of_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_connect_timeout_covers_the_response_of_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def mute(peer: Conversation) -> None:
         await peer.client_to_go()
 
@@ -257,7 +257,7 @@ async def test_the_connect_timeout_covers_the_answer_of_a_proxy(monkeypatch: pyt
                 await client.create_integration_token()
 
 
-async def test_the_connect_timeout_covers_the_answer_of_a_proxy_of_the_callers_session() -> None:
+async def test_the_connect_timeout_covers_the_response_of_a_proxy_of_the_callers_session() -> None:
     async def mute(peer: Conversation) -> None:
         await peer.client_to_go()
 
@@ -268,7 +268,7 @@ async def test_the_connect_timeout_covers_the_answer_of_a_proxy_of_the_callers_s
     assert caught.value.may_have_acted is False
 
 
-async def test_an_answer_through_a_proxy_of_the_callers_session_may_take_longer_than_connecting() -> None:
+async def test_an_response_through_a_proxy_of_the_callers_session_may_take_longer_than_connecting() -> None:
     async def slow(peer: Conversation) -> None:
         await peer.request()
         await asyncio.sleep(0.4)

@@ -102,15 +102,15 @@ async def test_a_call_leaves_its_callers_span_current(tracing: Tracing, options:
             assert get_current_span() is caller
 
 
-async def test_each_attempt_tells_the_server_its_own_span(
+async def test_each_attempt_sends_its_own_span_to_the_server(
     tracing: Tracing, emulator: Emulator, options: dict[str, Any]
 ) -> None:
     async with AsyncClient(**options, trace_configs=[tracing.config()]) as client:
         await client.list_services()
         await client.list_services()
 
-    told = [get_current_span(extract(dict(request.headers))).get_span_context() for request in emulator.requests]
-    assert [context.span_id for context in told] == [span.get_span_context().span_id for span in tracing.client_spans]
+    shown = [get_current_span(extract(dict(request.headers))).get_span_context() for request in emulator.requests]
+    assert [context.span_id for context in shown] == [span.get_span_context().span_id for span in tracing.client_spans]
 
 
 async def test_with_the_examples_url_filter_no_span_holds_the_integration_token(
@@ -128,7 +128,7 @@ async def test_with_the_examples_url_filter_no_span_holds_the_integration_token(
     assert token.id not in "".join(span.to_json() for span in tracing.client_spans)
 
 
-async def test_a_span_of_an_answer_that_is_not_http_does_not_hold_the_integration_token(tracing: Tracing) -> None:
+async def test_a_span_of_an_response_that_is_not_http_does_not_hold_the_integration_token(tracing: Tracing) -> None:
     async def answer_no_http(conversation: Conversation) -> None:
         await conversation.request()
         conversation.send(b"HTTP/1.1 2OO is no number\r\n\r\n")

@@ -86,8 +86,8 @@ async def test_the_exceptions_that_the_hooks_get_hold_no_integration_token(
     seen: list[str] = []
 
     async def hook(_: aiohttp.ClientSession, __: SimpleNamespace, ended: aiohttp.TraceRequestExceptionParams) -> None:
-        told = "".join(traceback.format_exception(ended.exception))
-        seen.append(f"{told} {ended.exception!r} {vars(ended.exception)} {ended.exception.__context__!r}")
+        shown = "".join(traceback.format_exception(ended.exception))
+        seen.append(f"{shown} {ended.exception!r} {vars(ended.exception)} {ended.exception.__context__!r}")
 
     trace = aiohttp.TraceConfig()
     trace.on_request_exception.append(hook)
@@ -115,13 +115,13 @@ async def test_the_exceptions_that_the_hooks_get_hold_no_integration_token(
 
 
 @pytest.mark.parametrize("is_callers", [False, True], ids=["own-session", "callers-session"])
-async def test_the_hooks_are_told_a_url_without_the_integration_token(
+async def test_hooks_see_a_url_without_the_integration_token(
     emulator: Emulator, options: dict[str, Any], is_callers: bool
 ) -> None:
-    told: list[str] = []
+    shown: list[str] = []
 
     async def hook(_: aiohttp.ClientSession, __: SimpleNamespace, params: Any) -> None:
-        told.append(str(params.url))
+        shown.append(str(params.url))
 
     config = aiohttp.TraceConfig()
     config.on_request_start.append(hook)
@@ -133,7 +133,7 @@ async def test_the_hooks_are_told_a_url_without_the_integration_token(
             emulator.authorize(token.id, services=["Database"])
             await client.connect(token)
 
-    assert [url.rpartition("/")[2] for url in told] == ["connect", "connect", "<hidden>", "<hidden>"]
+    assert [url.rpartition("/")[2] for url in shown] == ["connect", "connect", "<hidden>", "<hidden>"]
 
 
 def test_the_example_prints_a_line_for_each_attempt() -> None:

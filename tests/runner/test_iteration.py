@@ -70,7 +70,7 @@ def test_an_exception_of_the_generator_is_raised_to_the_caller(runner: LoopRunne
         next(items)
 
 
-def test_a_generator_that_is_never_started_is_no_leak(runner: LoopRunner) -> None:
+def test_a_generator_that_is_never_started_does_not_leak(runner: LoopRunner) -> None:
     source = Source()
     runner.iterate(source.items())
     assert not source.is_closed

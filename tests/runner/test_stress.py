@@ -73,7 +73,7 @@ def outcome(client: Client, account: str, timeout: float) -> str:
     except APIConnectionError:
         return "broken"
     except InternalServerError as error:
-        return "unavailable" if [told.message for told in error.errors] == [account] else "another's answer"
+        return "unavailable" if [info.message for info in error.errors] == [account] else "another's answer"
     return "answered" if [service.name for service in services] == [account] else "another's answer"
 
 
@@ -90,7 +90,7 @@ EXPECTED = {
 
 
 @pytest.mark.timeout(600)
-def test_every_answer_belongs_to_its_request_and_nothing_is_lost_doubled_or_leaked(
+def test_every_response_belongs_to_its_request_and_nothing_is_lost_doubled_or_leaked(
     leaks: Callable[[], dict[str, int]],
 ) -> None:
     planned: Counter[str] = Counter()

@@ -96,7 +96,7 @@ def test_a_follower_drives_on_in_its_own_thread_when_the_leader_is_done(runner: 
     assert follower.result() == follower.ident
 
 
-def test_the_driving_is_handed_on_until_nobody_is_left(runner: LoopRunner) -> None:
+def test_leadership_passes_on_until_the_last_call_ends(runner: LoopRunner) -> None:
     gates = [AtGate() for _ in range(THREADS)]
     callers = []
     for gate in gates:
@@ -109,7 +109,7 @@ def test_the_driving_is_handed_on_until_nobody_is_left(runner: LoopRunner) -> No
     assert set(drivers) <= {caller.ident for caller in callers}
 
 
-def test_a_follower_whose_answer_comes_first_returns_before_the_leader(runner: LoopRunner) -> None:
+def test_a_follower_whose_response_comes_first_returns_before_the_leader(runner: LoopRunner) -> None:
     first, second = AtGate(), AtGate()
     leader = InThread(lambda: runner.run(thread_after(first)))
     first.wait_reached()

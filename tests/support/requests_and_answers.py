@@ -22,6 +22,6 @@ def request_for(endpoint: Endpoint[Any], token_id: str = TOKEN_ID) -> Request[An
 def answer(
     status: int, body: object = b"", *, headers: dict[str, str] | None = None, is_whole: bool = True
 ) -> RawResponse:
-    """An answer; a body that is not bytes goes as JSON."""
+    """A response; a body that is not bytes goes as JSON."""
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
     return RawResponse(status, CIMultiDict(headers or {}), raw, is_whole)

@@ -182,7 +182,7 @@ def test_a_byte_order_mark_before_the_document_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("result", [None, {}, [], [1, "x"], "text", {"id": TOKEN_ID}])
-def test_whatever_delete_answers_as_its_result_is_no_result(result: object) -> None:
+def test_whatever_delete_responses_as_its_result_is_no_result(result: object) -> None:
     assert read({"success": True, "result": result}, DELETE_SERVICES).result is None
 
 

@@ -114,7 +114,7 @@ def test_any_object_that_says_success_gives_an_envelope_or_one_of_our_errors(
 
 
 @given(st.data())
-def test_a_real_answer_with_one_value_replaced_gives_an_envelope_or_one_of_our_errors(data: st.DataObject) -> None:
+def test_a_real_response_with_one_value_replaced_gives_an_envelope_or_one_of_our_errors(data: st.DataObject) -> None:
     number = data.draw(st.integers(0, 3))
     mutated = replace_one(orjson.loads(orjson.dumps(OPERATIONS[number].answer)), data)
     check(ENDPOINTS[number], data.draw(statuses), json.dumps(mutated).encode())
@@ -133,7 +133,7 @@ def replace_one(value: Any, data: st.DataObject) -> Any:
 
 
 @given(st.data())
-def test_a_real_answer_with_damaged_bytes_gives_an_envelope_or_one_of_our_errors(data: st.DataObject) -> None:
+def test_a_real_response_with_damaged_bytes_gives_an_envelope_or_one_of_our_errors(data: st.DataObject) -> None:
     number = data.draw(st.integers(0, 3))
     body = bytearray(orjson.dumps(OPERATIONS[number].answer))
     start = data.draw(st.integers(0, len(body)))

@@ -73,7 +73,7 @@ def test_only_list_and_delete_are_safe_to_replay() -> None:
     assert [endpoint.replay_safe for endpoint in ENDPOINTS] == [True, True, False, False]
 
 
-def test_only_the_answers_of_create_and_connect_may_hold_a_secret() -> None:
+def test_only_the_responses_of_create_and_connect_may_hold_a_secret() -> None:
     assert [endpoint.answers_secret for endpoint in ENDPOINTS] == [False, False, True, True]
 
 

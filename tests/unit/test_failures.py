@@ -80,7 +80,7 @@ def test_the_message_says_what_failed_how_and_where() -> None:
     )
 
 
-def test_an_error_carries_all_that_the_answer_said() -> None:
+def test_an_error_carries_all_that_the_response_said() -> None:
     body = {**failure(code(7003, "No route")), "messages": [{"code": 1000, "message": "hint"}, {"message": "bare"}]}
     error = error_for(404, body, headers={"cf-ray": "8f2a-FRA", "retry-after": "3"})
     assert error.errors == (ResponseInfo("No route", 7003),)
@@ -140,7 +140,7 @@ def test_the_message_tells_what_the_body_says_or_that_it_says_nothing(body: obje
     assert str(error_for(418, body)).startswith(f"List PagerDuty services failed with 418 I'm a Teapot: {said}. (")
 
 
-def test_an_answer_with_millions_of_errors_keeps_twenty() -> None:
+def test_an_response_with_millions_of_errors_keeps_twenty() -> None:
     assert len(error_for(400, failure(*[code(n) for n in range(1000, 3000)])).errors) == 20
 
 
