@@ -1,4 +1,17 @@
-"""The forms of results: durations as text; services and ids as tables, lines or JSON."""
+"""The forms of results: durations as text; services and ids as tables, lines or JSON.
+
+With `--json`, stdout holds:
+
+    services list    an array of `{account_id, id, name}`
+    services delete  `{account_id, deleted, services}`
+    connect          `{account_id, connected, services}`; with `--no-wait` `{account_id, token, authorize_url,
+                     next_command}`, with `--dry-run` `{account_id, would, services}`
+    doctor           `{ok, checks: [{name, ok, detail, advice}]}`
+    audit            a line for each account: `{account_id, services, error}`
+
+Errors are then lines of JSON on stderr, `{"error": {type, message, status, codes, ray_id, attempts, next_command}}`, as
+are `{"warning": …}` and the `{"summary": …}` of `audit`. What `connect` asks of a person stays text.
+"""
 
 import json
 from collections.abc import Sequence

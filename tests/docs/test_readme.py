@@ -61,11 +61,11 @@ def test_the_tests_in_the_readme_pass(tests: str, pytester: pytest.Pytester) -> 
 
 
 def test_the_readme_shows_both_clients_and_the_emulator() -> None:
-    text = "\n".join(PROGRAMS)
+    text = "\n".join(BLOCKS)
 
     assert "AsyncClient()" in text
     assert "with Client(" in text
-    assert "Emulator()" in text
+    assert "pagerduty_api: Emulator" in text
 
 
 def test_the_readme_opens_with_the_two_commands_of_a_fresh_machine() -> None:

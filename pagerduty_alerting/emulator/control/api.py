@@ -1,4 +1,17 @@
-"""The control API below `/_emulator/`: the methods of `Emulator` over HTTP."""
+"""The control API below `/_emulator/`: the methods of `Emulator` over HTTP.
+
+Paths and the fields of their JSON bodies:
+
+    GET state                                   accounts, services and tokens
+    GET requests, DELETE requests               the recorded requests, credentials masked
+    POST authorize {token, services}            what a person does in PagerDuty
+    POST expire {token}                         ends a token
+    POST accounts, POST services {name, account_id?}
+    POST faults {fault, arguments, operations, times, skip, probability, after_acting}, GET, DELETE
+    POST release {count?}                       opens gates
+    POST advance {seconds}                      turns the clock
+    POST reset                                  begins anew
+"""
 
 import contextlib
 import ipaddress
