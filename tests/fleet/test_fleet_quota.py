@@ -205,7 +205,7 @@ async def test_closing_the_client_ends_a_run_that_is_held_back() -> None:
         await asyncio.sleep(10)
         started = now()
         await client.aclose()
-        with pytest.raises(Exception, match="the client was closed while"):
+        with pytest.raises(Exception, match="the client was closed during"):
             await waiting
         assert now() - started < 1
 

@@ -187,7 +187,7 @@ def test_closing_from_another_thread_tells_whether_the_request_may_have_been_car
     with pytest.raises(ClientClosedError) as caught:
         calling.result()
     assert caught.value.may_have_acted is True
-    assert ("carried out all the same" in str(caught.value)) is (operation == "create_integration_token")
+    assert ("carried out nevertheless" in str(caught.value)) is (operation == "create_integration_token")
 
 
 def test_closing_from_another_thread_knows_that_nothing_was_sent(client: Client) -> None:
