@@ -72,6 +72,9 @@ def rich() -> Show:
     from rich.console import Console
     from rich.traceback import Traceback
 
+    # To colour the source takes half of the time, and nothing of it is written to a file.
+    Traceback._guess_lexer = classmethod(lambda *_: "text")
+
     def show(error: BaseException) -> str:
         written = io.StringIO()
         Console(file=written, width=10_000).print(
