@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, TypedDict
 
+import attrs
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -19,7 +20,7 @@ class State(TypedDict):
     client: AsyncClient
 
 
-class ServiceOut(BaseModel, from_attributes=True):
+class ServiceOut(BaseModel):
     id: str
     name: str
 
@@ -40,7 +41,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/services", response_model=list[ServiceOut])
 async def list_services(client: Annotated[AsyncClient, Depends(client_of)]) -> object:
-    return await client.list_services()
+    return [attrs.asdict(service) for service in await client.list_services()]
 
 
 @app.exception_handler(PagerDutyAlertingError)
