@@ -62,12 +62,18 @@ PASSAGES = {
 
 # The bodies of methods with a special body, followed by the body for each kind of method.
 BODIES = {
-    "Client.__init__": "self._async = AsyncClient({arguments}); self._runner = LoopRunner(self._async.aclose)",
+    "Client.__init__": """
+try:
+    self._async = AsyncClient({arguments})
+finally:
+    del api_token, api_key, headers, proxy
+self._runner = LoopRunner(self._async.aclose)
+""",
     "ClientWithResponse.__init__": "self._async = client; self._runner = runner",
     "Client.aclose": "self._runner.close()",
     "Client.__aenter__": "self._runner.check_open(); return self",
     "Client.__aexit__": "self.close()",
-    "Client.__repr__": "return repr(self._async).replace('AsyncClient', 'Client', 1)",
+    "Client.__repr__": "return repr(getattr(self, '_async', AsyncClient)).replace('AsyncClient', 'Client', 1)",
     "Client.is_closed": "return self._runner.is_closed",
     "Client.with_response": "return ClientWithResponse(self._async.with_response, self._runner)",
     "Client.with_options": (

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import sys
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -21,6 +22,7 @@ from pagerduty_alerting._protocol.endpoints import (
     DELETE_SERVICES,
     LIST_SERVICES,
 )
+from pagerduty_alerting._protocol.frames import hide_requests
 from pagerduty_alerting.config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_USER_AGENT,
@@ -112,24 +114,31 @@ class AsyncClient:
         user_agent: str = DEFAULT_USER_AGENT,
         allow_insecure_http: bool = False,
     ) -> None:
-        via = None if proxy is None else read_proxy(proxy)
-        del proxy  # error trackers show the local variables of a traceback's frames
+        outer = sys.exception()
+        try:
+            via = None if proxy is None else read_proxy(proxy)
+            settings = Settings(
+                credentials=resolve_credentials(os.environ, api_token=api_token, api_key=api_key, api_email=api_email),
+                account_id=resolve_account_id(os.environ, account_id),
+                base_url=resolve_base_url(os.environ, base_url, allow_insecure_http=allow_insecure_http),
+                timeout=timeout,
+                connect_timeout=connect_timeout,
+                retry=retry or RetryPolicy(),
+                respect_rate_limits=respect_rate_limits,
+                max_response_bytes=max_response_bytes,
+                user_agent=user_agent,
+                extra_headers=headers or {},
+            )
+        except Exception as error:
+            hide_requests(error, outer)
+            raise
+        finally:
+            # Error trackers show the local variables of a traceback's frames.
+            del api_token, api_key, headers, proxy, outer
         if session is not None and any((ssl_context, trace_configs, via, max_connections)):
             raise ConfigurationError(
                 "ssl_context, trace_configs, proxy and max_connections belong to the session: set them on the session"
             )
-        settings = Settings(
-            credentials=resolve_credentials(os.environ, api_token=api_token, api_key=api_key, api_email=api_email),
-            account_id=resolve_account_id(os.environ, account_id),
-            base_url=resolve_base_url(os.environ, base_url, allow_insecure_http=allow_insecure_http),
-            timeout=timeout,
-            connect_timeout=connect_timeout,
-            retry=retry or RetryPolicy(),
-            respect_rate_limits=respect_rate_limits,
-            max_response_bytes=max_response_bytes,
-            user_agent=user_agent,
-            extra_headers=headers or {},
-        )
         transport = Transport(
             settings.base_url,
             session=session,
@@ -392,6 +401,8 @@ class AsyncClient:
         await self.aclose()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_core"):  # its constructor has raised
+            return "<AsyncClient>"
         settings = self._core.settings
         return f"<AsyncClient base_url={settings.base_url!r} account_id={settings.account_id!r}>"
 

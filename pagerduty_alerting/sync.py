@@ -91,26 +91,29 @@ class Client:
         user_agent: str = DEFAULT_USER_AGENT,
         allow_insecure_http: bool = False,
     ) -> None:
-        self._async = AsyncClient(
-            api_token=api_token,
-            api_key=api_key,
-            api_email=api_email,
-            account_id=account_id,
-            base_url=base_url,
-            timeout=timeout,
-            connect_timeout=connect_timeout,
-            retry=retry,
-            respect_rate_limits=respect_rate_limits,
-            limiter=limiter,
-            headers=headers,
-            proxy=proxy,
-            max_connections=max_connections,
-            ssl_context=ssl_context,
-            trace_configs=trace_configs,
-            max_response_bytes=max_response_bytes,
-            user_agent=user_agent,
-            allow_insecure_http=allow_insecure_http,
-        )
+        try:
+            self._async = AsyncClient(
+                api_token=api_token,
+                api_key=api_key,
+                api_email=api_email,
+                account_id=account_id,
+                base_url=base_url,
+                timeout=timeout,
+                connect_timeout=connect_timeout,
+                retry=retry,
+                respect_rate_limits=respect_rate_limits,
+                limiter=limiter,
+                headers=headers,
+                proxy=proxy,
+                max_connections=max_connections,
+                ssl_context=ssl_context,
+                trace_configs=trace_configs,
+                max_response_bytes=max_response_bytes,
+                user_agent=user_agent,
+                allow_insecure_http=allow_insecure_http,
+            )
+        finally:
+            del api_token, api_key, headers, proxy
         self._runner = LoopRunner(self._async.aclose)
 
     def list_services(self, *, account_id: str | None = None, timeout: float | None = None) -> list[Service]:
@@ -340,7 +343,7 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return repr(self._async).replace("AsyncClient", "Client", 1)
+        return repr(getattr(self, "_async", AsyncClient)).replace("AsyncClient", "Client", 1)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client holds credentials and connections and cannot be pickled: create one where it is used")

@@ -25,6 +25,9 @@ The states of a call:
   an asynchronous exception, is caught in `_attend`; the call is cancelled, and left after a second if that is not
   enough. After that, or where asyncio swallowed an exception, notifications are not relied on: the leader checks
   every call (`_look_at_all`).
+
+One case is not covered: an asynchronous exception that strikes the leader's thread within a step of another thread's
+call belongs to neither, as far as CPython says, and ends that other call.
 """
 
 import asyncio

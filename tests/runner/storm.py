@@ -174,7 +174,11 @@ def main(kind: str, count: int, seed: int, threads: int) -> None:
     client.close()
     faulthandler.cancel_dump_traceback_later()
     for error in others.failed:
-        came[f"WRONG: another thread got {error!r}"] += 1
+        if kind == "asynchronous" and isinstance(error, Struck):
+            # It came while this thread ran a step of that call: Python cannot hold it back, as it can a signal handler.
+            came["Struck within another thread's call"] += 1
+        else:
+            came[f"WRONG: another thread got {error!r}"] += 1
     print(dict(came))
     sys.exit(any(name.startswith("WRONG") for name in came))
 

@@ -244,7 +244,8 @@ def test_nothing_asynchronous_is_left(synthetic: str) -> None:
             "__init__",
             [
                 "__init__(self, *, api_token: str | None=None, pages: int=10) -> None",
-                "self._async = AsyncClient(api_token=api_token, pages=pages)",
+                "try:\n    self._async = AsyncClient(api_token=api_token, pages=pages)\n"
+                "finally:\n    del api_token, api_key, headers, proxy",
                 "self._runner = LoopRunner(self._async.aclose)",
             ],
         ),
@@ -259,7 +260,13 @@ def test_nothing_asynchronous_is_left(synthetic: str) -> None:
         ("__exit__", ["__exit__(self, *_: object) -> None", "self.close()"]),
         ("close", ["close(self) -> None", "self._runner.close()"]),
         ("__enter__", ["__enter__(self) -> 'Client'", "self._runner.check_open()", "return self"]),
-        ("__repr__", ["__repr__(self) -> str", "return repr(self._async).replace('AsyncClient', 'Client', 1)"]),
+        (
+            "__repr__",
+            [
+                "__repr__(self) -> str",
+                "return repr(getattr(self, '_async', AsyncClient)).replace('AsyncClient', 'Client', 1)",
+            ],
+        ),
         ("__len__", ["__len__(self) -> int", "pages = 1", "return pages + 1"]),
     ],
 )
