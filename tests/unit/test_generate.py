@@ -244,8 +244,10 @@ def test_nothing_asynchronous_is_left(synthetic: str) -> None:
             "__init__",
             [
                 "__init__(self, *, api_token: str | None=None, pages: int=10) -> None",
-                "try:\n    self._async = AsyncClient(api_token=api_token, pages=pages)\n"
-                "finally:\n    del api_token, api_key, headers, proxy",
+                (
+                    "try:\n    self._async = AsyncClient(api_token=api_token, pages=pages)\n"
+                    "finally:\n    del api_token, api_key, headers, proxy"
+                ),
                 "self._runner = LoopRunner(self._async.aclose)",
             ],
         ),
