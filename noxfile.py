@@ -164,7 +164,8 @@ def api(session: nox.Session) -> None:
 def audit(session: nox.Session) -> None:
     """No dependency with a known vulnerability (pip-audit), none missing or unused (deptry)."""
     install(session, "audit")
-    session.run("deptry", ".")
+    # Not ".": outside a git checkout that includes the environments in .nox.
+    session.run("deptry", PACKAGE)
     # What an installation brings, and not the tools beside it.
     requirements = Path(session.create_tmp()) / "requirements.txt"
     project = PYPROJECT["project"]
