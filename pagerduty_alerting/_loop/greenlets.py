@@ -6,6 +6,7 @@ Everything is looked up when it is needed, because programs are patched before o
 """
 
 import asyncio
+import builtins
 import contextlib
 import importlib.util
 import os
@@ -61,12 +62,13 @@ def _selectors_on(select: Any) -> Any:
     if spec is None or spec.loader is None:
         raise ImportError("selectors")
     module: Any = importlib.util.module_from_spec(spec)
-    patched = sys.modules["select"]
-    sys.modules["select"] = select
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.modules["select"] = patched
+
+    def import_original(name: str, *how: Any) -> Any:
+        return select if name == "select" else __import__(name, *how)
+
+    # For this module alone: in `sys.modules`, the other threads would see it too.
+    module.__builtins__ = {**vars(builtins), "__import__": import_original}
+    spec.loader.exec_module(module)
     return module
 
 

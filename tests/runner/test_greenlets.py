@@ -2,12 +2,15 @@
 
 import importlib.util
 import os
+import select
+import selectors
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from pagerduty_alerting._loop import greenlets
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.scripts import script
 
@@ -85,6 +88,20 @@ def test_greenlets_leave_no_file_descriptors_behind(emulator: Emulator, host: st
         status, output, complaints = running.end()
     assert (status, complaints) == (0, "")
     assert int(output) <= 2
+
+
+def test_a_native_selector_is_made_without_a_change_that_other_threads_see() -> None:
+    seen: list[object] = []
+
+    class Select:
+        def __getattr__(self, name: str) -> object:
+            seen.append(sys.modules["select"])
+            return getattr(select, name)
+
+    made = greenlets._selectors_on(Select())
+    assert set(seen) == {select}
+    assert made is not selectors
+    assert made.DefaultSelector().select(0) == []
 
 
 @both
