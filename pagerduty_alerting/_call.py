@@ -152,7 +152,7 @@ class Core:
         endpoint: Endpoint[T],
         account_id: str | None,
         timeout: float | None,
-        argument: IntegrationToken | None = None,
+        argument: IntegrationToken | str | None = None,
     ) -> Coroutine[Any, Any, Success[T]]:
         """Prepares a call and returns the coroutine that carries it out."""
         return self.carry_out(self.prepare(endpoint, account_id, timeout, argument))
@@ -162,7 +162,7 @@ class Core:
         endpoint: Endpoint[T],
         account_id: str | None,
         timeout: float | None,
-        argument: IntegrationToken | None = None,
+        argument: IntegrationToken | str | None = None,
         *,
         is_patient: bool = False,
     ) -> Call[T]:
@@ -205,7 +205,9 @@ class Core:
         finally:
             del failure, outer  # breaks the reference cycle of the exception and this frame
 
-    def _request(self, endpoint: Endpoint[T], account_id: str | None, argument: IntegrationToken | None) -> Request[T]:
+    def _request(
+        self, endpoint: Endpoint[T], account_id: str | None, argument: IntegrationToken | str | None
+    ) -> Request[T]:
         if account_id is None:
             if argument is None and endpoint in self._requests:
                 return self._requests[endpoint]
@@ -214,7 +216,9 @@ class Core:
                 raise ConfigurationError("no account: pass account_id=…, or set CLOUDFLARE_ACCOUNT_ID")
         return self._build(endpoint, account_id, argument)
 
-    def _build(self, endpoint: Endpoint[T], account_id: str, argument: IntegrationToken | None = None) -> Request[T]:
+    def _build(
+        self, endpoint: Endpoint[T], account_id: str, argument: IntegrationToken | str | None = None
+    ) -> Request[T]:
         secrets = self.settings.secrets()
         return build_request(endpoint, self.settings.base_url, account_id, argument, secrets=secrets)
 

@@ -82,13 +82,13 @@ def installed(contenders: dict[str, tuple[str, T]]) -> dict[str, T]:
 
 
 def request_bytes(url: str) -> bytes:
-    """Returns the request that our client sends."""
+    """Returns a request of the form that this package sends, for the bare sockets."""
     lines = [
         f"GET {urlsplit(url).path}{PATH} HTTP/1.1",
         f"Host: {urlsplit(url).netloc}",
         f"Authorization: Bearer {TOKEN}",
         "Accept: application/json",
         "Accept-Encoding: gzip, deflate",
-        "User-Agent: pagerduty-alerting-python/0.1.0",
+        "User-Agent: pagerduty-alerting/0.2.0 Python/3.11.7",
     ]
     return "\r\n".join([*lines, "", ""]).encode()

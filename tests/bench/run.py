@@ -75,7 +75,7 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="fail if a bound is missed")
-    parser.add_argument("--write", action="store_true", help="write the tables of the README")
+    parser.add_argument("--write", action="store_true", help="write the table of the README")
     parser.add_argument("--last", action="store_true", help="measure nothing, take the results of the last run")
     parser.add_argument("--quick", action="store_true", help="three short rounds, without the longest lists")
     parser.add_argument("--rounds", type=int, help="how often all take turns (11, or 3 with --quick)")

@@ -1,6 +1,5 @@
 """The measurements run with whatever clients are installed, and the report of them says what was measured."""
 
-import itertools
 from pathlib import Path
 
 import pytest
@@ -41,6 +40,12 @@ def results(*cells: Cell) -> report.Results:
     }
 
 
+def shape(table: str) -> list[list[str]]:
+    """Returns the head of a table whole, and of every other row its first cell and how many there are."""
+    head, *rows = [line for line in table.splitlines() if line.startswith("|")]
+    return [[head], *([line.split("|")[1].strip(), str(line.count("|"))] for line in rows)]
+
+
 def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
     ours, theirs = cell("scenario", OURS_ASYNC, 1, 10, 2), cell("scenario", AIOHTTP, 2, 20, 10)
 
@@ -77,11 +82,19 @@ def test_a_bound_beside_a_client_that_is_not_installed_counts_as_not_measured() 
     assert all(verdict.kept and "not measured" in str(verdict) for verdict in found)
 
 
-def test_the_readme_has_a_row_for_every_client_and_number_of_threads() -> None:
+def test_the_readme_has_the_table_that_the_bench_writes() -> None:
     written = (ROOT / "README.md").read_text(encoding="utf-8").partition(readme.BEGIN)[2].partition(readme.END)[0]
 
-    assert shape(written) == shape("\n".join(readme.tables(results())))
-    assert {name for row in readme.ROWS for name in (row.asynchronous, row.synchronous) if name} == KNOWN
+    assert shape(written) == shape("\n".join(readme.lines(results())))
+    assert {name for row in readme.ROWS for name in (row.asynchronous, row.synchronous) if name} <= KNOWN
+
+
+def test_the_report_has_a_line_for_every_client() -> None:
+    cells = [cell(SEQUENTIAL_ASYNC, name, 1, 1) for name in (OURS_ASYNC, *sorted(KNOWN - {OURS_ASYNC}))]
+
+    printed = [line.strip() for line in report.table(results(*cells))]
+
+    assert [name for name in KNOWN if not any(line.startswith(name) for line in printed)] == []
 
 
 def test_writing_the_readme_changes_nothing_outside_the_two_comments(tmp_path: Path) -> None:
@@ -92,7 +105,7 @@ def test_writing_the_readme_changes_nothing_outside_the_two_comments(tmp_path: P
 
     lines = path.read_text(encoding="utf-8").splitlines()
     assert (lines[:2], lines[-2:]) == (["before", readme.BEGIN], [readme.END, "after"])
-    assert "| **`pagerduty_alerting`** | 1,000,000 |  |  |  |" in lines
+    assert "| **`pagerduty_alerting`** | 1,000,000 µs |  |  |  |  |  |  |" in lines
     assert "old" not in lines
 
 
@@ -104,13 +117,6 @@ def test_a_readme_without_the_two_comments_is_not_written(tmp_path: Path) -> Non
         readme.write(path, results())
 
     assert path.read_text(encoding="utf-8") == "no comments"
-
-
-def shape(tables: str) -> list[list[str]]:
-    """Returns the heads of the tables whole, and of each row its first cell and how many there are."""
-    lines = [line for line in tables.splitlines() if line.startswith("|")]
-    heads = [line for line, below in itertools.pairwise(lines) if below.startswith("|---")]
-    return [[line] if line in heads else [line.split("|")[1].strip(), str(line.count("|"))] for line in lines]
 
 
 def test_every_client_takes_part_in_every_round() -> None:

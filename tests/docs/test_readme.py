@@ -60,6 +60,19 @@ def test_the_tests_in_the_readme_pass(tests: str, pytester: pytest.Pytester) -> 
     result.assert_outcomes(passed=tests.count("def test_"))
 
 
+def test_the_contents_link_to_every_section() -> None:
+    text = README.read_text(encoding="utf-8")
+    sections = re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
+    anchors = [re.sub(r"[^a-z -]", "", section.lower()).replace(" ", "-") for section in sections]
+
+    assert re.findall(r"\[([^]]*)\]\(#([^)]*)\)", text) == list(zip(sections, anchors, strict=True))
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"examples/[\w./]+\w", README.read_text(encoding="utf-8")))))
+def test_every_example_that_the_readme_names_exists(path: str) -> None:
+    assert (README.parent / path).is_file()
+
+
 def test_the_readme_shows_both_clients_and_the_emulator() -> None:
     text = "\n".join(BLOCKS)
 
@@ -71,7 +84,7 @@ def test_the_readme_shows_both_clients_and_the_emulator() -> None:
 def test_the_readme_opens_with_the_two_commands_of_a_fresh_machine() -> None:
     shell = re.findall(r"^```shell\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
 
-    assert shell[:2] == [
-        "pip install '.[cli]' && pagerduty-alerting demo\n",
-        "pip install nox && nox -s tests\n",
+    assert shell[0].splitlines() == [
+        "pip install '.[cli]' && pagerduty-alerting demo",
+        "pip install nox && nox -s tests",
     ]
