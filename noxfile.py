@@ -223,7 +223,7 @@ def hosts(session: nox.Session) -> None:
     if not any(Path(session.bin).glob("uwsgi*")):
         session.warn("uWSGI cannot be compiled on this machine: it will be skipped")
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # every host would compile all that it imports
-    session.run("pytest", *IN_PARALLEL, *(session.posargs or ["tests/hosts"]))
+    session.run("pytest", *IN_PARALLEL, *(session.posargs or ["tests/hosts", "tests/runner/test_greenlets.py"]))
 
 
 @nox.session

@@ -18,7 +18,7 @@ from pagerduty_alerting._http.connector import READING, Connector, Progress, cur
 from pagerduty_alerting._http.errors import connection_error
 from pagerduty_alerting._http.proxy import Proxy, find_proxy
 from pagerduty_alerting._http.slots import Slots
-from pagerduty_alerting._loop import fork
+from pagerduty_alerting._loop import fork, greenlets
 from pagerduty_alerting._loop.running import running_loop
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
 from pagerduty_alerting._protocol.endpoints import Request
@@ -246,7 +246,7 @@ class Transport:
 
     def _make_socket(self, address: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, _, _ = address
-        made = socket.socket(family, kind, protocol)
+        made: socket.socket = greenlets.original("socket", "socket")(family, kind, protocol)
         self._sockets.add(made)
         for level, option, value in _SOCKET_OPTIONS:
             with contextlib.suppress(OSError):  # not supported by this kernel

@@ -48,6 +48,9 @@ class ThreadPerJob(ThreadPoolExecutor):
     3.12 and later warn about it.
     """
 
+    def __init__(self) -> None:
+        """Has none of what a pool has: in a program patched by gevent, its queue would make a hub in this thread."""
+
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Starts a job. Neither closing the loop nor the exit of the program waits for it."""
         future: Future[T] = Future()
@@ -63,6 +66,9 @@ class ThreadPerJob(ThreadPoolExecutor):
 
         greenlets.start_native(work)
         return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Does nothing: every thread ends by itself."""
 
 
 _process = [os.getpid()]

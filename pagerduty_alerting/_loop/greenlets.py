@@ -3,8 +3,14 @@
 Greenlets share one thread, and with it asyncio's running loop: while one drives the loop, no other can. In such a
 program a native thread drives, with a native selector, and the greenlet waits on a socket, which lets others run.
 Everything is looked up when it is needed, because programs are patched before or after the client is imported.
+
+The native thread uses no patched socket. Each would make a hub in that thread, with an epoll descriptor of its own and
+a greenlet whose parent is the thread's main greenlet. When such a thread ends while another one collects garbage,
+greenlet frees the main greenlet too early (it asks `gc.get_referrers`, which does not see what is being collected), and
+the process crashes.
 """
 
+import _socket
 import asyncio
 import builtins
 import contextlib
@@ -14,6 +20,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 
@@ -50,10 +57,23 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     """Returns an event loop that waits as native threads do; in a program that is not patched, asyncio's usual one."""
     monkey, patcher = _gevent(), _eventlet()
     if monkey is not None:
-        return asyncio.SelectorEventLoop(monkey.get_original("selectors", "DefaultSelector")())
+        return _NativeLoop(monkey.get_original("selectors", "DefaultSelector")())
     if patcher is not None:
-        return asyncio.SelectorEventLoop(_selectors_on(patcher.original("select")).DefaultSelector())
+        return _NativeLoop(_selectors_on(patcher.original("select")).DefaultSelector())
     return asyncio.new_event_loop()
+
+
+class _NativeLoop(asyncio.SelectorEventLoop):
+    """An event loop that is woken through native sockets, also in a patched program."""
+
+    if sys.platform != "win32":  # which has no native socket pairs
+        _asyncios: Any = vars(asyncio.SelectorEventLoop.__mro__[1])["_make_self_pipe"]
+        # The same function, to which the module `socket` is another one.
+        _make_self_pipe = FunctionType(
+            _asyncios.__code__,
+            {**_asyncios.__globals__, "socket": SimpleNamespace(socketpair=_socket.socketpair)},
+            closure=_asyncios.__closure__,
+        )
 
 
 def _selectors_on(select: Any) -> Any:

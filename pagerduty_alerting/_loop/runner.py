@@ -476,7 +476,7 @@ class LoopRunner:
             loop = self._make_loop()
         except OSError as error:
             raise PagerDutyAlertingError(f"no event loop can be made: {error.strerror}") from error
-        loop.set_default_executor(fork.ThreadPerJob(1))
+        loop.set_default_executor(fork.ThreadPerJob())
         loop.set_exception_handler(functools.partial(self._look_again, weakref.ref(self)))
         return loop
 

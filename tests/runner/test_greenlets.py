@@ -67,6 +67,29 @@ def test_calls_of_greenlets_overlap_in_a_patched_program(emulator: Emulator, hos
         assert running.end() == (0, "True\n", "")
 
 
+HUBS = {"gevent": "from gevent.hub import Hub", "eventlet": "from eventlet.hubs.hub import BaseHub as Hub"}
+
+
+@both
+def test_the_threads_that_drive_the_loop_make_no_hubs(emulator: Emulator, host: str) -> None:
+    """A hub in a thread that ends can crash the process: `_loop/greenlets.py` says how."""
+    needs(host)
+    lines = f"""
+    patch()
+    import gc
+    {HUBS[host]}
+    from pagerduty_alerting import Client
+    gc.disable()
+    client = Client()
+    client.list_services()
+    client.close()
+    say(len([it for it in gc.get_objects() if isinstance(it, Hub)]))
+    """
+    environ = {**emulator.environ, "CLOUDFLARE_BASE_URL": emulator.url.replace("127.0.0.1", "localhost")}
+    with script(PATCH[host] + lines, environ, *QUIET) as running:
+        assert running.end() == (0, "1\n", "")
+
+
 @both
 def test_greenlets_leave_no_file_descriptors_behind(emulator: Emulator, host: str) -> None:
     needs(host)

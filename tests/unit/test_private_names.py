@@ -132,6 +132,11 @@ NAMES = {
         "whether anything came while nobody drove the loop",
         "each synchronous call takes one more turn of the loop",
     ),
+    "asyncio BaseSelectorEventLoop._make_self_pipe": PrivateName(
+        lambda: in_source(asyncio.SelectorEventLoop.__mro__[1], "socket.socketpair()"),
+        "makes the sockets that wake a loop of native ones in programs patched by gevent or eventlet",
+        "synchronous calls fail in patched programs, or each of their native threads has a hub",
+    ),
     "asyncio.unix_events._sighandler_noop": PrivateName(
         lambda: sys.platform == "win32" or hasattr(importlib.import_module("asyncio.unix_events"), "_sighandler_noop"),
         "recognizes asyncio's own signal handler, which does nothing, and is left as it is during a call",
