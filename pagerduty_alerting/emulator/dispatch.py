@@ -7,16 +7,17 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from aiohttp import web
+from attrs import define, field
 
 from pagerduty_alerting.emulator.faults.gates import Gate
 from pagerduty_alerting.emulator.faults.kinds import Latency
-from pagerduty_alerting.emulator.faults.playback import AlreadySent, play, to_response
+from pagerduty_alerting.emulator.faults.playback import AlreadySent, play
 from pagerduty_alerting.emulator.faults.selection import Order, Plan, make_plan
 from pagerduty_alerting.emulator.requests import RecordedRequest, RequestLog, record
 from pagerduty_alerting.emulator.rules.answers import Answer, Dialect, ErrorCode, Refusal, failure
 from pagerduty_alerting.emulator.rules.operations import Exchange, admit, answer
 from pagerduty_alerting.emulator.rules.state import State
-from pagerduty_alerting.emulator.server import LOGGER
+from pagerduty_alerting.emulator.server import LOGGER, to_response
 
 Listener: TypeAlias = Callable[[RecordedRequest], None]
 Control: TypeAlias = Callable[[web.BaseRequest, str, bytes], Awaitable[web.StreamResponse]]
@@ -24,37 +25,33 @@ Control: TypeAlias = Callable[[web.BaseRequest, str, bytes], Awaitable[web.Strea
 CONTROL_PATH = "/_emulator"
 
 
+@define(eq=False, repr=False)
 class Dispatcher:
     """Handles the requests of one emulator.
 
     Attributes:
         state: The state of the emulated API.
+        log: Where requests are recorded.
+        lock: Held while the state, the log or the orders change.
+        now: Returns the time, in seconds of the emulator's clock.
+        control: Handles the requests of the control API and of the page.
+        refuse: Stops listening for the given seconds; with None, until connections are accepted again.
         orders: The faults that were ordered, oldest first.
         standing: The faults that every reset keeps; they are applied after the others.
-        log: Where requests are recorded.
         listener: Called with each request once it has ended; None for no listener.
     """
 
-    def __init__(
-        self,
-        state: State,
-        now: Callable[[], float],
-        lock: threading.RLock,
-        log: RequestLog,
-        control: Control,
-        refuse: Callable[[float | None], None],
-    ) -> None:
-        self.state = state
-        self.orders: list[Order] = []
-        self.standing: list[Order] = []
-        self.log = log
-        self.listener: Listener | None = None
-        self._now = now
-        self._lock = lock
-        self._control = control
-        self._refuse = refuse
+    state: State
+    log: RequestLog
+    lock: threading.RLock
+    now: Callable[[], float]
+    control: Control
+    refuse: Callable[[float | None], None]
+    orders: list[Order] = field(factory=list[Order])
+    standing: list[Order] = field(factory=list[Order])
+    listener: Listener | None = None
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Returns the response to one request; an unexpected exception is logged and becomes a 500 envelope."""
         exchange: Exchange | None = None
         try:
@@ -62,18 +59,11 @@ class Dispatcher:
             url = request.rel_url
             path = url.raw_path
             if path.startswith(CONTROL_PATH) or (path == "/" and request.method in {"GET", "HEAD"}):
-                return await self._control(request, path, body)
-            exchange = Exchange(
-                request.method,
-                path,
-                url.raw_query_string,
-                request.headers,
-                body,
-                request.remote or "",
-                time.time(),
-                time.perf_counter(),
-            )
-            return await self._answer(request, exchange)
+                return await self.control(request, path, body)
+            remote, query = request.remote or "", url.raw_query_string
+            received_at, started = time.time(), time.perf_counter()
+            exchange = Exchange(request.method, path, query, request.headers, body, remote, received_at, started)
+            return await self._respond(request, exchange)
         except web.HTTPException as error:
             refusal = Refusal(error.status, None, error.text or error.reason)
         except ConnectionError:
@@ -85,43 +75,40 @@ class Dispatcher:
                 exchange.status = 500
         finally:
             if exchange is not None:
-                self._end(exchange)
+                exchange.elapsed = time.perf_counter() - exchange.started
+                if self.listener is not None:
+                    self.listener(record(exchange))
         return to_response(failure(refusal, Dialect()))
 
-    async def _answer(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
-        with self._lock:
-            state = self.state
-            exchange.at = self._now()
+    async def _respond(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
+        with self.lock:
+            exchange.at = self.now()
             self.log.add(exchange)
-            admit(state, exchange)
-            plan = self._plan(exchange)
+            admit(self.state, exchange)
+            plan = self._make_plan(exchange)
             if plan is None:
-                found = answer(state, exchange, exchange.at)
+                found = answer(self.state, exchange, exchange.at)
                 exchange.status = found.status
                 return to_response(found)
+            state = self.state  # a reset meanwhile replaces it
         exchange.fault = str(plan)
         await _wait(plan.before)
-        found = Answer(200, b"", exchange.reply_headers)
+        found = Answer(200, b"", exchange.response_headers)
         if plan.acting:
-            with self._lock:
-                found = answer(state, exchange, self._now())
+            with self.lock:
+                found = answer(state, exchange, self.now())
         await _wait(plan.after)
         if plan.fault is None:
             exchange.status = found.status
             return to_response(found)
-        response, exchange.status = await play(plan.fault, request, found, self._refuse)
+        response, exchange.status = await play(plan.fault, request, found, self.refuse)
         return response
 
-    def _plan(self, exchange: Exchange) -> Plan | None:
+    def _make_plan(self, exchange: Exchange) -> Plan | None:
         if not self.orders and not self.standing:
             return None
         self.orders = [order for order in self.orders if not order.spent]
         return make_plan(self.orders + self.standing, record(exchange), self.state.ids.chance)
-
-    def _end(self, exchange: Exchange) -> None:
-        exchange.elapsed = time.perf_counter() - exchange.started
-        if self.listener is not None:
-            self.listener(record(exchange))
 
 
 async def _wait(steps: tuple[Latency | Gate, ...]) -> None:

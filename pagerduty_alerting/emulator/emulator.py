@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from typing import Self
 
-from aiohttp import web
-
 from pagerduty_alerting.emulator.control.api import ControlAPI
 from pagerduty_alerting.emulator.dispatch import Dispatcher, Listener
 from pagerduty_alerting.emulator.errors import EmulatorUsageError
@@ -19,10 +17,11 @@ from pagerduty_alerting.emulator.requests import RequestLog
 from pagerduty_alerting.emulator.rules import state as rules
 from pagerduty_alerting.emulator.rules.answers import Dialect
 from pagerduty_alerting.emulator.rules.contract import BASE_PATH, Operation, Permission
-from pagerduty_alerting.emulator.rules.initial_state import InitialState, make_credential, populate
+from pagerduty_alerting.emulator.rules.credentials import Credential
+from pagerduty_alerting.emulator.rules.initial_state import InitialState, populate
 from pagerduty_alerting.emulator.rules.rate_limits import RateLimits
 from pagerduty_alerting.emulator.rules.state import Account, HasId, IdStyle, IntegrationToken, Service, TokenState
-from pagerduty_alerting.emulator.server import Server, ServerThread
+from pagerduty_alerting.emulator.server import Server, serving_thread
 
 _WRITE = (Permission.NOTIFICATIONS_WRITE,)
 
@@ -92,16 +91,16 @@ class Emulator:
         self.api_token = self._initial.default_api_token or ids.api_token()
         self.catalogue = rules.checked_names(catalogue)
         self._gates: list[Gate] = []
-        self._thread: ServerThread | None = None
-        self._server = Server(self._handle, host, port, keep_alive)
+        self._thread = contextlib.ExitStack()
+        self._server = Server(host, port, keep_alive)
         log = RequestLog(self._lock, keep_requests)
         control = ControlAPI(self, host)
-        self._dispatcher = Dispatcher(self._fresh_state(), self._now, self._lock, log, control, self._server.refuse)
+        self._dispatcher = Dispatcher(self._fresh_state(), log, self._lock, self._now, control, self._server.refuse)
+        for_every_request = self._builder(self._dispatcher.standing.append)
         if latency:
-            self.on().latency(latency)
+            for_every_request.latency(latency)
         if fail_rate:
-            self.on().sometimes(fail_rate).respond(503)
-        self._dispatcher.standing, self._dispatcher.orders = self._dispatcher.orders, []
+            for_every_request.sometimes(fail_rate).respond(503)
 
     @property
     def url(self) -> str:
@@ -175,7 +174,7 @@ class Emulator:
         """
         with self._lock:
             secret = self._state.ids.api_token() if token is None else token
-            self._state.credentials[secret] = make_credential(secret, permissions, accounts)
+            self._state.credentials[secret] = Credential(secret, permissions, accounts)
             return secret
 
     def add_api_key(
@@ -196,7 +195,7 @@ class Emulator:
         """
         with self._lock:
             secret = self._state.ids.api_key() if key is None else key
-            self._state.keys[email.lower(), secret] = make_credential(secret, permissions, accounts, email)
+            self._state.keys[email.lower(), secret] = Credential(secret, permissions, accounts, email)
             return secret
 
     def accounts(self) -> list[Account]:
@@ -278,7 +277,7 @@ class Emulator:
         Args:
             operations: The operations that get the fault; with none, every request to the API gets it.
         """
-        return FaultBuilder(self._add_order, self._make_gate, Selection(frozenset(map(Operation, operations))))
+        return self._builder(self._add_order, *operations)
 
     def listen(self, listener: Listener | None) -> None:
         """Sets the function that is called with each request once it has ended; None for none.
@@ -343,7 +342,7 @@ class Emulator:
     async def __aenter__(self) -> Self:
         """Serves on the running event loop."""
         self._check_idle()
-        await self._server.start()
+        await self._server.start(self._dispatcher.handle)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -353,16 +352,12 @@ class Emulator:
     def __enter__(self) -> Self:
         """Serves from a thread of the emulator's own."""
         self._check_idle()
-        thread = ServerThread(self._server)
-        thread.start()
-        self._thread = thread
+        self._thread.enter_context(serving_thread(self._server, self._dispatcher.handle))
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stops serving and joins the thread; requests that are still held end without a response."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.stop()
+        self._thread.close()
 
     @property
     def _state(self) -> rules.State:
@@ -371,22 +366,19 @@ class Emulator:
     def _now(self) -> float:
         return self._clock() + self._advanced
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        return await self._dispatcher(request)
-
     def _check_idle(self) -> None:
         if self._server.running:
             raise EmulatorUsageError("the emulator is already serving: use a second `Emulator` for a second server")
 
+    def _builder(self, add: Callable[[Order], None], *operations: Operation | str) -> FaultBuilder:
+        selection = Selection(frozenset(map(Operation, operations)))
+        return FaultBuilder(add, lambda: self._server.on_own_thread, selection)
+
     def _add_order(self, order: Order) -> None:
         with self._lock:
             self._dispatcher.orders.append(order)
-
-    def _make_gate(self) -> Gate:
-        gate = Gate(lambda: self._server.on_own_thread)
-        with self._lock:
-            self._gates.append(gate)
-        return gate
+            if isinstance(order.effect, Gate):
+                self._gates.append(order.effect)
 
     def _fresh_state(self) -> rules.State:
         ids = rules.IdSource(self._id_style, self._seed)

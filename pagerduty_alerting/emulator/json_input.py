@@ -1,111 +1,19 @@
-"""Reads JSON into attrs classes, strictly, with readable error messages."""
+"""Reads JSON into attrs classes and the arguments of functions, strictly, with readable error messages."""
 
-import contextlib
 import enum
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from types import NoneType, UnionType
-from typing import TypeAlias, TypeVar, cast, get_args, get_origin
+from typing import TypeVar, cast, get_args, get_origin
 
-import cattrs
 import orjson
-from attrs import has
-from cattrs import Converter, transform_error
-from cattrs.gen import make_dict_structure_fn
+from attrs import NOTHING, fields, has
 
 from pagerduty_alerting.emulator.errors import EmulatorUsageError
 
 T = TypeVar("T")
-Structure: TypeAlias = Callable[[object, type], object]
 
-_PLAIN = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
-
-
-def _plain(value: object, wanted: type) -> object:
-    if issubclass(wanted, enum.Enum):
-        return _choice(value, wanted)
-    if isinstance(value, bool):
-        fits = wanted is bool  # a subclass of int, but not a number in JSON
-    else:
-        fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
-    if not fits:
-        raise EmulatorUsageError(f"expected {_PLAIN[wanted]}, not {value!r}")
-    return value
-
-
-def _choice(value: object, wanted: type[enum.Enum]) -> object:
-    try:
-        return wanted(value)
-    except ValueError:
-        known = ", ".join(repr(member.value) for member in wanted)
-        raise EmulatorUsageError(f"expected one of {known}, not {value!r}") from None
-
-
-def _object(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise EmulatorUsageError(f"expected an object, not {value!r}")
-    return cast("dict[str, object]", value)
-
-
-def _headers(value: object, _: type) -> object:
-    return {name: _plain(item, str) for name, item in _object(value).items()}
-
-
-def _union(value: object, wanted: type) -> object:
-    kinds = get_args(wanted)
-    if value is None and NoneType in kinds:
-        return None
-    plain = [kind for kind in kinds if kind in _PLAIN]  # JSON has no bytes
-    for kind in plain:
-        with contextlib.suppress(EmulatorUsageError):
-            return _plain(value, kind)
-    raise EmulatorUsageError(f"expected {' or '.join(_PLAIN[kind] for kind in plain)}, not {value!r}")
-
-
-def _is_union_of_plain(wanted: object) -> bool:
-    return isinstance(wanted, UnionType) and set(get_args(wanted)) <= {*_PLAIN, bytes, NoneType}
-
-
-def _unchanged(value: object, _: type) -> object:
-    return value
-
-
-def _is_tuple(wanted: object) -> bool:
-    origin: object = get_origin(wanted)
-    return origin is tuple
-
-
-def _make_converter() -> Converter:
-    converter = Converter(forbid_extra_keys=True)
-
-    def for_tuple(wanted: type) -> Structure:
-        of_items = cast("type[list[object]]", list.__class_getitem__(get_args(wanted)[0]))
-
-        def structure(value: object, _: type) -> object:
-            if not isinstance(value, list):
-                raise EmulatorUsageError(f"expected a list, not {value!r}")
-            return tuple(converter.structure(cast("list[object]", value), of_items))
-
-        return structure
-
-    def for_class(wanted: type[object]) -> Structure:
-        fields = make_dict_structure_fn(wanted, converter, _cattrs_forbid_extra_keys=True)
-
-        def structure(value: object, cls: type) -> object:
-            return fields(_object(value), cls)
-
-        return structure
-
-    for plain in _PLAIN:
-        converter.register_structure_hook(plain, _plain)
-    converter.register_structure_hook_func(lambda wanted: wanted is object, _unchanged)
-    converter.register_structure_hook_func(lambda wanted: wanted == Mapping[str, str], _headers)
-    converter.register_structure_hook_func(_is_union_of_plain, _union)
-    converter.register_structure_hook_factory(_is_tuple, for_tuple)
-    converter.register_structure_hook_factory(has, for_class)
-    return converter
-
-
-_CONVERTER = _make_converter()
+_PLAIN: dict[object, str] = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
 
 
 def read_json(data: bytes | str, wanted: type[T]) -> T:
@@ -114,26 +22,108 @@ def read_json(data: bytes | str, wanted: type[T]) -> T:
     Raises:
         EmulatorUsageError: It is not JSON or does not fit the class; the message says what is wrong and where.
     """
+    return cast("T", _read(_parse(data), wanted, "$"))
+
+
+def read_arguments(data: bytes, function: Callable[..., object]) -> dict[str, object]:
+    """Reads a JSON object as the arguments of a function, except the first; empty data stands for no arguments.
+
+    Raises:
+        EmulatorUsageError: It is not JSON or does not fit the function's annotations.
+    """
+    optional = all(has_default for _, _, has_default in _parameters(function))
+    return convert_arguments({} if optional and not data else _parse(data), function)
+
+
+def convert_arguments(value: object, function: Callable[..., object]) -> dict[str, object]:
+    """Like `read_arguments`, for a parsed value."""
+    return _read_object(value, _parameters(function), "$")
+
+
+def _parse(data: bytes | str) -> object:
     try:
-        value: object = orjson.loads(data)
+        return orjson.loads(data)
     except ValueError as error:
         raise EmulatorUsageError(f"not JSON: {error}") from None
-    return read_value(value, wanted)
 
 
-def read_value(value: object, wanted: type[T]) -> T:
-    """Like `read_json`, for a parsed value."""
+def _parameters(function: Callable[..., object]) -> list[tuple[str, object, bool]]:
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    return [(it.name, it.annotation, it.default is not it.empty) for it in parameters]
+
+
+def _read(value: object, wanted: object, place: str) -> object:
+    kinds: tuple[object, ...] = get_args(wanted) or (wanted,)
+    origin: object = get_origin(wanted)
+    if wanted is object or isinstance(wanted, str):  # `Json` is a recursive alias: its annotation is a string
+        return value
+    if isinstance(wanted, UnionType):
+        return _read_union(value, kinds, place)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise _unfit("a list", value, place)
+        items = cast("list[object]", value)
+        return tuple(_read(item, kinds[0], f"{place}[{number}]") for number, item in enumerate(items))
+    if origin is Mapping:
+        return {name: _read(item, kinds[-1], f"{place}.{name}") for name, item in _object(value, place).items()}
+    if not isinstance(wanted, type):
+        raise TypeError(f"JSON cannot be read as {wanted!r}")
+    if has(wanted):
+        known = [(it.name, it.type, it.default is not NOTHING) for it in fields(wanted)]
+        return wanted(**_read_object(value, known, place))
+    if issubclass(wanted, enum.Enum):
+        return _read_choice(value, wanted, place)
+    return _read_union(value, kinds, place)
+
+
+def _read_union(value: object, kinds: tuple[object, ...], place: str) -> object:
+    if value is None and NoneType in kinds:
+        return None
+    possible = [kind for kind in kinds if kind is not NoneType and kind is not bytes]  # JSON has no bytes
+    if len(possible) == 1 and possible[0] not in _PLAIN:
+        return _read(value, possible[0], place)
+    if not any(_fits(value, kind) for kind in possible):
+        raise _unfit(" or ".join(_PLAIN[kind] for kind in possible), value, place)
+    return value
+
+
+def _read_object(value: object, known: Iterable[tuple[str, object, bool]], place: str) -> dict[str, object]:
+    """Reads the fields of an object, each known by its name, its type and whether it may be absent."""
+    given = dict(_object(value, place))
+    read: dict[str, object] = {}
+    problems: list[str] = []
+    for name, wanted, optional in known:
+        if name in given:
+            try:
+                read[name] = _read(given.pop(name), wanted, f"{place}.{name}")
+            except EmulatorUsageError as error:
+                problems.append(str(error))
+        elif not optional:
+            problems.append(f"required field missing @ {place}.{name}")
+    if given:
+        problems.append(f"unknown fields {', '.join(sorted(given))} @ {place}")
+    if problems:
+        raise EmulatorUsageError("; ".join(problems))
+    return read
+
+
+def _read_choice(value: object, wanted: type[enum.Enum], place: str) -> object:
     try:
-        return _CONVERTER.structure(value, wanted)
-    except EmulatorUsageError:
-        raise
-    except (cattrs.BaseValidationError, ValueError, TypeError) as error:
-        raise EmulatorUsageError("; ".join(transform_error(error, format_exception=_message_of))) from None
+        return wanted(value)
+    except ValueError:
+        raise _unfit(f"one of {', '.join(repr(member.value) for member in wanted)}", value, place) from None
 
 
-def _message_of(error: BaseException, _: type | None) -> str:
-    if isinstance(error, cattrs.ForbiddenExtraKeysError):
-        return f"unknown fields {', '.join(sorted(error.extra_fields))}"
-    if isinstance(error, KeyError):
-        return "required field missing"
-    return str(error)
+def _object(value: object, place: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise _unfit("an object", value, place)
+    return cast("dict[str, object]", value)
+
+
+def _fits(value: object, plain: object) -> bool:
+    accepted: tuple[object, ...] = (float, int) if plain is float else (plain,)
+    return type(value) in accepted  # not `isinstance`: a boolean is an instance of int
+
+
+def _unfit(expected: str, value: object, place: str) -> EmulatorUsageError:
+    return EmulatorUsageError(f"expected {expected}, not {value!r} @ {place}")

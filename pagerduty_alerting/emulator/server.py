@@ -1,14 +1,17 @@
 """The HTTP server of the emulator: on the running event loop, or on a thread of its own."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from typing import TypeVar
 
 from aiohttp import web
+
+from pagerduty_alerting.emulator.rules.answers import Answer
 
 T = TypeVar("T")
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -20,11 +23,15 @@ _CALL_TIMEOUT = 30.0  # seconds that another thread waits for the event loop
 _SHUTDOWN_TIMEOUT = 1.0  # seconds that open connections have to end before they are closed
 
 
+def to_response(answer: Answer) -> web.Response:
+    """Returns an answer as a response of aiohttp."""
+    return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+
+
 class Server:
     """One listening socket and its connections, on the event loop that `start` ran on."""
 
-    def __init__(self, handler: Handler, host: str, port: int, keep_alive: float) -> None:
-        self._handler = handler
+    def __init__(self, host: str, port: int, keep_alive: float) -> None:
         self._host = host
         self._port = port
         self._keep_alive = keep_alive
@@ -48,18 +55,27 @@ class Server:
         """The port; if it was 0, the one that the system chose once started."""
         return self._port
 
-    async def start(self) -> None:
-        """Listens on the running event loop.
+    async def start(self, handler: Handler) -> None:
+        """Listens on the running event loop, and has the requests handled there.
 
         Raises:
             OSError: The address cannot be listened on.
         """
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            protocol = request.protocol
+            self._handlers[protocol] = asyncio.current_task()
+            try:
+                return await handler(request)
+            finally:
+                del self._handlers[protocol]
+
         loop = asyncio.get_running_loop()
         self._refusing = False
         listening = _bind(self._host, self._port)
         self._port = listening.getsockname()[1]
         self._http = web.Server(
-            self._handle,
+            handle,
             access_log=None,
             logger=LOGGER,
             keepalive_timeout=self._keep_alive,
@@ -179,61 +195,31 @@ class Server:
         """Whether the caller runs on the thread of the server's event loop."""
         return threading.get_ident() == self._thread
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        protocol = request.protocol
-        self._handlers[protocol] = asyncio.current_task()
+
+@contextlib.contextmanager
+def serving_thread(server: Server, handler: Handler) -> Generator[None]:
+    """Runs a server on a thread of its own while the context lasts.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=_run_loop, args=(loop,), name="pagerduty-emulator", daemon=True)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(server.start(handler), loop).result()
         try:
-            return await self._handler(request)
+            yield
         finally:
-            del self._handlers[protocol]
+            asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
 
-class ServerThread:
-    """A thread that serves from `start` until `stop`."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._started: Future[None] = Future()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._run, name="pagerduty-emulator", daemon=True)
-
-    def start(self) -> None:
-        """Starts the thread and waits until the server listens.
-
-        Raises:
-            OSError: The address cannot be listened on.
-        """
-        self._thread.start()
-        try:
-            self._started.result()
-        except BaseException:
-            self._thread.join()
-            raise
-
-    def stop(self) -> None:
-        """Stops the server and joins the thread."""
-        if self._loop is not None and self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        try:
-            await self._server.start()
-        except BaseException as error:
-            self._started.set_exception(error)
-            return
-        self._started.set_result(None)
-        try:
-            await self._stopping.wait()
-        finally:
-            await self._server.stop()
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.get_loop().run_forever()
 
 
 def _current_task() -> asyncio.Task[object] | None:

@@ -47,19 +47,10 @@ def serve(
     emulator = Emulator(
         host=host, port=port, initial_state=initial, latency=latency, fail_rate=fail_rate, dialect=dialect
     )
-    asyncio.run(serve_until_signalled(emulator, echo))
+    asyncio.run(_serve(emulator, echo))
 
 
-async def serve_until_signalled(emulator: Emulator, echo: Callable[[str], None]) -> None:
-    """Serves an emulator on the running event loop until SIGINT or SIGTERM.
-
-    Args:
-        emulator: The emulator, which is not serving yet.
-        echo: Called with each line to print, without a line break.
-
-    Raises:
-        OSError: The address cannot be listened on.
-    """
+async def _serve(emulator: Emulator, echo: Callable[[str], None]) -> None:
     with stop_signals() as stopped:
         async with emulator as api:
             for line in welcome(api):
@@ -72,7 +63,7 @@ async def serve_until_signalled(emulator: Emulator, echo: Callable[[str], None])
 def welcome(api: Emulator) -> list[str]:
     """Returns the lines that explain how to use a running emulator, ready to paste into a shell."""
     lines = [f"# Emulating Cloudflare's PagerDuty destinations at {api.url}"]
-    if not is_loopback(f"http://{api.host}"):
+    if not is_loopback(api.host):
         lines.append("# Anyone who reaches this address can use and control it.")
     lines.append(f"# Authorize tokens and see requests at {api.origin}/_emulator/ (stop with Ctrl-C)")
     return lines + exports({"PAGERDUTY_ALERTING_AUTHORIZE_URL": api.authorize_url} | api.environ)

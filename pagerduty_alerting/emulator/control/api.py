@@ -2,18 +2,23 @@
 
 Paths and the fields of their JSON bodies:
 
-    GET state                                   accounts, services and tokens
+    GET state                                   accounts, services, tokens, faults and the number of requests
     GET requests, DELETE requests               the recorded requests, credentials masked
-    POST authorize {token, services}            what a person does in PagerDuty
-    POST expire {token}                         ends a token
-    POST accounts, POST services {name, account_id?}
-    POST faults {fault, arguments, operations, times, skip, probability, after_acting}, GET, DELETE
-    POST release {count?}                       opens gates
-    POST advance {seconds}                      turns the clock
-    POST reset                                  begins anew
+    POST authorize {token, services}            authorizes a token, as a person does in PagerDuty
+    POST expire {token}                         makes a token expire
+    POST accounts {id?, services?, entitled?}   adds an account
+    POST services {name, account_id?}           links a service with an account
+    POST faults {fault, arguments?, operations?, times?, skip?, probability?, after_acting?}, GET, DELETE
+    POST release {count?}                       releases held requests
+    POST advance {seconds}                      advances the clock
+    POST reset                                  restores the initial state
+
+A fault is a method of `FaultBuilder`, such as `{"fault": "respond", "arguments": {"status": 503}, "times": 2}`. A
+response is an envelope like Cloudflare's; for invalid input its `errors` say what was wrong, and where.
 """
 
 import contextlib
+import inspect
 import ipaddress
 from collections.abc import Callable
 from http import HTTPStatus
@@ -23,19 +28,12 @@ from urllib.parse import parse_qs, urlsplit
 from aiohttp import web
 from attrs import asdict
 
-from pagerduty_alerting.emulator.control.orders import (
-    Advance,
-    Authorization,
-    FaultRequest,
-    NewService,
-    Release,
-    TokenChoice,
-    place_fault,
-)
 from pagerduty_alerting.emulator.control.page import PAGE_HEADERS, PageContent, PageToken, render_page
 from pagerduty_alerting.emulator.errors import EmulatorUsageError
-from pagerduty_alerting.emulator.faults.playback import to_response
-from pagerduty_alerting.emulator.json_input import read_json
+from pagerduty_alerting.emulator.faults.builder import FaultBuilder
+from pagerduty_alerting.emulator.faults.gates import Gate
+from pagerduty_alerting.emulator.faults.selection import Order
+from pagerduty_alerting.emulator.json_input import convert_arguments, read_arguments
 from pagerduty_alerting.emulator.requests import RecordedRequest, mask_account, mask_query
 from pagerduty_alerting.emulator.rules.answers import (
     Answer,
@@ -47,50 +45,58 @@ from pagerduty_alerting.emulator.rules.answers import (
     no_route,
     success,
 )
-from pagerduty_alerting.emulator.rules.initial_state import InitialAccount
+from pagerduty_alerting.emulator.rules.contract import Operation
+from pagerduty_alerting.emulator.server import to_response
 
 if TYPE_CHECKING:
     from pagerduty_alerting.emulator.emulator import Emulator
 
-Action: TypeAlias = Callable[["Emulator", bytes], Answer]
+Action: TypeAlias = Callable[..., Json]
 
 _PAGE = "/_emulator/"
 _FORM = "application/x-www-form-urlencoded"
 _LATEST = 50
 
+FAULTS = tuple(
+    name
+    for name, method in vars(FaultBuilder).items()
+    if not name.startswith("_") and inspect.signature(method).return_annotation in {Order, Gate}
+)
+"""The faults of the control API: every method of the builder that orders a fault."""
 
-def _state(api: "Emulator", _: bytes) -> Answer:
-    return success(
-        {
-            "environ": dict(api.environ),
-            "accounts": [
-                {
-                    "id": account.id,
-                    "entitled": account.entitled,
-                    "services": [asdict(service) for service in account.services],
-                }
-                for account in api.accounts()
-            ],
-            "tokens": [
-                {
-                    "id": token.id,
-                    "account_id": token.account_id,
-                    "state": api.token_state(token).value,
-                    "services": None if token.services is None else list(token.services),
-                }
-                for token in api.tokens()
-            ],
-            "faults": _described_faults(api),
-            "requests": api.requests.total,
-        }
-    )
+# The actions. Their parameters, after the emulator, are the fields of the JSON body; they return the `result`.
 
 
-def _described_faults(api: "Emulator") -> list[Json]:
-    return [{"description": order.description, "used": order.used} for order in api.orders]
+def _state(api: "Emulator") -> Json:
+    return {
+        "environ": dict(api.environ),
+        "accounts": [
+            {
+                "id": account.id,
+                "entitled": account.entitled,
+                "services": [asdict(service) for service in account.services],
+            }
+            for account in api.accounts()
+        ],
+        "tokens": [
+            {
+                "id": token.id,
+                "account_id": token.account_id,
+                "state": api.token_state(token).value,
+                "services": None if token.services is None else list(token.services),
+            }
+            for token in api.tokens()
+        ],
+        "faults": _faults(api),
+        "requests": api.requests.total,
+    }
 
 
-def _described_request(request: RecordedRequest) -> Json:
+def _requests(api: "Emulator") -> Json:
+    return [_described(request) for request in api.requests]
+
+
+def _described(request: RecordedRequest) -> Json:
     return {
         "number": request.number,
         "method": request.method,
@@ -107,66 +113,83 @@ def _described_request(request: RecordedRequest) -> Json:
     }
 
 
-def _requests(api: "Emulator", _: bytes) -> Answer:
-    return success([_described_request(request) for request in api.requests[:]])
-
-
-def _clear_requests(api: "Emulator", _: bytes) -> Answer:
+def _clear_requests(api: "Emulator") -> None:
     api.requests.clear()
-    return success(None)
 
 
-def _authorize(api: "Emulator", body: bytes) -> Answer:
-    wanted = read_json(body, Authorization)
-    api.authorize(wanted.token, wanted.services)
-    return success(None)
+def _authorize(api: "Emulator", token: str, services: tuple[str, ...]) -> None:
+    api.authorize(token, services)
 
 
-def _expire(api: "Emulator", body: bytes) -> Answer:
-    api.expire(read_json(body, TokenChoice).token)
-    return success(None)
+def _expire(api: "Emulator", token: str) -> None:
+    api.expire(token)
 
 
-def _advance(api: "Emulator", body: bytes) -> Answer:
-    api.advance(read_json(body, Advance).seconds)
-    return success(None)
+def _advance(api: "Emulator", seconds: float) -> None:
+    api.advance(seconds)
 
 
-def _add_account(api: "Emulator", body: bytes) -> Answer:
-    wanted = read_json(body or b"{}", InitialAccount)
-    return success({"id": api.add_account(wanted.id, services=wanted.services, entitled=wanted.entitled)}, 201)
+def _add_account(api: "Emulator", id: str | None = None, services: tuple[str, ...] = (), entitled: bool = True) -> Json:
+    return {"id": api.add_account(id, services=services, entitled=entitled)}
 
 
-def _add_service(api: "Emulator", body: bytes) -> Answer:
-    wanted = read_json(body, NewService)
-    return success(asdict(api.add_service(wanted.name, wanted.account_id)), 201)
+def _add_service(api: "Emulator", name: str, account_id: str | None = None) -> Json:
+    return asdict(api.add_service(name, account_id))
 
 
-def _faults(api: "Emulator", _: bytes) -> Answer:
-    return success(_described_faults(api))
+def _faults(api: "Emulator") -> Json:
+    return [{"description": order.description, "used": order.used} for order in api.orders]
 
 
-def _order_fault(api: "Emulator", body: bytes) -> Answer:
-    wanted = read_json(body, FaultRequest)
-    place_fault(wanted, api.on(*wanted.operations))
-    return success(_described_faults(api), 201)
+def order_fault(
+    api: "Emulator",
+    fault: str,
+    arguments: object = None,
+    operations: tuple[Operation, ...] = (),
+    times: int | None = None,
+    skip: int = 0,
+    probability: float = 1.0,
+    after_acting: bool = False,
+) -> Json:
+    """Orders a fault and returns the description of all faults.
+
+    Args:
+        api: The emulator.
+        fault: The name of a method of `FaultBuilder` that orders a fault.
+        arguments: The arguments of that method, by name.
+        operations: The operations that get the fault; empty for every request.
+        times: The number of requests that get the fault; None for all.
+        skip: The number of requests to skip first.
+        probability: The probability for each request, 0 to 1.
+        after_acting: Whether to carry the operation out before the fault.
+
+    Raises:
+        EmulatorUsageError: There is no such fault, or an argument is wrong.
+    """
+    if fault not in FAULTS:
+        raise EmulatorUsageError(f"no fault {fault!r}: use one of {', '.join(sorted(FAULTS))}")
+    converted = convert_arguments({} if arguments is None else arguments, getattr(FaultBuilder, fault))
+    builder = api.on(*operations).skip(skip).sometimes(probability)
+    if times is not None:
+        builder = builder.times(times)
+    if after_acting:
+        builder = builder.after_acting()
+    getattr(builder, fault)(**converted)
+    return _faults(api)
 
 
-def _cancel_faults(api: "Emulator", _: bytes) -> Answer:
+def _cancel_faults(api: "Emulator") -> None:
     for order in api.orders:
         order.cancel()
     api.release()
-    return success(None)
 
 
-def _release(api: "Emulator", body: bytes) -> Answer:
-    api.release(read_json(body or b"{}", Release).count)
-    return success(None)
+def _release(api: "Emulator", count: int | None = None) -> None:
+    api.release(count)
 
 
-def _reset(api: "Emulator", _: bytes) -> Answer:
+def _reset(api: "Emulator") -> None:
     api.reset()
-    return success(None)
 
 
 ACTIONS: dict[str, dict[str, Action]] = {
@@ -177,11 +200,13 @@ ACTIONS: dict[str, dict[str, Action]] = {
     "advance": {"POST": _advance},
     "accounts": {"POST": _add_account},
     "services": {"POST": _add_service},
-    "faults": {"GET": _faults, "POST": _order_fault, "DELETE": _cancel_faults},
+    "faults": {"GET": _faults, "POST": order_fault, "DELETE": _cancel_faults},
     "release": {"POST": _release},
     "reset": {"POST": _reset},
 }
 """The actions, by the last part of the path and the method."""
+
+_CREATING = {_add_account, _add_service, order_fault}
 
 
 class ControlAPI:
@@ -199,32 +224,36 @@ class ControlAPI:
         except EmulatorUsageError as error:
             if is_form:
                 return to_response(self._page(400, str(error)))
-            return to_response(failure(Refusal(400, None, str(error)), Dialect()))
+            return to_response(_refused(400, str(error)))
 
     def _answer(self, request: web.BaseRequest, path: str, body: bytes, *, is_form: bool) -> Answer:
         method = request.method
         host = request.headers.get("Host", "localhost")
-        if not is_loopback(f"http://{host}") and _host_of(f"http://{host}") != self._host:
+        name = _name_of(host)
+        if not is_loopback(name) and name != self._host:
             # By DNS rebinding, a web page could otherwise read and control the emulator.
-            return _forbidden(f"host {host} is not this machine: use localhost, or start the emulator on that host")
+            return _refused(403, f"host {host} is not this machine: use localhost, or start the emulator on that host")
         if path == "/":
             return Answer(HTTPStatus.FOUND, b"", (("Location", _PAGE),))
-        if path.rstrip("/") + "/" == _PAGE:
+        if path in {_PAGE, _PAGE.rstrip("/")}:
             if method not in {"GET", "HEAD"}:
                 return failure(method_not_allowed("GET, HEAD"), Dialect())
             return self._page(200)
-        actions = ACTIONS.get(path.removeprefix(_PAGE))
-        if actions is None:
+        action = path.removeprefix(_PAGE)
+        methods = ACTIONS.get(action)
+        if methods is None:
             return failure(no_route(), Dialect())
-        if method not in actions:
-            return failure(method_not_allowed(", ".join(sorted(actions))), Dialect())
+        if method not in methods:
+            return failure(method_not_allowed(", ".join(sorted(methods))), Dialect())
         origin = request.headers.get("Origin")
         if method != "GET" and origin not in {None, f"http://{host}"}:
-            return _forbidden(f"requests from {origin} are not allowed")  # from another web page
+            return _refused(403, f"requests from {origin} are not allowed")  # from another web page
         if is_form:
-            self._submit_form(path.removeprefix(_PAGE), body)
+            self._submit_form(action, body)
             return Answer(HTTPStatus.SEE_OTHER, b"", (("Location", _PAGE),))
-        return actions[method](self._emulator, body)
+        function = methods[method]
+        result = function(self._emulator, **read_arguments(body, function))
+        return success(result, 201 if function in _CREATING else 200)
 
     def _submit_form(self, action: str, body: bytes) -> None:
         fields = parse_qs(body.decode(errors="replace"))
@@ -250,9 +279,8 @@ class ControlAPI:
         return Answer(status, render_page(content).encode(), PAGE_HEADERS)
 
 
-def is_loopback(origin: str) -> bool:
-    """Returns whether an origin such as `http://127.0.0.1:8787` can be reached from this machine alone."""
-    host = _host_of(origin)
+def is_loopback(host: str) -> bool:
+    """Returns whether a host name or address can be reached from this machine alone."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     with contextlib.suppress(ValueError):
@@ -260,11 +288,12 @@ def is_loopback(origin: str) -> bool:
     return False
 
 
-def _host_of(origin: str) -> str:
+def _name_of(host: str) -> str:
+    """Returns the name or address in a `Host` header, in lower case; an empty string if it is malformed."""
     with contextlib.suppress(ValueError):
-        return (urlsplit(origin).hostname or "").rstrip(".")
+        return (urlsplit(f"http://{host}").hostname or "").rstrip(".")
     return ""
 
 
-def _forbidden(message: str) -> Answer:
-    return failure(Refusal(403, None, message), Dialect())
+def _refused(status: int, message: str) -> Answer:
+    return failure(Refusal(status, None, message), Dialect())

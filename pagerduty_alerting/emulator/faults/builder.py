@@ -7,19 +7,8 @@ from typing import Self
 from attrs import evolve, field, frozen
 
 from pagerduty_alerting.emulator.errors import EmulatorUsageError
+from pagerduty_alerting.emulator.faults import kinds
 from pagerduty_alerting.emulator.faults.gates import Gate
-from pagerduty_alerting.emulator.faults.kinds import (
-    Drip,
-    GzipBomb,
-    Hang,
-    Huge,
-    Latency,
-    Refuse,
-    Reset,
-    Respond,
-    Truncate,
-    WrongLength,
-)
 from pagerduty_alerting.emulator.faults.selection import Effect, Order, Predicate, Selection
 from pagerduty_alerting.emulator.rules.answers import ErrorCode, Json, to_json
 from pagerduty_alerting.emulator.rules.contract import Headers
@@ -51,7 +40,7 @@ class FaultBuilder:
     """
 
     _add_order: Callable[[Order], None] = field(repr=False)
-    _make_gate: Callable[[], Gate] = field(repr=False)
+    _on_server_thread: Callable[[], bool] = field(repr=False)
     _selection: Selection
 
     def times(self, count: int) -> Self:
@@ -132,7 +121,7 @@ class FaultBuilder:
         if body is None:
             body = to_json(_envelope(status) if json is None else json)
         content = body.encode() if isinstance(body, str) else body
-        return self._order(Respond(status, content, (*kind, *given.items())))
+        return self._order(kinds.Respond(status, content, (*kind, *given.items())))
 
     def rate_limited(self, retry_after: float | str = 1) -> Order:
         """Sends a 429 response.
@@ -161,11 +150,11 @@ class FaultBuilder:
 
     def reset_before_acting(self) -> Order:
         """Resets the connection without carrying the operation out."""
-        return evolve(self, selection=evolve(self._selection, acting=False))._order(Reset())
+        return evolve(self, selection=evolve(self._selection, acting=False))._order(kinds.Reset())
 
     def reset_after_acting(self) -> Order:
         """Carries the operation out, then resets the connection instead of sending the response."""
-        return self.after_acting()._order(Reset())
+        return self.after_acting()._order(kinds.Reset())
 
     def refuse(self, seconds: float | None = None) -> Order:
         """Resets this connection and stops listening, so that the system refuses new connections.
@@ -173,11 +162,11 @@ class FaultBuilder:
         Args:
             seconds: How long, in real time; None until `api.accept_connections()` or a reset.
         """
-        return self._order(Refuse(seconds))
+        return self._order(kinds.Refuse(seconds))
 
     def hang(self) -> Order:
         """Sends no response, and keeps the connection open until the emulator stops or is reset."""
-        return self._order(Hang())
+        return self._order(kinds.Hang())
 
     def drip(self, size: int = 1, interval: float = 0.05) -> Order:
         """Sends the response slowly.
@@ -186,7 +175,7 @@ class FaultBuilder:
             size: Bytes of the body at a time.
             interval: Seconds between them, in real time.
         """
-        return self._order(Drip(size, interval))
+        return self._order(kinds.Drip(size, interval))
 
     def truncate(self, keep: int | None = None) -> Order:
         """Closes the connection in the middle of the body.
@@ -194,7 +183,7 @@ class FaultBuilder:
         Args:
             keep: Bytes of the body to send; None for half of it.
         """
-        return self._order(Truncate(keep))
+        return self._order(kinds.Truncate(keep))
 
     def wrong_length(self, by: int = 10) -> Order:
         """Sends a wrong `Content-Length` and keeps the connection open.
@@ -203,19 +192,19 @@ class FaultBuilder:
             by: The difference in bytes: above 0 the client waits for bytes that are never sent; below 0 the end of
                 the body precedes the next response.
         """
-        return self._order(WrongLength(by))
+        return self._order(kinds.WrongLength(by))
 
     def huge(self, size: int) -> Order:
         """Sends a list of at least `size` bytes."""
-        return self._order(Huge(size))
+        return self._order(kinds.Huge(size))
 
     def gzip_bomb(self, size: int) -> Order:
         """Sends a small compressed body that expands to at least `size` bytes."""
-        return self._order(GzipBomb(size))
+        return self._order(kinds.GzipBomb(size))
 
     def latency(self, seconds: float) -> Order:
         """Waits `seconds`, in real time, before the operation; with `after_acting`, before the response."""
-        return self._order(Latency(seconds))
+        return self._order(kinds.Latency(seconds))
 
     def hold(self) -> Gate:
         """Holds requests at a gate before the operation; with `after_acting`, before the response.
@@ -223,7 +212,7 @@ class FaultBuilder:
         Returns:
             The gate, which counts and releases the requests.
         """
-        gate = self._make_gate()
+        gate = Gate(self._on_server_thread)
         self._order(gate)
         return gate
 

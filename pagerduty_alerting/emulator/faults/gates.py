@@ -1,9 +1,10 @@
 """Gates, which hold requests until a test releases them."""
 
 import asyncio
+import math
 import threading
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import Self
 
 
@@ -21,12 +22,11 @@ class Gate:
 
     def __init__(self, on_server_thread: Callable[[], bool]) -> None:
         self._on_server_thread = on_server_thread
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._arrived = 0
-        self._passes = 0
-        self._open = False
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
-        self._watchers: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._passes = 0.0  # requests to let through when they arrive; infinite once the gate is open
+        self._waiting: list[Future[None]] = []
+        self._watchers: list[tuple[int, Future[None]]] = []
 
     @property
     def arrivals(self) -> int:
@@ -48,15 +48,12 @@ class Gate:
         Raises:
             TimeoutError: Fewer arrived in that time.
         """
-        loop = asyncio.get_running_loop()
-        with self._changed:
-            if self._arrived >= count:
-                return
-            watcher: asyncio.Future[None] = loop.create_future()
-            self._watchers.append((count, loop, watcher))
+        watcher = self._watch(count)
+        if watcher.done():
+            return
         try:
             async with asyncio.timeout(timeout):
-                await watcher
+                await asyncio.wrap_future(watcher)
         except TimeoutError:
             raise TimeoutError(self._shortfall(count, timeout)) from None
 
@@ -73,9 +70,10 @@ class Gate:
         """
         if self._on_server_thread():
             raise RuntimeError("this thread runs the emulator: use `await gate.arrived(...)` here")
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._arrived >= count, timeout):
-                raise TimeoutError(self._shortfall(count, timeout))
+        try:
+            self._watch(count).result(timeout)
+        except TimeoutError:
+            raise TimeoutError(self._shortfall(count, timeout)) from None
 
     def release(self, count: int | None = None) -> None:
         """Releases requests.
@@ -84,59 +82,54 @@ class Gate:
             count: How many, the longest waiting first; if fewer are held, the next ones to arrive are not held.
                 None releases all held and all later requests.
         """
-        with self._changed:
-            if count is None:
-                self._open = True
-                going, self._waiting = self._waiting, []
-            else:
-                going, self._waiting = self._waiting[:count], self._waiting[count:]
-                self._passes += count - len(going)
-        for loop, held in going:
-            _settle(loop, held)
+        with self._lock:
+            released = self._waiting[:count]
+            del self._waiting[:count]
+            self._passes += math.inf if count is None else count - len(released)
+        _complete(released)
 
     async def pass_through(self) -> None:
         """Holds the calling request, on the server's event loop, until it is released."""
-        loop = asyncio.get_running_loop()
-        with self._changed:
+        held: Future[None] = Future()
+        with self._lock:
             self._arrived += 1
-            reached = [it for it in self._watchers if it[0] <= self._arrived]
+            reached = [watcher for count, watcher in self._watchers if count <= self._arrived]
             self._watchers = [it for it in self._watchers if it[0] > self._arrived]
-            self._changed.notify_all()
-            held: asyncio.Future[None] | None = None
-            if self._passes:
+            if self._passes > 0:
                 self._passes -= 1
-            elif not self._open:
-                held = loop.create_future()
-                self._waiting.append((loop, held))
-        for _, watching, watcher in reached:
-            _settle(watching, watcher)
-        if held is None:
-            return
+                reached.append(held)
+            else:
+                self._waiting.append(held)
+        _complete(reached)
         try:
-            await held
+            await asyncio.wrap_future(held)
         finally:
-            with self._changed:
-                self._waiting = [it for it in self._waiting if it[1] is not held]
+            with self._lock:
+                self._waiting = [it for it in self._waiting if it is not held]
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def __str__(self) -> str:
         return "hold"
 
+    def _watch(self, count: int) -> Future[None]:
+        watcher: Future[None] = Future()
+        with self._lock:
+            if self._arrived >= count:
+                watcher.set_result(None)
+            else:
+                self._watchers.append((count, watcher))
+        return watcher
+
     def _shortfall(self, count: int, timeout: float) -> str:
         return f"{self._arrived} of {count} requests reached the gate within {timeout:g} seconds"
 
 
-def _settle(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
-    def settle() -> None:
-        if not future.done():
+def _complete(futures: Iterable[Future[None]]) -> None:
+    for future in futures:
+        if future.set_running_or_notify_cancel():  # False if the waiting task was cancelled
             future.set_result(None)
-
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(settle)

@@ -12,20 +12,10 @@ from typing import NoReturn, assert_never
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from pagerduty_alerting.emulator.faults.kinds import (
-    Drip,
-    Fault,
-    GzipBomb,
-    Hang,
-    Huge,
-    Refuse,
-    Reset,
-    Respond,
-    Truncate,
-    WrongLength,
-)
+from pagerduty_alerting.emulator.faults import kinds
 from pagerduty_alerting.emulator.rules.answers import JSON_HEADERS, Answer
 from pagerduty_alerting.emulator.rules.contract import Headers
+from pagerduty_alerting.emulator.server import to_response
 
 _HEAD = b'{"result":[{"id":"00000000000000000000000000000000","name":"'
 _TAIL = b'"}],"success":true,"errors":[],"messages":[]}'
@@ -53,13 +43,8 @@ class AlreadySent(web.StreamResponse):
         """Sends no end."""
 
 
-def to_response(answer: Answer) -> web.Response:
-    """Returns an answer as a response of aiohttp."""
-    return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
-
-
 async def play(
-    fault: Fault, request: web.BaseRequest, answer: Answer, refuse: Callable[[float | None], None]
+    fault: kinds.Fault, request: web.BaseRequest, answer: Answer, refuse: Callable[[float | None], None]
 ) -> tuple[web.StreamResponse, int | None]:
     """Carries a fault out; returns the response for aiohttp, and the status, or None if no response is sent.
 
@@ -70,35 +55,35 @@ async def play(
         refuse: Stops listening for the given seconds; with None, until connections are accepted again.
     """
     match fault:
-        case Respond():
+        case kinds.Respond():
             headers = _merged(answer.headers, fault.headers)
             return to_response(Answer(fault.status, fault.body, headers)), fault.status
-        case Reset():
+        case kinds.Reset():
             _reset(request)
             return AlreadySent(), None
-        case Refuse():
+        case kinds.Refuse():
             _reset(request)
             refuse(fault.seconds)
             return AlreadySent(), None
-        case Hang():
+        case kinds.Hang():
             await _forever()
-        case Drip():
+        case kinds.Drip():
             await _drip(fault, request, answer)
             return AlreadySent(keep_alive=request.keep_alive), answer.status
-        case Truncate():
+        case kinds.Truncate():
             keep = len(answer.body) // 2 if fault.keep is None else fault.keep
             _write(request, _head(answer, len(answer.body), "close") + answer.body[:keep])
             return AlreadySent(), answer.status
-        case WrongLength():
+        case kinds.WrongLength():
             length = max(0, len(answer.body) + fault.by)
             _write(request, _head(answer, length, "keep-alive") + answer.body)
             if fault.by > 0:
                 await _forever()
             return AlreadySent(keep_alive=True), answer.status
-        case Huge():
+        case kinds.Huge():
             length = len(_HEAD) + len(_TAIL) + fault.size
             return await _stream(request, answer, _long_json(fault.size), length=length), 200
-        case GzipBomb():
+        case kinds.GzipBomb():
             return await _stream(request, answer, _compressed(fault.size), encoding="gzip"), 200
         case _:
             assert_never(fault)
@@ -138,7 +123,7 @@ async def _forever() -> NoReturn:
         await asyncio.get_running_loop().create_future()
 
 
-async def _drip(fault: Drip, request: web.BaseRequest, answer: Answer) -> None:
+async def _drip(fault: kinds.Drip, request: web.BaseRequest, answer: Answer) -> None:
     connection = "keep-alive" if request.keep_alive else "close"
     _write(request, _head(answer, len(answer.body), connection))
     for start in range(0, len(answer.body), fault.size):

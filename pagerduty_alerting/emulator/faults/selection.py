@@ -1,7 +1,6 @@
 """Selects the faults for a request from the orders in force."""
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self, TypeAlias
 
 from attrs import field, frozen
@@ -89,9 +88,7 @@ class Order:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.cancel()
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """Credentials, and how they are read from the headers of a request."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
@@ -12,6 +12,14 @@ _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 # Global API keys in three formats: until 2026, in Cloudflare's examples, and since 2026.
 _KEY = re.compile(r"[0-9a-f]{37,45}|[0-9a-f]{32}|cfk_[0-9A-Za-z_-]+")
+
+
+def _permissions(named: Iterable[Permission]) -> frozenset[Permission]:
+    return frozenset(map(Permission, named))
+
+
+def _accounts(ids: Iterable[str] | None) -> frozenset[str] | None:
+    return None if ids is None else frozenset(ids)
 
 
 @frozen
@@ -26,8 +34,8 @@ class Credential:
     """
 
     secret: str = field(repr=False)
-    permissions: frozenset[Permission]
-    accounts: frozenset[str] | None = None
+    permissions: frozenset[Permission] = field(converter=_permissions)
+    accounts: frozenset[str] | None = field(default=None, converter=_accounts)
     email: str | None = None
 
     def covers(self, account_id: str) -> bool:

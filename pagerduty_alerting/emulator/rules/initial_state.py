@@ -1,6 +1,5 @@
 """The initial state of an emulator, from JSON or from Python."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -156,9 +155,9 @@ def populate(state: State, initial: InitialState, account_id: str, api_token: st
     for account in (evolve(first, id=account_id), *others):
         add_account(state, account.id, account.services, entitled=account.entitled)
     for token in initial.api_tokens or (InitialApiToken(api_token),):
-        state.credentials[token.token] = make_credential(token.token, token.permissions, token.accounts)
+        state.credentials[token.token] = Credential(token.token, token.permissions, token.accounts)
     for user in initial.api_keys:
-        credential = make_credential(user.key, user.permissions, user.accounts, user.email)
+        credential = Credential(user.key, user.permissions, user.accounts, user.email)
         state.keys[user.email.lower(), user.key] = credential
     for wanted in initial.integration_tokens:
         _add_token(state, wanted, account_of(state, wanted.account_id or account_id), now)
@@ -180,11 +179,3 @@ def _add_token(state: State, wanted: InitialIntegrationToken, account: Account, 
     expires_at = now if wanted.state is TokenState.EXPIRED else now + state.token_lifetime
     used = wanted.state is TokenState.USED
     put_token(state, IntegrationToken(token_id, account.id, now, expires_at, chosen or None, used))
-
-
-def make_credential(
-    secret: str, permissions: Iterable[Permission], accounts: Iterable[str] | None, email: str | None = None
-) -> Credential:
-    """Returns a credential; if `accounts` is None, it is valid for all accounts."""
-    allowed = frozenset(map(Permission, permissions))
-    return Credential(secret, allowed, None if accounts is None else frozenset(accounts), email)

@@ -20,10 +20,9 @@ from pagerduty_alerting.emulator.rules.contract import Headers, Operation, Route
 from pagerduty_alerting.emulator.rules.credentials import Credential, authenticate
 from pagerduty_alerting.emulator.rules.rate_limits import (
     Verdict,
-    burst_headers,
     count_burst,
     count_request,
-    quota_headers,
+    limit_headers,
     rate_limited,
 )
 from pagerduty_alerting.emulator.rules.state import (
@@ -48,22 +47,13 @@ class Exchange:
     """One request and its outcome, filled in while the request is handled.
 
     Attributes:
-        method: The HTTP method.
-        path: The path as sent, percent-encoded and without the query.
-        query: The query string.
-        headers: The headers; names are case-insensitive.
-        body: The body.
-        remote: The IP address of the client.
+        method: As in `RecordedRequest`, which is made from an exchange; so are all that are not described here.
+        headers: The headers as sent; names are case-insensitive.
         received_at: When it arrived, in seconds since 1970.
         started: When it arrived, in seconds of a monotonic clock.
         route: The target of the request.
-        number: The number of the request, from 1.
-        at: When it arrived, in seconds of the emulator's clock.
-        caller: The credential of the request, or the refusal if it is not admitted.
-        reply_headers: The headers of every response to it.
-        status: The status of the response; None before it is sent, or if a fault cut the connection.
-        fault: The description of the fault that was applied.
-        elapsed: Seconds from the arrival to the end of the response; None before that.
+        caller: The credential of the request, or the refusal if it is not admitted; None before `admit`.
+        response_headers: The headers of every response to it.
     """
 
     method: str
@@ -78,7 +68,7 @@ class Exchange:
     number: int = 0
     at: float = 0.0
     caller: Credential | Refusal | None = None
-    reply_headers: Headers = ()
+    response_headers: Headers = ()
     status: int | None = None
     fault: str | None = None
     elapsed: float | None = None
@@ -94,22 +84,22 @@ class Exchange:
 
 
 def admit(state: State, exchange: Exchange) -> None:
-    """Counts a request against the rate limits, authenticates it, and sets its `caller` and `reply_headers`."""
+    """Counts a request against the rate limits, authenticates it, and sets its `caller` and `response_headers`."""
     limits, now = state.limits, exchange.at
-    exchange.reply_headers = (("CF-Ray", state.ids.ray_id()), ("Server", "cloudflare"))
+    exchange.response_headers = (("CF-Ray", state.ids.ray_id()), ("Server", "cloudflare"))
     if limits.per_second is not None:
         address = exchange.remote
         state.windows[address], verdict = count_burst(limits.per_second, state.windows.get(address), now)
         if not verdict.allowed:
-            exchange.reply_headers += burst_headers(limits.per_second, verdict)
+            exchange.response_headers += limit_headers(limits.burst_policy, verdict)
             exchange.caller = rate_limited(verdict.reset)
             return
-    caller = _routing_error(exchange) or authenticate(exchange.headers, state.credentials, state.keys)
+    caller = _routing_error(exchange.route) or authenticate(exchange.headers, state.credentials, state.keys)
     if isinstance(caller, Refusal):
         verdict = Verdict(limits.requests, limits.window, allowed=True)
     else:
         state.windows[caller.secret], verdict = count_request(limits, state.windows.get(caller.secret), now)
-    exchange.reply_headers += quota_headers(limits, verdict)
+    exchange.response_headers += limit_headers(limits.policy, verdict)
     exchange.caller = caller if verdict.allowed else rate_limited(verdict.reset)
 
 
@@ -123,17 +113,19 @@ def answer(state: State, exchange: Exchange, now: float) -> Answer:
     """
     resource = exchange.route.resource
     if exchange.method == "OPTIONS" and resource is not None:
-        return Answer(204, b"", (("Allow", resource.allow), *exchange.reply_headers))
-    found = _find_account(state, exchange)
-    done = failure(found, state.dialect) if isinstance(found, Refusal) else _carry_out(state, exchange, found, now)
-    return Answer(done.status, done.body, done.headers + exchange.reply_headers)
+        return Answer(204, b"", (("Allow", resource.allow), *exchange.response_headers))
+    outcome: Account | Answer | Refusal = _find_account(state, exchange)
+    if isinstance(outcome, Account):
+        outcome = _carry_out(state, exchange.route, outcome, now)
+    if isinstance(outcome, Refusal):
+        outcome = failure(outcome, state.dialect)
+    return Answer(outcome.status, outcome.body, outcome.headers + exchange.response_headers)
 
 
-def _routing_error(exchange: Exchange) -> Refusal | None:
-    resource = exchange.route.resource
-    if resource is None:
+def _routing_error(route: Route) -> Refusal | None:
+    if route.resource is None:
         return no_route()
-    return method_not_allowed(resource.allow) if exchange.route.operation is None else None
+    return method_not_allowed(route.resource.allow) if route.operation is None else None
 
 
 def _find_account(state: State, exchange: Exchange) -> Account | Refusal:
@@ -153,9 +145,9 @@ def _find_account(state: State, exchange: Exchange) -> Account | Refusal:
     return account
 
 
-def _carry_out(state: State, exchange: Exchange, account: Account, now: float) -> Answer:
+def _carry_out(state: State, route: Route, account: Account, now: float) -> Answer | Refusal:
     dialect = state.dialect
-    match exchange.route.operation:
+    match route.operation:
         case Operation.LIST:
             services: list[Json] = [{"id": service.id, "name": service.name} for service in account.services]
             result = None if dialect.null_lists and not services else services
@@ -166,17 +158,15 @@ def _carry_out(state: State, exchange: Exchange, account: Account, now: float) -
         case Operation.CREATE:
             return success({"id": create_token(state, account.id, now).id}, 201)
         case _:
-            return _connect(state, account, exchange.route.token_id or "", now)
+            return _connect(state, account, route.token_id or "", now)
 
 
-def _connect(state: State, account: Account, token_id: str, now: float) -> Answer:
+def _connect(state: State, account: Account, token_id: str, now: float) -> Answer | Refusal:
     token = state.tokens.get(canonical_uuid(token_id) or "")
     if token is None or token.account_id != account.id:
-        unknown = Refusal(404, ErrorCode.TOKEN_UNKNOWN, "PagerDuty integration token not found")
-        return failure(unknown, state.dialect)
+        return Refusal(404, ErrorCode.TOKEN_UNKNOWN, "PagerDuty integration token not found")
     stage = token.state_at(now)
     if stage is TokenState.AUTHORIZED:
         return success({"id": connect(state, token)})
-    status, code, trouble = _NOT_CONNECTABLE[stage]
-    refusal = Refusal(status, code, f"PagerDuty integration token {trouble}", result_id=token.id)
-    return failure(refusal, state.dialect)
+    status, code, problem = _NOT_CONNECTABLE[stage]
+    return Refusal(status, code, f"PagerDuty integration token {problem}", result_id=token.id)

@@ -36,6 +36,11 @@ class RateLimits:
         """The value of the `Ratelimit-Policy` header."""
         return f'"default";q={self.requests};w={math.ceil(self.window)}'
 
+    @property
+    def burst_policy(self) -> str:
+        """The value of the `Ratelimit-Policy` header of a response above the limit of an IP address."""
+        return f'"burst";q={self.per_second};w=1'
+
 
 @frozen
 class Window:
@@ -88,28 +93,14 @@ def count_burst(quota: int, window: Window | None, now: float) -> tuple[Window, 
     return Window(window.start, count), Verdict(max(0, quota - count), window.start + 1.0 - now, count <= quota)
 
 
-def quota_headers(limits: RateLimits, verdict: Verdict) -> Headers:
-    """Returns the headers of every response."""
-    return (
-        ("Ratelimit", f'"default";r={verdict.remaining};t={math.ceil(verdict.reset)}'),
-        ("Ratelimit-Policy", limits.policy),
-    )
-
-
-def burst_headers(quota: int, verdict: Verdict) -> Headers:
-    """Returns the headers of a response above the limit of an IP address."""
-    return (
-        ("Ratelimit", f'"burst";r={verdict.remaining};t={math.ceil(verdict.reset)}'),
-        ("Ratelimit-Policy", f'"burst";q={quota};w=1'),
-    )
+def limit_headers(policy: str, verdict: Verdict) -> Headers:
+    """Returns the headers that report a limit; its name is the first part of its policy."""
+    name, _, _ = policy.partition(";")
+    return (("Ratelimit", f"{name};r={verdict.remaining};t={math.ceil(verdict.reset)}"), ("Ratelimit-Policy", policy))
 
 
 def rate_limited(retry_after: float) -> Refusal:
     """Returns the refusal of a request above a limit; `Retry-After` is rounded up to at least 1 second."""
     seconds = max(1, math.ceil(retry_after))
-    return Refusal(
-        429,
-        None,
-        "Please wait and consider throttling your request speed",
-        headers=(("Retry-After", str(seconds)),),
-    )
+    message = "Please wait and consider throttling your request speed"
+    return Refusal(429, None, message, headers=(("Retry-After", str(seconds)),))

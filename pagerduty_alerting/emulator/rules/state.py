@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Protocol
 
-from attrs import Factory, define, evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.rules.answers import Dialect
@@ -41,32 +41,26 @@ def canonical_uuid(spelling: str) -> str | None:
     return spelling.replace("-", "").lower() if _UUID.fullmatch(spelling) else None
 
 
-@frozen
 class IdSource:
-    """Generates ids and secrets in Cloudflare's formats; the same seed gives the same sequence.
+    """Generates ids and secrets in Cloudflare's formats.
 
-    Attributes:
+    Args:
         style: How UUIDs are spelled.
-        seed: The seed of the sequence; None for a different sequence every time.
+        seed: The same seed gives the same sequence; None gives a different sequence every time.
     """
 
-    style: IdStyle = IdStyle.HEX
-    seed: int | None = None
-    _random: random.Random = field(
-        init=False,
-        repr=False,
-        # Not secure, and need not be: an emulator's secrets protect nothing.
-        default=Factory(lambda self: random.Random(self.seed), takes_self=True),  # noqa: S311
-    )
+    def __init__(self, style: IdStyle, seed: int | None) -> None:
+        self._style = style
+        self._random = random.Random(seed)  # noqa: S311 - the secrets of an emulator protect nothing
 
     def hex_id(self) -> str:
         """Returns a new id of 32 hexadecimal digits, the format of account ids."""
         return f"{self._random.getrandbits(128):032x}"
 
     def uuid(self) -> str:
-        """Returns a new random UUID, in the spelling of `style`."""
+        """Returns a new random UUID, in the spelling of the style."""
         value = uuid.UUID(int=self._random.getrandbits(128), version=4)
-        return value.hex if self.style is IdStyle.HEX else str(value)
+        return value.hex if self._style is IdStyle.HEX else str(value)
 
     def api_token(self) -> str:
         """Returns a new API token: 40 characters."""
