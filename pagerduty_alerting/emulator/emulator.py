@@ -382,6 +382,8 @@ class Emulator:
 
     def _fresh_state(self) -> rules.State:
         ids = rules.IdSource(self._id_style, self._seed)
+        ids.hex_id()  # as `__init__` does for the default account and API token, so that no later id repeats them
+        ids.api_token()
         state = rules.State(ids, self._rate_limits, self._dialect, self._token_lifetime)
         populate(state, self._initial, self.account_id, self.api_token, self._now())
         return state

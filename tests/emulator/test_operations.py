@@ -289,6 +289,15 @@ async def test_the_same_seed_gives_the_same_ids(caller_of):
     assert seen[0] == seen[1]
 
 
+@pytest.mark.parametrize("seed", [7, None])
+async def test_new_accounts_and_credentials_differ_from_the_default_ones(seed):
+    async with Emulator(seed=seed) as api:
+        for _ in range(2):
+            assert len({api.account_id, *(api.add_account() for _ in range(3))}) == 4
+            assert len({api.api_token, *(api.add_api_token() for _ in range(3))}) == 4
+            api.reset()
+
+
 async def test_reset_restores_the_initial_state_at_the_same_url(api, call):
     before = (api.url, api.account_id, api.api_token)
     api.add_service("Database")
