@@ -1,19 +1,36 @@
-"""Connect Cloudflare's notifications to PagerDuty: the public names, loaded when first used.
+"""Connects Cloudflare's notifications to PagerDuty.
 
-client.py           `AsyncClient`: the operations
-sync.py             `Client`, generated from client.py by _generate.py
-models.py           what calls return
-errors.py           what calls raise
-config.py           settings and `RetryPolicy`
-_call.py            one call: deadline, quota, attempts, retries
-_fleet.py           one call for each of many accounts
-_pacer.py           waiting for the quota
-_arguments.py       checks of callers' arguments
-_protocol/          requests, responses, errors, quotas and retry rules; pure
-_http/              requests and responses with aiohttp
-_loop/              the event loop of the synchronous client, deadlines, forks
-emulator/           a local implementation of the API, for tests
-cli/                the command line
+## Quick start
+
+    from pagerduty_alerting import Client
+
+    with Client() as client:  # reads CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
+        token = client.create_integration_token()
+        print("Authorize this token in PagerDuty, then press Enter:", token.id)
+        input()
+        client.connect(token)
+        print(client.list_services())
+
+`AsyncClient` has the same methods as coroutines. Calls raise subclasses of `PagerDutyAlertingError` and are retried as
+`RetryPolicy` says. `pagerduty_alerting.emulator` is an API to test against, with the fixtures of
+`pagerduty_alerting.emulator.pytest_plugin`.
+
+## The modules
+
+    client.py      `AsyncClient`: the operations
+    sync.py        `Client`, generated from client.py by _generate.py
+    models.py      what calls return
+    errors.py      what calls raise
+    config.py      settings and `RetryPolicy`
+    _call.py       one call: deadline, quota, attempts, retries
+    _fleet.py      one call for each of many accounts
+    _pacer.py      waiting for the quota
+    _arguments.py  checks of callers' arguments
+    _protocol/     requests, responses, errors, quotas and retry rules; pure
+    _http/         requests and responses with aiohttp
+    _loop/         the event loop of the synchronous client, deadlines, forks
+    emulator/      a local implementation of the API, for tests
+    cli/           the command line
 """
 
 from importlib import import_module
@@ -62,45 +79,46 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-__all__ = [
-    "APIConnectionError",
-    "APIResponseValidationError",
-    "APIStatusError",
-    "APITimeoutError",
-    "AccountDeletion",
-    "AccountServices",
+# The order of the reference.
+__all__ = [  # noqa: RUF022
     "AsyncClient",
-    "AsyncClientWithResponse",
-    "AuthenticationError",
-    "BadRequestError",
     "Client",
-    "ClientClosedError",
-    "ClientUsageError",
+    "AsyncClientWithResponse",
     "ClientWithResponse",
-    "ConfigurationError",
-    "ConflictError",
+    "Service",
+    "IntegrationToken",
     "ConnectedDestination",
     "Envelope",
-    "IntegrationToken",
-    "InternalServerError",
-    "NotFoundError",
-    "PagerDutyAlertingError",
-    "PermissionDeniedError",
-    "RateLimit",
-    "RateLimitError",
-    "RateLimitPolicy",
-    "RateLimits",
     "Response",
     "ResponseInfo",
     "ResultInfo",
-    "RetryEvent",
-    "RetryPolicy",
-    "Service",
-    "ServicesDeleted",
+    "RateLimits",
+    "RateLimit",
+    "RateLimitPolicy",
+    "AccountServices",
     "ServicesListed",
-    "ServicesNotDeleted",
     "ServicesNotListed",
+    "AccountDeletion",
+    "ServicesDeleted",
+    "ServicesNotDeleted",
+    "RetryPolicy",
+    "RetryEvent",
+    "PagerDutyAlertingError",
+    "APIStatusError",
+    "BadRequestError",
+    "AuthenticationError",
+    "PermissionDeniedError",
+    "NotFoundError",
+    "ConflictError",
     "UnprocessableEntityError",
+    "RateLimitError",
+    "InternalServerError",
+    "APIConnectionError",
+    "APITimeoutError",
+    "APIResponseValidationError",
+    "ConfigurationError",
+    "ClientClosedError",
+    "ClientUsageError",
     "__version__",
 ]
 

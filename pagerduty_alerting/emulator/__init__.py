@@ -1,17 +1,47 @@
 """A local copy of Cloudflare's API for PagerDuty destinations, over real HTTP.
 
-    emulator       `Emulator`, the public class: start, stop, reset, and what people do in Cloudflare and PagerDuty
-    dispatch       handles one request: counts it, records it, applies its faults, returns the response
+## Quick start
+
+    from pagerduty_alerting import Client
+    from pagerduty_alerting.emulator import Emulator
+
+    with Emulator() as api:
+        with Client(base_url=api.url, api_token=api.api_token, account_id=api.account_id) as client:
+            token = client.create_integration_token()
+            api.authorize(token, services=["Database"])  # what a person does in PagerDuty
+            api.on("connect").once().rate_limited()  # a fault, after which the client tries again
+            client.connect(token)
+
+The fixtures of `pagerduty_alerting.emulator.pytest_plugin` give tests the emulator and the clients.
+
+## The modules
+
+    emulator       `Emulator`, the public class: start, stop, reset, and what people do
+    dispatch       handles one request: counts it, records it, applies its faults
     requests       the log of requests, with masked secrets and assertions
     server         the listening socket and its connections; a thread for synchronous code
     errors         `EmulatorUsageError`
     json_input     reads JSON into attrs classes, with readable error messages
     standalone     runs the emulator as a process of its own
-    pytest_plugin  fixtures; every pytest run loads this file, so it imports nothing until a fixture is used
-    rules/         PURE, how Cloudflare responds: contract (operations, paths), answers (envelopes), credentials,
-                   rate_limits, state (accounts, tokens, ids), initial_state, operations (runs a request)
-    faults/        ordered faults: kinds (data), selection (which requests), builder (`api.on(…)`), gates, playback
-    control/       the paths below `/_emulator/`: api, orders (its input), page
+    pytest_plugin  the fixtures; every pytest run loads it, so it imports nothing at first
+    rules/         how Cloudflare responds; pure
+        contract       operations, paths, permissions
+        answers        envelopes and errors
+        credentials    tokens and keys, and whether a request has valid ones
+        rate_limits    quotas and their headers
+        state          accounts, services and tokens
+        initial_state  the state at the start, from Python or JSON
+        operations     carries out a request
+    faults/        ordered faults
+        kinds          the faults, as data
+        selection      which requests get a fault
+        builder        `api.on(…)`
+        gates          holds requests until they are released
+        playback       carries out a fault on a connection
+    control/       the paths below `/_emulator/`
+        api            the control API
+        orders         its input
+        page           the page for people
 
 A new fault is a class in `faults/kinds.py`, a case in `faults/playback.py` and a method in `faults/builder.py`; the
 control API takes its name and arguments from the method.
@@ -39,29 +69,30 @@ if TYPE_CHECKING:
     from pagerduty_alerting.emulator.rules.rate_limits import RateLimits
     from pagerduty_alerting.emulator.rules.state import Account, IdStyle, IntegrationToken, Service, TokenState
 
-__all__ = [
-    "Account",
-    "Dialect",
+# The order of the reference.
+__all__ = [  # noqa: RUF022
     "Emulator",
-    "EmulatorUsageError",
-    "ErrorCode",
-    "FaultBuilder",
-    "Gate",
-    "IdStyle",
-    "InitialAccount",
-    "InitialApiKey",
-    "InitialApiToken",
-    "InitialIntegrationToken",
-    "InitialState",
-    "IntegrationToken",
     "Operation",
+    "FaultBuilder",
     "Order",
-    "Permission",
-    "RateLimits",
-    "RecordedRequest",
+    "Gate",
     "RequestLog",
+    "RecordedRequest",
+    "RateLimits",
+    "Dialect",
+    "IdStyle",
+    "InitialState",
+    "InitialAccount",
+    "InitialApiToken",
+    "InitialApiKey",
+    "InitialIntegrationToken",
+    "Account",
     "Service",
+    "IntegrationToken",
     "TokenState",
+    "Permission",
+    "ErrorCode",
+    "EmulatorUsageError",
 ]
 
 _MODULES = {

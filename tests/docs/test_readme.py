@@ -1,14 +1,17 @@
-"""Every program in the README runs as it stands, against the emulator."""
+"""Every program in the README and the quick starts of the reference run as they stand, against the emulator."""
 
 import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import pagerduty_alerting
+import pagerduty_alerting.emulator
 from pagerduty_alerting.emulator import Emulator
 
 pytest_plugins = ["pytester"]
@@ -17,6 +20,11 @@ README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
 TESTS = [block for block in BLOCKS if "def test_" in block]
 PROGRAMS = [block for block in BLOCKS if block not in TESTS]
+QUICK_STARTS = [
+    textwrap.dedent(found[1])
+    for module in (pagerduty_alerting, pagerduty_alerting.emulator)
+    if (found := re.search(r"^## Quick start\n\n((?:    .*\n|\n)+)", module.__doc__ or "", flags=re.MULTILINE))
+]
 
 
 @pytest.fixture
@@ -37,8 +45,8 @@ def start(program: str, api: Emulator) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
-def test_a_program_of_the_readme_runs_to_its_end_without_a_warning(program: str, api: Emulator) -> None:
+@pytest.mark.parametrize("program", PROGRAMS + QUICK_STARTS, ids=range(len(PROGRAMS + QUICK_STARTS)))
+def test_a_program_runs_to_its_end_without_a_warning(program: str, api: Emulator) -> None:
     with start(program, api) as process:
         if "input()" in program:
             assert process.stdout is not None
@@ -48,6 +56,10 @@ def test_a_program_of_the_readme_runs_to_its_end_without_a_warning(program: str,
 
     assert errors == ""
     assert process.returncode == 0
+
+
+def test_the_reference_has_two_quick_starts() -> None:
+    assert [start.splitlines()[0] for start in QUICK_STARTS] == ["from pagerduty_alerting import Client"] * 2
 
 
 @pytest.mark.parametrize("tests", TESTS, ids=range(len(TESTS)))
