@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -25,6 +25,12 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         yield json.loads(process.stdout.readline())
     finally:
         process.communicate()
+
+
+@pytest.fixture
+def api_by_tls(api: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a client that reaches the same accounts by TLS."""
+    return {**api, **json.loads(api["HOSTS_TLS"])}
 
 
 @pytest.fixture

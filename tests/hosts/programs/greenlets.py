@@ -3,6 +3,7 @@
 A case is a function of this module. It is given the accounts, and returns the answer of a call for each.
 """
 
+import asyncio
 import contextlib
 import importlib
 import json
@@ -97,6 +98,19 @@ def patched_late(host: Gevent | Eventlet) -> dict[str, object]:
     return all_answers(host, caller)
 
 
+def patched_before_the_first_call(host: Gevent | Eventlet) -> dict[str, object]:
+    """The client was made before, and not used."""
+    from pagerduty_alerting import Client
+
+    client = Client()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        host.patch()
+    caller = import_caller()
+    caller.client = client
+    return all_answers(host, caller)
+
+
 def not_patched(host: Gevent | Eventlet) -> dict[str, object]:
     """A call holds up the other greenlets, which is no harm but to them."""
     return all_answers(host, import_caller())
@@ -173,6 +187,23 @@ def forked(host: Gevent | Eventlet) -> dict[str, object]:
     host.patch()
     caller = import_caller()
     all_answers(host, caller)
+    return answers_of_both_sides(host, caller)
+
+
+def forked_during_calls(host: Gevent | Eventlet) -> dict[str, object]:
+    """A child that was forked while greenlets wait for answers makes half of the calls."""
+    host.patch()
+    caller = import_caller()
+    waiting = [host.spawn(lambda: caller.names(caller.HANGING_ACCOUNT)) for _ in range(AT_A_TIME)]
+    all_answers(host, caller)
+    answers = answers_of_both_sides(host, caller)
+    for greenlet in waiting:
+        host.kill(greenlet)
+    return answers
+
+
+def answers_of_both_sides(host: Gevent | Eventlet, caller: ModuleType) -> dict[str, object]:
+    """Forks; parent and child make half of the calls each."""
     accounts = caller.account_ids()
     reading, writing = os.pipe()
     pid = os.fork()
@@ -187,6 +218,34 @@ def forked(host: Gevent | Eventlet) -> dict[str, object]:
     with os.fdopen(reading) as pipe:
         answers.update(json.load(pipe))
     assert os.waitpid(pid, 0)[1] == 0
+    return answers
+
+
+class AtMost:
+    """A limiter of asyncio's, which lets eight calls through at a time."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(8)
+        self._now = self.most = 0
+
+    async def __aenter__(self) -> None:
+        await self._free.acquire()
+        self._now += 1
+        self.most = max(self.most, self._now)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._now -= 1
+        self._free.release()
+
+
+def limited(host: Gevent | Eventlet) -> dict[str, object]:
+    """The client's limiter waits on the event loop."""
+    host.patch()
+    caller = import_caller()
+    limiter = AtMost()
+    caller.client = caller.Client(limiter=limiter)
+    answers = all_answers(host, caller)
+    assert limiter.most == 8
     return answers
 
 
