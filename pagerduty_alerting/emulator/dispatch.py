@@ -10,7 +10,7 @@ from aiohttp import web
 from attrs import define, field
 
 from pagerduty_alerting.emulator.faults.gates import Gate
-from pagerduty_alerting.emulator.faults.kinds import Latency
+from pagerduty_alerting.emulator.faults.kinds import Latency, Respond
 from pagerduty_alerting.emulator.faults.playback import AlreadySent, play
 from pagerduty_alerting.emulator.faults.selection import Order, Plan, make_plan
 from pagerduty_alerting.emulator.requests import RecordedRequest, RequestLog, record
@@ -33,23 +33,29 @@ class Dispatcher:
         state: The state of the emulated API.
         log: Where requests are recorded.
         lock: Held while the state, the log or the orders change.
-        now: Returns the time, in seconds of the emulator's clock.
+        clock: Returns seconds that never decrease.
         control: Handles the requests of the control API and of the page.
         refuse: Stops listening for the given seconds; with None, until connections are accepted again.
         orders: The faults that were ordered, oldest first.
         standing: The faults that every reset keeps; they are applied after the others.
         listener: Called with each request once it has ended; None for no listener.
+        advanced: Seconds by which the emulator's clock is ahead of `clock`.
     """
 
     state: State
     log: RequestLog
     lock: threading.RLock
-    now: Callable[[], float]
+    clock: Callable[[], float]
     control: Control
     refuse: Callable[[float | None], None]
     orders: list[Order] = field(factory=list[Order])
     standing: list[Order] = field(factory=list[Order])
     listener: Listener | None = None
+    advanced: float = 0.0
+
+    def now(self) -> float:
+        """Returns the time, in seconds of the emulator's clock."""
+        return self.clock() + self.advanced
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Returns the response to one request; an unexpected exception is logged and becomes a 500 envelope."""
@@ -98,11 +104,10 @@ class Dispatcher:
             with self.lock:
                 found = answer(state, exchange, self.now())
         await _wait(plan.after)
-        if plan.fault is None:
-            exchange.status = found.status
-            return to_response(found)
-        response, exchange.status = await play(plan.fault, request, found, self.refuse)
-        return response
+        fault = plan.fault
+        if fault is None or not fault.silent:
+            exchange.status = fault.status if isinstance(fault, Respond) else found.status
+        return to_response(found) if fault is None else await play(fault, request, found, self.refuse)
 
     def _make_plan(self, exchange: Exchange) -> Plan | None:
         if not self.orders and not self.standing:

@@ -83,8 +83,6 @@ class Emulator:
         self._dialect = dialect or Dialect()
         self._token_lifetime = token_lifetime
         self._initial = initial_state or InitialState()
-        self._clock = clock
-        self._advanced = 0.0
         self._lock = threading.RLock()
         ids = rules.IdSource(self._id_style, seed)
         self.account_id = self._initial.default_account_id or ids.hex_id()
@@ -95,7 +93,7 @@ class Emulator:
         self._server = Server(host, port, keep_alive)
         log = RequestLog(self._lock, keep_requests)
         control = ControlAPI(self, host)
-        self._dispatcher = Dispatcher(self._fresh_state(), log, self._lock, self._now, control, self._server.refuse)
+        self._dispatcher = Dispatcher(self._fresh_state(clock()), log, self._lock, clock, control, self._server.refuse)
         for_every_request = self._builder(self._dispatcher.standing.append)
         if latency:
             for_every_request.latency(latency)
@@ -240,7 +238,7 @@ class Emulator:
             EmulatorUsageError: There is no such token.
         """
         with self._lock:
-            return rules.token_of(self._state, token).state_at(self._now())
+            return rules.token_of(self._state, token).state_at(self._dispatcher.now())
 
     def authorize(self, token: str | HasId, services: Iterable[str]) -> None:
         """Authorizes a token for the chosen services, as a person does in PagerDuty between create and connect.
@@ -253,7 +251,7 @@ class Emulator:
             EmulatorUsageError: There is no such token, or it is used or expired, or no service was chosen.
         """
         with self._lock:
-            rules.authorize(self._state, token, services, self._now())
+            rules.authorize(self._state, token, services, self._dispatcher.now())
 
     def expire(self, token: str | HasId) -> None:
         """Makes an integration token, given as for `authorize`, expire at once.
@@ -262,7 +260,7 @@ class Emulator:
             EmulatorUsageError: There is no such token.
         """
         with self._lock:
-            rules.expire_token(self._state, token, self._now())
+            rules.expire_token(self._state, token, self._dispatcher.now())
 
     # What tests do: order faults, advance the clock, reset.
 
@@ -303,7 +301,7 @@ class Emulator:
         if not (math.isfinite(seconds) and seconds >= 0):
             raise EmulatorUsageError(f"`seconds` must be finite and not negative, not {seconds!r}")
         with self._lock:
-            self._advanced += seconds
+            self._dispatcher.advanced += seconds
 
     def drop_connections(self) -> None:
         """Closes idle connections at once, and the others after their response, as a restarting server does."""
@@ -332,8 +330,8 @@ class Emulator:
         self.accept_connections()
         with self._lock:
             gates, self._gates = self._gates, []
-            self._advanced = 0.0
-            self._dispatcher.state = self._fresh_state()
+            self._dispatcher.advanced = 0.0
+            self._dispatcher.state = self._fresh_state(self._dispatcher.now())
             self._dispatcher.orders = []
             self._dispatcher.log.clear()
         for gate in gates:
@@ -363,9 +361,6 @@ class Emulator:
     def _state(self) -> rules.State:
         return self._dispatcher.state
 
-    def _now(self) -> float:
-        return self._clock() + self._advanced
-
     def _check_idle(self) -> None:
         if self._server.running:
             raise EmulatorUsageError("the emulator is already serving: use a second `Emulator` for a second server")
@@ -380,10 +375,10 @@ class Emulator:
             if isinstance(order.effect, Gate):
                 self._gates.append(order.effect)
 
-    def _fresh_state(self) -> rules.State:
+    def _fresh_state(self, now: float) -> rules.State:
         ids = rules.IdSource(self._id_style, self._seed)
         ids.hex_id()  # as `__init__` does for the default account and API token, so that no later id repeats them
         ids.api_token()
         state = rules.State(ids, self._rate_limits, self._dialect, self._token_lifetime)
-        populate(state, self._initial, self.account_id, self.api_token, self._now())
+        populate(state, self._initial, self.account_id, self.api_token, now)
         return state

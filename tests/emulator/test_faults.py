@@ -199,6 +199,7 @@ async def test_a_length_too_long_makes_the_client_wait(api, call):
     answer = await raw_exchange(api, raw_list(call), until=b"}}")
     announced = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
     assert announced == len(answer.partition(b"\r\n\r\n")[2]) + 1
+    assert api.requests[-1].status == 200
 
 
 async def test_a_length_too_short_leaves_bytes_before_the_next_response(api, call):

@@ -12,10 +12,16 @@ _CAPITALS = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class _Kind:
-    """The base of all faults; `spoils_answer` marks those that change a real response."""
+    """The base of all faults.
+
+    Attributes:
+        spoils_answer: Whether the fault changes a real response, for which the operation is carried out.
+        silent: Whether no response is sent.
+    """
 
     __slots__ = ()
     spoils_answer: ClassVar[bool] = False
+    silent: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return _CAPITALS.sub(" ", type(self).__name__).lower()
@@ -43,17 +49,22 @@ class Respond(_Kind):
 class Reset(_Kind):
     """Resets the TCP connection instead of sending a response."""
 
+    silent = True
+
 
 @frozen
 class Refuse(_Kind):
     """Resets the connection and stops listening for `seconds`; with None, until connections are accepted again."""
 
+    silent = True
     seconds: float | None = None
 
 
 @frozen
 class Hang(_Kind):
     """Sends no response, and keeps the connection open."""
+
+    silent = True
 
 
 @frozen

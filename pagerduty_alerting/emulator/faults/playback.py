@@ -45,8 +45,8 @@ class AlreadySent(web.StreamResponse):
 
 async def play(
     fault: kinds.Fault, request: web.BaseRequest, answer: Answer, refuse: Callable[[float | None], None]
-) -> tuple[web.StreamResponse, int | None]:
-    """Carries a fault out; returns the response for aiohttp, and the status, or None if no response is sent.
+) -> web.StreamResponse:
+    """Carries a fault out and returns the response for aiohttp.
 
     Args:
         fault: The fault.
@@ -56,37 +56,34 @@ async def play(
     """
     match fault:
         case kinds.Respond():
-            headers = _merged(answer.headers, fault.headers)
-            return to_response(Answer(fault.status, fault.body, headers)), fault.status
+            return to_response(Answer(fault.status, fault.body, _merged(answer.headers, fault.headers)))
         case kinds.Reset():
             _reset(request)
-            return AlreadySent(), None
         case kinds.Refuse():
             _reset(request)
             refuse(fault.seconds)
-            return AlreadySent(), None
         case kinds.Hang():
             await _forever()
         case kinds.Drip():
             await _drip(fault, request, answer)
-            return AlreadySent(keep_alive=request.keep_alive), answer.status
+            return AlreadySent(keep_alive=request.keep_alive)
         case kinds.Truncate():
             keep = len(answer.body) // 2 if fault.keep is None else fault.keep
             _write(request, _head(answer, len(answer.body), "close") + answer.body[:keep])
-            return AlreadySent(), answer.status
         case kinds.WrongLength():
             length = max(0, len(answer.body) + fault.by)
             _write(request, _head(answer, length, "keep-alive") + answer.body)
             if fault.by > 0:
                 await _forever()
-            return AlreadySent(keep_alive=True), answer.status
+            return AlreadySent(keep_alive=True)
         case kinds.Huge():
             length = len(_HEAD) + len(_TAIL) + fault.size
-            return await _stream(request, answer, _long_json(fault.size), length=length), 200
+            return await _stream(request, answer, _long_json(fault.size), length=length)
         case kinds.GzipBomb():
-            return await _stream(request, answer, _compressed(fault.size), encoding="gzip"), 200
+            return await _stream(request, answer, _compressed(fault.size), encoding="gzip")
         case _:
             assert_never(fault)
+    return AlreadySent()
 
 
 def _merged(standard: Headers, ordered: Headers) -> Headers:
