@@ -295,6 +295,9 @@ class Emulator:
     def advance(self, seconds: float) -> None:
         """Advances the emulator's clock, so that tests need not wait for rate limits and token expiry.
 
+        Clients wait in real time: one that has used up the quota and delays its request goes on delaying it, unless
+        it was made with `respect_rate_limits=False`.
+
         Raises:
             EmulatorUsageError: `seconds` is negative or not finite.
         """

@@ -65,9 +65,6 @@ class MaskedHeaders(Mapping[str, str]):
             return f"{scheme} {MASK}" if space else MASK
         return MASK if name.lower() in _SECRET_HEADERS else value
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._headers
-
     def __iter__(self) -> Iterator[str]:
         return map(str, self._headers)  # aiohttp's are instances of a subclass of str
 
@@ -99,9 +96,9 @@ class RecordedRequest:
         remote: The IP address of the client.
         at: When it arrived, in seconds of the emulator's clock.
         received_at: When it arrived, in UTC.
-        status: The status of the response; None before it is sent, or if a fault cut the connection.
-        fault: The description of the fault that was applied, or None.
-        elapsed: Seconds from the arrival to the end of the response; None before that.
+        status: The status of the response; None before it is sent, and if a fault sends none.
+        fault: The description of the faults that were applied, or None.
+        elapsed: Seconds from the arrival to the end of its handling; None before that.
     """
 
     number: int

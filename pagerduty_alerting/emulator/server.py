@@ -165,7 +165,9 @@ class Server:
 
     def end_requests(self) -> None:
         """Cancels all requests that are being handled, except the calling one."""
-        mine = _current_task()
+        mine = None
+        with contextlib.suppress(RuntimeError):  # no event loop runs in this thread
+            mine = asyncio.current_task()
         for task in self._handlers.values():
             if task is not None and task is not mine:
                 task.cancel()
@@ -220,13 +222,6 @@ def serving_thread(server: Server, handler: Handler) -> Generator[None]:
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.get_loop().run_forever()
-
-
-def _current_task() -> asyncio.Task[object] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -22,7 +22,7 @@ from pagerduty_alerting.emulator import (
     TokenState,
 )
 from pagerduty_alerting.emulator.control.api import FAULTS, order_fault
-from pagerduty_alerting.emulator.control.page import PageContent, PageToken, render_page
+from pagerduty_alerting.emulator.control.page import PageContent, render_page
 from pagerduty_alerting.emulator.json_input import read_arguments, read_json
 
 LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
@@ -345,7 +345,7 @@ def test_every_text_on_the_page_is_escaped(text):
     content = PageContent(
         environ={"NAME": text},
         accounts=(Account(text, (Service(text, text),)),),
-        tokens=(PageToken(token, TokenState.PENDING), PageToken(token, TokenState.USED)),
+        tokens=((token, TokenState.PENDING), (token, TokenState.USED)),
         catalogue=(text,),
         requests=(),
         problem=text,

@@ -28,7 +28,7 @@ from urllib.parse import parse_qs, urlsplit
 from aiohttp import web
 from attrs import asdict
 
-from pagerduty_alerting.emulator.control.page import PAGE_HEADERS, PageContent, PageToken, render_page
+from pagerduty_alerting.emulator.control.page import PAGE_HEADERS, PageContent, render_page
 from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.faults.builder import FaultBuilder
 from pagerduty_alerting.emulator.faults.gates import Gate
@@ -70,14 +70,7 @@ FAULTS = tuple(
 def _state(api: "Emulator") -> Json:
     return {
         "environ": dict(api.environ),
-        "accounts": [
-            {
-                "id": account.id,
-                "entitled": account.entitled,
-                "services": [asdict(service) for service in account.services],
-            }
-            for account in api.accounts()
-        ],
+        "accounts": [asdict(account) for account in api.accounts()],
         "tokens": [
             {
                 "id": token.id,
@@ -271,7 +264,7 @@ class ControlAPI:
         content = PageContent(
             environ=api.environ | {"PAGERDUTY_ALERTING_AUTHORIZE_URL": api.authorize_url},
             accounts=tuple(api.accounts()),
-            tokens=tuple(PageToken(token, api.token_state(token)) for token in reversed(api.tokens())),
+            tokens=tuple((token, api.token_state(token)) for token in reversed(api.tokens())),
             catalogue=api.catalogue,
             requests=tuple(reversed(api.requests[-_LATEST:])),
             problem=problem,

@@ -60,26 +60,13 @@ PAGE_HEADERS = (
 
 
 @frozen
-class PageToken:
-    """An integration token on the page, with its stage."""
-
-    token: IntegrationToken
-    state: TokenState
-
-    @property
-    def short_id(self) -> str:
-        """The first characters of the token, which distinguish it from others."""
-        return f"{self.token.id[:8]}…"
-
-
-@frozen
 class PageContent:
     """The content of the page.
 
     Attributes:
         environ: The environment variables for clients.
         accounts: The accounts.
-        tokens: The integration tokens, newest first.
+        tokens: The integration tokens with their stages, newest first.
         catalogue: The names of the services that a person can choose.
         requests: The latest requests, newest first.
         problem: The error in the submitted form, or None.
@@ -87,7 +74,7 @@ class PageContent:
 
     environ: Mapping[str, str]
     accounts: tuple[Account, ...]
-    tokens: tuple[PageToken, ...]
+    tokens: tuple[tuple[IntegrationToken, TokenState], ...]
     catalogue: tuple[str, ...]
     requests: tuple[RecordedRequest, ...]
     problem: str | None = None
@@ -100,11 +87,11 @@ def exports(environ: Mapping[str, str]) -> list[str]:
 
 def render_page(content: PageContent) -> str:
     """Returns the page as HTML."""
-    pending = [it for it in content.tokens if it.state is TokenState.PENDING]
+    pending = [token for token, state in content.tokens if state is TokenState.PENDING]
     others = [
-        (f"<code>{escape(it.short_id)}</code>", it.state.value, _name(", ".join(it.token.services or ())))
-        for it in content.tokens
-        if it.state is not TokenState.PENDING
+        (_short_id(token), state.value, f"<span>{escape(', '.join(token.services))}</span>" if token.services else "")
+        for token, state in content.tokens
+        if state is not TokenState.PENDING
     ]
     requests = [
         (
@@ -119,7 +106,7 @@ def render_page(content: PageContent) -> str:
     ]
     heads = ("Time (UTC)", "Method", "Path", "Status", "Fault")
     problem = f'<p class="problem" role="alert">{escape(content.problem)}</p>' if content.problem else ""
-    forms = "".join(_authorize_form(it, content.catalogue) for it in pending)
+    forms = "".join(_authorize_form(token, content.catalogue) for token in pending)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -159,14 +146,18 @@ def render_page(content: PageContent) -> str:
 """
 
 
-def _authorize_form(shown: PageToken, catalogue: tuple[str, ...]) -> str:
+def _short_id(token: IntegrationToken) -> str:
+    return f"<code>{escape(token.id[:8])}…</code>"
+
+
+def _authorize_form(token: IntegrationToken, catalogue: tuple[str, ...]) -> str:
     choices = "".join(
         f'<label><input type="checkbox" name="services" value="{escape(name)}"> {escape(name)}</label>'
         for name in catalogue
     )
-    token_id = escape(shown.token.id)
+    token_id = escape(token.id)
     return f"""<form method="post" action="/_emulator/authorize" class="token" id="{token_id}">
-<p>Token <code>{escape(shown.short_id)}</code> for account <code>{escape(shown.token.account_id)}</code></p>
+<p>Token {_short_id(token)} for account <code>{escape(token.account_id)}</code></p>
 <input type="hidden" name="token" value="{token_id}">
 <fieldset><legend>Choose PagerDuty services</legend>
 {choices}
@@ -185,10 +176,6 @@ def _account(account: Account) -> str:
     plan = "" if account.entitled else " (its plan has no PagerDuty)"
     listed = f"<ul>{services}</ul>" if services else '<p class="empty">No PagerDuty services.</p>'
     return f"<h3><code>{escape(account.id)}</code>{plan}</h3>{listed}\n"
-
-
-def _name(text: str) -> str:
-    return f"<span>{escape(text)}</span>" if text else ""
 
 
 def _table(caption: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -98,6 +98,8 @@ class FaultBuilder:
     ) -> Order:
         """Sends this response.
 
+        Clients wait before they retry; with the header `"Retry-After": "0"` they retry at once.
+
         Args:
             status: The HTTP status.
             json: The body as a JSON value.

@@ -1,6 +1,7 @@
 """The API as data: operations, permissions, paths."""
 
 import enum
+import re
 from typing import TypeAlias
 from urllib.parse import unquote
 
@@ -11,8 +12,10 @@ from pagerduty_alerting.emulator.errors import EmulatorUsageError
 BASE_PATH = "/client/v4"
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
-_PREFIX = f"{BASE_PATH}/accounts/"
-_DESTINATION = ["alerting", "v3", "destinations", "pagerduty"]
+_PATH = re.compile(
+    rf"{BASE_PATH}/accounts/(?P<account>[^/]+)/alerting/v3/destinations/pagerduty"
+    r"(?P<connect>/connect(?:/(?P<token>[^/]+))?)?"
+)
 
 
 class Permission(enum.StrEnum):
@@ -93,23 +96,12 @@ def find_route(method: str, raw_path: str) -> Route:
         method: The HTTP method. HEAD counts as GET only for list, because the GET of connect changes state.
         raw_path: The path as sent, percent-encoded and without the query.
     """
-    if not raw_path.startswith(_PREFIX):
+    found = _PATH.fullmatch(raw_path)
+    if found is None:
         return UNKNOWN_ROUTE
-    account_id, *rest = raw_path[len(_PREFIX) :].split("/")
-    if not account_id or rest[:4] != _DESTINATION:
-        return UNKNOWN_ROUTE
-    token_id: str | None = None
-    match rest[4:]:
-        case []:
-            resource = SERVICES
-        case ["connect"]:
-            resource = TOKENS
-        case ["connect", token_id] if token_id:
-            resource = CONNECTION
-            token_id = unquote(token_id)
-        case _:
-            return UNKNOWN_ROUTE
-    operation = resource.operations.get(method)
-    if method == "HEAD" and resource is SERVICES:
-        operation = Operation.LIST
-    return Route(resource, operation, unquote(account_id), token_id)
+    account_id, token_id = unquote(found["account"]), found["token"]
+    if token_id is not None:
+        return Route(CONNECTION, CONNECTION.operations.get(method), account_id, unquote(token_id))
+    if found["connect"] is not None:
+        return Route(TOKENS, TOKENS.operations.get(method), account_id)
+    return Route(SERVICES, SERVICES.operations.get("GET" if method == "HEAD" else method), account_id)

@@ -183,11 +183,7 @@ def account_of(state: State, account_id: str) -> Account:
 
 
 def token_of(state: State, token: str | HasId) -> IntegrationToken:
-    """Returns an integration token by its id, in either spelling, or by an object that has its id.
-
-    Raises:
-        EmulatorUsageError: There is no such token.
-    """
+    """Returns an integration token, or raises `EmulatorUsageError` if it is unknown."""
     token_id = token if isinstance(token, str) else token.id
     found = state.tokens.get(canonical_uuid(token_id) or "")
     if found is None:
@@ -197,11 +193,7 @@ def token_of(state: State, token: str | HasId) -> IntegrationToken:
 
 
 def add_account(state: State, account_id: str | None, services: Iterable[str], *, entitled: bool) -> Account:
-    """Adds an account.
-
-    Raises:
-        EmulatorUsageError: The id is malformed or taken, or a service's name is blank.
-    """
+    """Adds an account; raises `EmulatorUsageError` if its id is malformed or taken, or a service's name is blank."""
     if account_id is None:
         account_id = state.ids.hex_id()
     elif not _ACCOUNT_ID.fullmatch(account_id):
@@ -239,11 +231,7 @@ def create_token(state: State, account_id: str, now: float) -> IntegrationToken:
 
 
 def authorize(state: State, token: str | HasId, services: Iterable[str], now: float) -> IntegrationToken:
-    """Authorizes a token for the chosen services, as a person does in PagerDuty.
-
-    Raises:
-        EmulatorUsageError: There is no such token, or it is used or expired, or no service was chosen.
-    """
+    """Authorizes a token for services, or raises `EmulatorUsageError` where PagerDuty would not."""
     found = token_of(state, token)
     chosen = checked_names(services)
     if not chosen:
