@@ -190,8 +190,18 @@ async def test_a_look_up_that_takes_too_long_is_shown(monkeypatch):
     assert (finding.name, finding.status, finding.detail) == ("DNS", 3, "api.example: no answer within 0.01 s")
 
 
-def test_an_empty_quota_is_wrong_before_the_next_request_is_blocked():
-    assert check_quota(Limits((RateLimit("default", 0, 30.0),))).status == 1
+@pytest.mark.parametrize("others", [(), (RateLimit("burst", 5, 1.0),)])
+def test_an_empty_quota_is_wrong_before_the_next_request_is_blocked(others):
+    assert check_quota(Limits((*others, RateLimit("default", 0, 30.0)))).status == 1
+
+
+def test_the_exit_status_is_that_of_the_first_check_that_failed(api):
+    body = {"success": True, "errors": [], "messages": [], "result": []}
+    used_up_and_a_wrong_clock = {"Ratelimit": '"default";r=0;t=30', "Date": "Sat, 01 Jan 2000 00:00:00 GMT"}
+    api.on(Operation.LIST).respond(200, json=body, headers=used_up_and_a_wrong_clock)
+    ran = run("doctor", settings=api.environ)
+    failed = [line.partition(":")[0] for line in ran.out.splitlines() if line.startswith("✗")]
+    assert (ran.status, failed) == (1, ["✗ Rate limit", "✗ Clock"])
 
 
 def test_a_proxy_is_shown_and_the_call_goes_through_it(api, closed_port):
