@@ -33,8 +33,14 @@ ROOT = Path(__file__).parent
 PACKAGE = "pagerduty_alerting"
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 FULL_SIZE = {"PAGERDUTY_ALERTING_FULL_SIZE": "1"}
-# Tests whose floods and crowds are smaller every day: see tests/support/size.py.
-HAVE_A_FULL_SIZE = ["tests/fleet/test_fleet_quota.py", "tests/network/test_hostile_answers.py", "tests/runner"]
+# Tests that are smaller every day: see tests/support/size.py.
+HAVE_A_FULL_SIZE = [
+    "tests/fleet/test_fleet_quota.py",
+    "tests/network/test_hostile_answers.py",
+    "tests/network/test_secrets.py",
+    "tests/network/test_stale_answers.py",
+    "tests/runner",
+]
 MUTATION_SCORE = 0.95  # the rest are changes that make no difference, such as to texts that are compared in parts
 NODE_SDK = "https://github.com/cloudflare/cloudflare-typescript"
 # The reference has no boxes for attributes that the docstring of their class describes, nor for constructors of what
@@ -212,10 +218,13 @@ def audit(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """The programs in examples/ and the observability tests, with all that they need; elsewhere they are skipped."""
+    """The programs in examples/ and the observability tests, with all that they need, in their full size.
+
+    In `nox -s tests` those are skipped that need other packages.
+    """
     install(session, "tests", "examples")
     everything = ["--no-skips", "tests/docs", "tests/observability"]
-    session.run("pytest", *IN_PARALLEL, *(session.posargs or everything))
+    session.run("pytest", *IN_PARALLEL, *(session.posargs or everything), env=FULL_SIZE)
 
 
 @nox.session

@@ -36,6 +36,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         random.Random(seed).shuffle(items)
 
 
+def pytest_collection_finish() -> None:
+    """Takes the tests themselves out of garbage collections, of which many tests make some."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_report_header(config: pytest.Config) -> str | None:
     seed = config.getoption("shuffle")
     return None if seed is None else f"shuffled: --shuffle={seed} repeats this order"

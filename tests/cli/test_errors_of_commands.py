@@ -202,9 +202,15 @@ def test_a_dumb_terminal_gets_no_commands_while_it_waits(api):
     assert "\x1b" not in terminal.shown
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 @pytest.mark.parametrize(
-    "command", [("services", "list"), ("services", "list", "--json"), ("demo",), ("doctor",)], ids=" ".join
+    ("command", "encoding"),
+    [
+        (("services", "list"), "ascii"),
+        (("services", "list", "--json"), "latin-1"),
+        (("demo",), "ascii"),
+        (("doctor",), "latin-1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_any_encoding_of_the_terminal_will_do(api, command, encoding):
     api.add_service("データベース")

@@ -67,7 +67,7 @@ def test_the_tests_in_the_readme_pass(tests: str, pytester: pytest.Pytester) -> 
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
     pytester.makepyfile(tests)
 
-    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
     result.assert_outcomes(passed=tests.count("def test_"))
 

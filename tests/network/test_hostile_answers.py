@@ -1,6 +1,7 @@
 """Whatever a server answers, byte for byte, a caller gets the right result or one of our exceptions."""
 
 import asyncio
+import functools
 import gzip
 import tracemalloc
 import zlib
@@ -361,19 +362,21 @@ async def endless_chunks(peer: Conversation) -> None:
         await peer.drain()
 
 
-_BOMB = zlib.compressobj(9, zlib.DEFLATED, 31)
-BOMB = _BOMB.compress(b" " * (200 * MIB)) + _BOMB.flush()
-DOUBLE_BOMB = gzip.compress(b" " * (30 * MIB)) * 100
+@functools.cache
+def compressed_spaces(mib: int) -> bytes:
+    """Compresses when a test asks for it, not in every process that collects the tests; never holds it all."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join([*(compressor.compress(b" " * MIB) for _ in range(mib)), compressor.flush()])
 
 
 async def gzip_bomb(peer: Conversation) -> None:
     await peer.request()
-    peer.send(sized(_GZIP, BOMB))
+    peer.send(sized(_GZIP, compressed_spaces(size(50, full=200))))
 
 
 async def gzip_bomb_of_many_parts(peer: Conversation) -> None:
     await peer.request()
-    peer.send(sized(_GZIP, DOUBLE_BOMB))
+    peer.send(sized(_GZIP, compressed_spaces(30) * 100))
 
 
 async def endless_head(peer: Conversation) -> None:
@@ -399,7 +402,7 @@ async def million_of_empty_lines(peer: Conversation) -> None:
 
 
 def peak_of(script: Script, **changes: Any) -> tuple[Any, int]:
-    """The outcome of a call, and the most memory that Python held in it, the server's part included."""
+    """Returns the outcome of a call, and the most memory that Python held in it, the server's part included."""
     outcome("async", http(200, LISTED))
     tracemalloc.start()
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import copy
+import itertools
 import logging
 import pathlib
 import pickle
@@ -16,6 +17,7 @@ import pagerduty_alerting
 from pagerduty_alerting import AsyncClient, Client, IntegrationToken, RetryEvent, RetryPolicy
 from tests.support.operations import ACCOUNT_ID
 from tests.support.raw_server import Conversation, Script, http, raw_server, raw_server_in_thread
+from tests.support.size import IS_FULL
 from tests.support.virtual_time import virtual_time_loop
 
 PACKAGE = pathlib.Path(pagerduty_alerting.__file__).parent
@@ -169,8 +171,11 @@ def all_logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-@pytest.mark.parametrize("credentials", CREDENTIALS)
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    ("name", "credentials"),
+    # With each answer one of the credentials, in turn; both in the full size.
+    list(itertools.product(SCRIPTS, CREDENTIALS) if IS_FULL else zip(SCRIPTS, itertools.cycle(CREDENTIALS))),
+)
 def test_an_asynchronous_call_shows_no_secret(all_logs: pytest.LogCaptureFixture, name: str, credentials: str) -> None:
     shown: list[str] = []
 

@@ -1,8 +1,12 @@
-"""What a server sends on an idle connection is never the answer to the next request."""
+"""What a server sends on an idle connection is never the answer to the next request.
+
+`nox -s soak` runs every combination, `nox -s tests` a part of them in which everything occurs.
+"""
 
 import asyncio
 import contextlib
 import importlib.util
+import itertools
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
@@ -15,6 +19,7 @@ import trustme
 from pagerduty_alerting import AsyncClient, Client, ConnectedDestination, IntegrationToken, RetryPolicy, Service
 from pagerduty_alerting._http import connector
 from tests.support.idle_server import ACCOUNT_ID, SERVICE, TOKEN_ID, IdleServer, idle_server
+from tests.support.size import sample
 
 SERVICES = [Service(SERVICE["id"], SERVICE["name"])]
 
@@ -58,17 +63,20 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+@pytest.fixture(scope="module")
+def trusted(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
 @pytest.fixture(params=["plain", "tls"])
-def server(request: pytest.FixtureRequest, authority: trustme.CA) -> Iterator[IdleServer]:
-    context = None
-    if request.param == "tls":
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("127.0.0.1").configure_cert(context)
-    with idle_server(context) as running:
+def server(request: pytest.FixtureRequest, trusted: ssl.SSLContext) -> Iterator[IdleServer]:
+    with idle_server(trusted if request.param == "tls" else None) as running:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority.configure_trust(context)
@@ -104,10 +112,10 @@ def check(server: IdleServer, request: tuple[str, str], result: Any, right: Any)
     assert server.accepted == 2
 
 
-@pytest.mark.parametrize("turns", [0, 5], ids=["at once", "after turns of the loop"])
-@pytest.mark.parametrize("session_of", ["the client", "the caller"])
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("unasked", UNASKED)
+@pytest.mark.parametrize(
+    ("unasked", "operation", "session_of", "turns"),
+    sample(itertools.product(UNASKED, OPERATIONS, ["the client", "the caller"], [0, 5]), every=5),
+)
 async def test_an_asynchronous_call_gets_its_own_response(
     server: IdleServer, trusting: ssl.SSLContext, unasked: str, operation: str, session_of: str, turns: int
 ) -> None:
@@ -120,8 +128,7 @@ async def test_an_asynchronous_call_gets_its_own_response(
         check(server, request, await call(client), right)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("unasked", UNASKED)
+@pytest.mark.parametrize(("unasked", "operation"), sample(itertools.product(UNASKED, OPERATIONS), every=3))
 def test_a_synchronous_call_gets_its_own_response(
     server: IdleServer, trusting: ssl.SSLContext, unasked: str, operation: str
 ) -> None:

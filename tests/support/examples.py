@@ -24,7 +24,7 @@ def load(name: str) -> ModuleType:
 def run(name: str) -> str:
     """Runs the example as a program that tolerates no warning; returns what it printed."""
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / f"{name}.py")],
+        [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")],
         capture_output=True,
         text=True,
         timeout=100,

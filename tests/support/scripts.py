@@ -34,9 +34,13 @@ class End(NamedTuple):
     complaints: str
 
 
-def _tells_the_time(line: str) -> bool:
-    """Whether a line is what asyncio's debug mode, part of -X dev, says of a step that took long: on a busy machine."""
-    return line.startswith("Executing <") and " took " in line
+def complaints_in(written: str) -> str:
+    """Returns what was written to standard error, without what asyncio's debug mode says of steps that took long.
+
+    That mode is part of `-X dev`, and on a busy machine any step takes long.
+    """
+    lines = written.splitlines(keepends=True)
+    return "".join(line for line in lines if not (line.startswith("Executing <") and " took " in line))
 
 
 class Script:
@@ -73,7 +77,7 @@ class Script:
         output = self._process.stdout.read()
         status = self._process.wait()
         self._reader.join()
-        return End(status, output, "".join(line for line in self._complaints if not _tells_the_time(line)))
+        return End(status, output, complaints_in("".join(self._complaints)))
 
     def kill(self) -> None:
         """Ends the program if it is still there, and closes the pipes."""
