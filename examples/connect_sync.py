@@ -1,7 +1,7 @@
 """Connects PagerDuty from synchronous code: create a token, have it authorized, link it, list what is connected.
 
-With CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID in the environment it does so at Cloudflare and asks you to
-authorize the token in PagerDuty. Without them it uses the emulator, and plays your part itself.
+With CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID in the environment it uses Cloudflare's API and asks you to
+authorize the token in PagerDuty. Without them it uses the emulator and authorizes the token itself.
 """
 
 import os
@@ -22,7 +22,7 @@ def connect(client: Client, authorize: Callable[[IntegrationToken], None]) -> No
 
 
 def ask(token: IntegrationToken) -> None:
-    """Has a person authorize the token."""
+    """Asks a person to authorize the token."""
     input(f"Authorize {token.id} in PagerDuty, then press Enter. ")
 
 

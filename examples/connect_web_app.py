@@ -1,9 +1,9 @@
 """The connect flow as a web application: a button, PagerDuty's own pages, and back.
 
-Reads the CLOUDFLARE_* variables, and, as the command line does, PAGERDUTY_ALERTING_AUTHORIZE_URL: the page at which
-people of yours authorize a token in PagerDuty, with {token} where the token goes (Cloudflare publishes no address for
-it). Run it with `python examples/connect_web_app.py`, behind your own sign-in: anybody who can open it can change where
-alerts go.
+Reads the CLOUDFLARE_* variables and, like the command line, PAGERDUTY_ALERTING_AUTHORIZE_URL: the address of the page
+where a person authorizes a token in PagerDuty, with {token} as the token's placeholder (Cloudflare publishes no such
+address). Run it with `python examples/connect_web_app.py`, behind your own sign-in: everyone who can open the page can
+change where alerts go.
 """
 
 import os
@@ -18,14 +18,14 @@ from aiohttp.typedefs import Handler
 from pagerduty_alerting import AsyncClient, BadRequestError, IntegrationToken, NotFoundError, PagerDutyAlertingError
 
 CLIENT = web.AppKey("client", AsyncClient)
-# What has been begun: the tokens, which are secrets, stay here, and the browser gets a random number for each. With
-# several processes, keep them in a store that all of them share.
-BEGUN = web.AppKey("begun", dict[str, IntegrationToken])
+# Tokens are secrets: they stay in this process, and the browser gets a random number for each. Several processes need
+# a store that all of them share.
+STARTED = web.AppKey("started", dict[str, IntegrationToken])
 routes = web.RouteTableDef()
 
 
-async def own_client(app: web.Application) -> AsyncIterator[None]:
-    app[BEGUN] = {}
+async def open_client(app: web.Application) -> AsyncIterator[None]:
+    app[STARTED] = {}
     async with AsyncClient(timeout=10) as app[CLIENT]:
         yield
 
@@ -41,37 +41,37 @@ async def show(request: web.Request) -> web.Response:
 async def begin(request: web.Request) -> web.Response:
     token = await request.app[CLIENT].create_integration_token()
     number = secrets.token_urlsafe()
-    request.app[BEGUN][number] = token
+    request.app[STARTED][number] = token
     where = os.environ["PAGERDUTY_ALERTING_AUTHORIZE_URL"].replace("{token}", quote(token.id, safe=""))
-    answer = page(
+    response = page(
         f"<p>Authorize <code>{escape(token.id)}</code> at <a href='{escape(where)}' target=_blank"
         " rel='noopener noreferrer'>PagerDuty</a> and choose services, then"
-        " <form method=post action=/finish><button>I have done so</button></form>"
+        " <form method=post action=/finish><button>Finish</button></form>"
     )
-    # SameSite: no other site can have a browser of ours finish what was begun.
-    answer.set_cookie("begun", number, httponly=True, samesite="Strict", secure=request.secure, max_age=3600)
-    return answer
+    # SameSite: other sites cannot make the browser finish the flow.
+    response.set_cookie("started", number, httponly=True, samesite="Strict", secure=request.secure, max_age=3600)
+    return response
 
 
 @routes.post("/finish")
 async def finish(request: web.Request) -> web.Response:
-    number = request.cookies.get("begun", "")
-    token = request.app[BEGUN].get(number)
+    number = request.cookies.get("started", "")
+    token = request.app[STARTED].get(number)
     if token is None:
         raise web.HTTPSeeOther("/")
     try:
         await request.app[CLIENT].connect(token)
-    except (BadRequestError, NotFoundError) as error:  # not authorized yet, or used up
+    except (BadRequestError, NotFoundError) as error:  # not authorized yet, used or expired
         return page(f"<p>{escape(str(error))}<form method=post><button>Try again</button>", status=409)
-    del request.app[BEGUN][number]
+    del request.app[STARTED][number]
     raise web.HTTPSeeOther("/")
 
 
 @web.middleware
-async def answer_failures(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def report_failures(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except PagerDutyAlertingError as error:  # its text is made for people and holds no secret
+    except PagerDutyAlertingError as error:  # its text is written for people and contains no secret
         return page(f"<p>{escape(str(error))}", status=502)
 
 
@@ -82,9 +82,9 @@ def page(body: str, status: int = 200) -> web.Response:
 
 
 def make_app() -> web.Application:
-    app = web.Application(middlewares=[answer_failures])
+    app = web.Application(middlewares=[report_failures])
     app.add_routes(routes)
-    app.cleanup_ctx.append(own_client)
+    app.cleanup_ctx.append(open_client)
     return app
 
 

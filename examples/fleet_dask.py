@@ -4,8 +4,8 @@
     python fleet_dask.py accounts.txt tcp://scheduler:8786       # on a cluster
 
 Needs `dask[distributed]`. Workers read the CLOUDFLARE_* variables of their own environment: no secret is sent to them,
-and a client refuses to be pickled. All of them share the quota of the one token. Here each worker sees in the answers
-what the others have used; where many run for long, share a limiter as in fleet_shared_limiter.py.
+and a client cannot be pickled. All workers share the quota of the token. Here each worker reads what remains of it from
+its responses; for many workers that run for long, share a limiter as in fleet_shared_limiter.py.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ Record = dict[str, object]
 
 
 def list_partition(account_ids: Iterable[str]) -> list[Record]:
-    """A task: makes its own client and returns plain records, which any engine can carry and pandas can read."""
+    """Lists one partition, with its own client; returns plain records, which every engine and pandas can read."""
 
     async def run() -> list[Record]:
         async with AsyncClient() as client:
@@ -41,14 +41,14 @@ def list_partition(account_ids: Iterable[str]) -> list[Record]:
 
 
 def list_all(cluster: Cluster, account_ids: Iterable[str]) -> list[Record]:
-    """Runs the partitions on the cluster. `.to_dataframe()` instead of `.compute()` keeps the records there."""
+    """Runs the partitions on the cluster. With `.to_dataframe()` the records stay there."""
     bag = dask.bag.from_sequence(account_ids, npartitions=PARTITIONS)
     return cluster.compute(bag.map_partitions(list_partition)).result()
 
 
 def main(accounts: str, scheduler: str | None = None) -> None:
     account_ids = Path(accounts).read_text(encoding="utf-8").split()
-    # Without a scheduler's address this starts a LocalCluster.
+    # Without the address of a scheduler this starts a `LocalCluster`.
     cluster = Cluster(scheduler) if scheduler else Cluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
     with cluster:
         records = list_all(cluster, account_ids)

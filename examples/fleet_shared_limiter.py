@@ -5,7 +5,7 @@ Any number of these programs, on any number of hosts whose clocks agree, may run
     REDIS_URL=redis://redis.example.com python fleet_shared_limiter.py < accounts.txt
 
 Needs limits and redis (`pip install 'limits[redis]'`), and reads the CLOUDFLARE_* variables. By default RATE is
-"1100 per 5 minutes", which leaves some of Cloudflare's 1,200 to others. Prints one JSON object for each account.
+"1100 per 5 minutes", which leaves some of Cloudflare's 1,200 to other programs. Prints one JSON object per account.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from pagerduty_alerting import AsyncClient
 
 
 class SharedLimiter:
-    """Lets a request go when the quota in Redis has room for it. Nothing is left to do when the request is over."""
+    """Delays requests until the quota in Redis allows them."""
 
     def __init__(self, limiter: MovingWindowRateLimiter, rate: RateLimitItem, name: str) -> None:
         self._limiter = limiter
@@ -44,11 +44,11 @@ class SharedLimiter:
 
 @contextlib.asynccontextmanager
 async def shared_limiter(rate: str, redis_url: str) -> AsyncIterator[SharedLimiter]:
-    """Connects with Redis, and gives the limiter that all who use the same Redis and rate have in common."""
+    """Connects to Redis and yields the limiter, which all programs with the same Redis and rate share."""
     pool = ConnectionPool.from_url(redis_url)
     try:
         storage = RedisStorage("async+redis://", implementation="redispy", connection_pool=pool)
-        # A moving window: never more than the rate in any stretch of time, whenever Cloudflare's own window begins.
+        # A moving window keeps to the rate in every period, so it does not matter when Cloudflare's window starts.
         yield SharedLimiter(MovingWindowRateLimiter(storage), parse(rate), "cloudflare-api")
     finally:
         await pool.aclose()

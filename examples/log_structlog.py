@@ -1,7 +1,7 @@
-"""structlog: what the client logs, as JSON with the ids of the caller.
+"""Logs with structlog: the records of the client, as JSON with the caller's ids.
 
-The client logs by the standard library, as "pagerduty_alerting": each attempt at DEBUG, each retry at INFO; never a
-secret. Needs structlog. It runs against an emulator of its own.
+The client logs through the standard library's logger `pagerduty_alerting`: attempts at DEBUG, retries at INFO, no
+secrets. Needs structlog. It runs against its own emulator.
 """
 
 import logging

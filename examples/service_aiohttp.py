@@ -13,7 +13,7 @@ CLIENT = web.AppKey("client", AsyncClient)
 routes = web.RouteTableDef()
 
 
-async def own_client(app: web.Application) -> AsyncIterator[None]:
+async def open_client(app: web.Application) -> AsyncIterator[None]:
     async with AsyncClient(timeout=10) as app[CLIENT]:
         yield
 
@@ -22,7 +22,7 @@ async def own_client(app: web.Application) -> AsyncIterator[None]:
 async def list_services(request: web.Request) -> web.Response:
     try:
         services = await request.app[CLIENT].list_services()
-    except PagerDutyAlertingError as error:  # its text is made for people and holds no secret
+    except PagerDutyAlertingError as error:  # its text is written for people and contains no secret
         return web.json_response({"error": str(error)}, status=502)
     return web.json_response([{"id": service.id, "name": service.name} for service in services])
 
@@ -30,7 +30,7 @@ async def list_services(request: web.Request) -> web.Response:
 def make_app() -> web.Application:
     app = web.Application()
     app.add_routes(routes)
-    app.cleanup_ctx.append(own_client)
+    app.cleanup_ctx.append(open_client)
     return app
 
 

@@ -21,7 +21,7 @@ client = Client(timeout=10)  # opens no connection before its first call
 def list_services(_: HttpRequest) -> HttpResponse:
     try:
         services = client.list_services()
-    except PagerDutyAlertingError as error:  # its text holds no secret
+    except PagerDutyAlertingError as error:  # its text contains no secret
         return JsonResponse({"error": str(error)}, status=502)
     return JsonResponse([{"id": service.id, "name": service.name} for service in services], safe=False)
 

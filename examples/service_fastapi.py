@@ -45,5 +45,5 @@ async def list_services(client: Annotated[AsyncClient, Depends(client_of)]) -> o
 
 
 @app.exception_handler(PagerDutyAlertingError)
-async def answer_failure(_: Request, error: PagerDutyAlertingError) -> JSONResponse:
-    return JSONResponse({"error": str(error)}, status_code=502)  # its text holds no secret
+async def report_failure(_: Request, error: PagerDutyAlertingError) -> JSONResponse:
+    return JSONResponse({"error": str(error)}, status_code=502)  # its text contains no secret

@@ -1,7 +1,7 @@
 """A Flask service with one synchronous client for all of its threads: GET /services.
 
 Needs flask, and reads the CLOUDFLARE_* variables. Run it in this directory with `flask --app service_flask run`. Under
-gunicorn, also with --preload: each forked worker opens connections of its own.
+gunicorn, also with --preload: each forked worker opens its own connections.
 """
 
 import attrs
@@ -20,5 +20,5 @@ def list_services() -> ResponseReturnValue:
 
 
 @app.errorhandler(PagerDutyAlertingError)
-def answer_failure(error: PagerDutyAlertingError) -> ResponseReturnValue:
-    return jsonify(error=str(error)), 502  # its text holds no secret
+def report_failure(error: PagerDutyAlertingError) -> ResponseReturnValue:
+    return jsonify(error=str(error)), 502  # its text contains no secret

@@ -16,11 +16,11 @@ app = Celery(
     backend=os.environ.get("CELERY_RESULT_BACKEND", "cache+memory://"),
 )
 
-# Made before Celery forks its workers, which is fine: each of them opens connections of its own.
+# Made before Celery forks its workers: each of them opens its own connections.
 client = Client(timeout=20)
 
 
-# The client tries again within its timeout; beyond that, the task does. Listing and deleting may be repeated.
+# The client retries within its timeout; after that, Celery retries the task. List and delete may be repeated.
 @app.task(autoretry_for=(APIConnectionError, InternalServerError, RateLimitError), retry_backoff=True, max_retries=5)
 def names_of_services(account_id: str) -> list[str]:
     """Returns the names of the PagerDuty services that an account can notify."""
@@ -35,8 +35,8 @@ def disconnect(account_id: str) -> None:
 
 @app.task
 def connect(account_id: str, token: str) -> str:
-    """Links PagerDuty, once a person has authorized the token; not repeated: it may have been carried out.
+    """Links PagerDuty after a person has authorized the token; not retried, because a failed call may have succeeded.
 
-    The token passes through the broker, so that has to be one that may see secrets.
+    The token passes through the broker, which must be trusted with secrets.
     """
     return client.connect(token, account_id=account_id).id

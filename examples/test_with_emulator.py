@@ -1,7 +1,7 @@
-"""Tests of one's own: installing this package gives pytest the fixtures `pagerduty_api` and `pagerduty_client`.
+"""Tests with the emulator: installing this package gives pytest the fixtures `pagerduty_api` and `pagerduty_client`.
 
-Run it with `pytest examples/test_with_emulator.py`; no credentials, no network. Asynchronous tests take
-`pagerduty_async_client`: see `test_with_emulator_asyncio.py` and its neighbours.
+Run it with `pytest examples/test_with_emulator.py`; it needs no credentials and no network. Asynchronous tests use
+`pagerduty_async_client`: see `test_with_emulator_asyncio.py`, `…_asyncio_auto.py` and `…_anyio.py`.
 """
 
 import pytest
@@ -11,7 +11,7 @@ from pagerduty_alerting.emulator import Emulator, Operation
 
 
 def report(client: Client) -> str:
-    """What is tested: a function of one's own."""
+    """The code under test."""
     names = [service.name for service in client.list_services()]
     return f"Alerts go to {', '.join(names)}." if names else "Alerts go nowhere!"
 
@@ -28,7 +28,7 @@ def test_a_report_names_the_connected_services(pagerduty_api: Emulator, pagerdut
     pagerduty_api.requests.assert_operations(Operation.LIST)
 
 
-def test_a_report_survives_an_outage_that_passes(pagerduty_api: Emulator, pagerduty_client: Client) -> None:
+def test_a_report_succeeds_after_a_short_outage(pagerduty_api: Emulator, pagerduty_client: Client) -> None:
     pagerduty_api.on(Operation.LIST).once().respond(503)
 
     assert report(pagerduty_client) == "Alerts go nowhere!"
@@ -44,12 +44,12 @@ def test_a_report_fails_under_a_long_block(pagerduty_api: Emulator, pagerduty_cl
 
 
 def report_of_the_environment() -> str:
-    """Also tested: code that builds its own client, from the environment."""
+    """Code under test that makes its own client from the environment."""
     with Client() as client:
         return report(client)
 
 
-def test_a_report_of_the_environment_is_one_of_the_emulator(
+def test_a_report_of_the_environment_uses_the_emulator(
     pagerduty_api: Emulator, pagerduty_environ: dict[str, str]
 ) -> None:
     pagerduty_api.add_service("Database")

@@ -1,6 +1,6 @@
-"""Asynchronous tests of one's own under anyio's pytest plugin: they have its marker, and run on asyncio.
+"""Asynchronous tests under anyio's pytest plugin: they have its marker and run on asyncio.
 
-Run it with `pytest examples/test_with_emulator_anyio.py`; no credentials, no network.
+Run it with `pytest examples/test_with_emulator_anyio.py`; it needs no credentials and no network.
 """
 
 import pytest
@@ -11,11 +11,11 @@ from pagerduty_alerting.emulator import Emulator
 
 @pytest.fixture
 def anyio_backend() -> str:
-    return "asyncio"  # the client is one of aiohttp's, and so of asyncio's
+    return "asyncio"  # the client uses aiohttp, which needs asyncio
 
 
 async def report(client: AsyncClient) -> str:
-    """What is tested: a coroutine function of one's own."""
+    """The code under test: a coroutine function."""
     names = [service.name for service in await client.list_services()]
     return f"Alerts go to {', '.join(names)}." if names else "Alerts go nowhere!"
 

@@ -1,6 +1,6 @@
-"""Asynchronous tests of one's own under pytest-asyncio in its strict mode, which is its default: each has the marker.
+"""Asynchronous tests under pytest-asyncio in its strict mode, which is its default: each needs the marker.
 
-Run it with `pytest examples/test_with_emulator_asyncio.py`; no credentials, no network.
+Run it with `pytest examples/test_with_emulator_asyncio.py`; it needs no credentials and no network.
 """
 
 import pytest
@@ -10,7 +10,7 @@ from pagerduty_alerting.emulator import Emulator
 
 
 async def report(client: AsyncClient) -> str:
-    """What is tested: a coroutine function of one's own."""
+    """The code under test: a coroutine function."""
     names = [service.name for service in await client.list_services()]
     return f"Alerts go to {', '.join(names)}." if names else "Alerts go nowhere!"
 

@@ -1,7 +1,7 @@
-"""Asynchronous tests of one's own under pytest-asyncio in its auto mode: none needs a marker.
+"""Asynchronous tests under pytest-asyncio in its auto mode: none needs a marker.
 
 Run it with `pytest -o asyncio_mode=auto examples/test_with_emulator_asyncio_auto.py`, or set `asyncio_mode` in
-pytest's section of pyproject.toml; no credentials, no network.
+pytest's section of pyproject.toml; it needs no credentials and no network.
 """
 
 from pagerduty_alerting import AsyncClient
@@ -9,7 +9,7 @@ from pagerduty_alerting.emulator import Emulator
 
 
 async def report(client: AsyncClient) -> str:
-    """What is tested: a coroutine function of one's own."""
+    """The code under test: a coroutine function."""
     names = [service.name for service in await client.list_services()]
     return f"Alerts go to {', '.join(names)}." if names else "Alerts go nowhere!"
 

@@ -1,6 +1,6 @@
-"""aiohttp's own tracing: how long each attempt took, and whether it needed a new connection.
+"""Traces with aiohttp's own hooks: how long each attempt took, and whether it needed a new connection.
 
-Needs nothing but this package. It runs against an emulator of its own.
+Needs only this package. It runs against its own emulator.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from pagerduty_alerting.emulator import Emulator
 
 
 def timing() -> aiohttp.TraceConfig:
-    """Makes hooks that print a line for each attempt. They print no URL: that of *connect* holds a secret."""
+    """Returns hooks that print a line for each attempt, without the URL, which contains a secret in *connect*."""
 
     async def start(_: aiohttp.ClientSession, attempt: SimpleNamespace, __: aiohttp.TraceRequestStartParams) -> None:
         attempt.started, attempt.connection = time.perf_counter(), "a new connection"

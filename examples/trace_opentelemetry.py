@@ -1,7 +1,7 @@
-"""OpenTelemetry: one client span for each attempt, below the caller's span, from async and sync code alike.
+"""Traces with OpenTelemetry: a client span for each attempt, below the caller's span, in async and sync code.
 
-Needs opentelemetry-sdk and opentelemetry-instrumentation-aiohttp-client. It runs against an emulator of its own and
-prints the spans.
+Needs opentelemetry-sdk and opentelemetry-instrumentation-aiohttp-client. It runs against its own emulator and prints
+the spans.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from pagerduty_alerting.emulator import Emulator, Operation
 
 
 def hide_token(url: URL) -> str:
-    """Returns the URL as a span may show it: that of *connect* ends in the integration token, a secret."""
+    """Returns the URL for a span; the one of *connect* ends in the integration token, which is a secret."""
     return re.sub(r"/connect/[^/?#]+", "/connect/<hidden>", str(url))
 
 

@@ -9,7 +9,7 @@
         with Client(base_url=api.url, api_token=api.api_token, account_id=api.account_id) as client:
             token = client.create_integration_token()
             api.authorize(token, services=["Database"])  # what a person does in PagerDuty
-            api.on("connect").once().rate_limited()  # a fault, after which the client tries again
+            api.on("connect").once().rate_limited()  # a fault, after which the client retries
             client.connect(token)
 
 The fixtures of `pagerduty_alerting.emulator.pytest_plugin` give tests the emulator and the clients.
@@ -21,7 +21,7 @@ The fixtures of `pagerduty_alerting.emulator.pytest_plugin` give tests the emula
     requests       the log of requests, with masked secrets and assertions
     server         the listening socket and its connections; a thread for synchronous code
     errors         `EmulatorUsageError`
-    json_input     reads JSON into attrs classes, with readable error messages
+    json_input     reads JSON into attrs classes and arguments, with readable error messages
     standalone     runs the emulator as a process of its own
     pytest_plugin  the fixtures; every pytest run loads it, so it imports nothing at first
     rules/         how Cloudflare responds; pure
@@ -40,7 +40,6 @@ The fixtures of `pagerduty_alerting.emulator.pytest_plugin` give tests the emula
         playback       carries out a fault on a connection
     control/       the paths below `/_emulator/`
         api            the control API
-        orders         its input
         page           the page for people
 
 A new fault is a class in `faults/kinds.py`, a case in `faults/playback.py` and a method in `faults/builder.py`; the

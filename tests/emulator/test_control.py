@@ -104,7 +104,7 @@ async def test_every_fault_of_the_control_api_can_be_ordered(api, control, fault
     assert len(api.orders) == 1
 
 
-def test_the_control_api_knows_every_fault_there_is():
+def test_the_control_api_has_every_fault_of_the_builder():
     choosing = {"times", "once", "skip", "sometimes", "when", "after_acting"}
     public = {name for name in vars(FaultBuilder) if not name.startswith("_")}
     assert public - choosing - {field.name for field in fields(FaultBuilder)} == set(FAULTS)
@@ -255,7 +255,7 @@ async def test_the_configured_host_is_served(caller_of):
         assert (await caller_of(api).raw("GET", "/_emulator/", headers={"Host": "192.0.2.1"})).status == 403
 
 
-async def test_the_root_leads_to_the_page(api, call):
+async def test_the_root_redirects_to_the_page(api, call):
     reply = await call.raw("GET", "/", headers={})
     assert (reply.status, reply.headers["Location"]) == (302, "/_emulator/")
     api.requests.assert_not_called()
@@ -296,7 +296,7 @@ async def test_the_page_offers_pending_tokens_for_authorization(api, call):
     assert "/connect</code>" in text.replace("<wbr>", "")
 
 
-async def test_the_form_authorizes_and_leads_back_to_the_page(api, call):
+async def test_the_form_authorizes_and_redirects_to_the_page(api, call):
     token_id = await call.create()
     form = [("token", token_id), ("services", "Database"), ("others", "Mine & yours\r\n\r\n  Third ")]
     headers = {"Origin": api.origin}

@@ -19,7 +19,7 @@ LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREA
         ({"Authorization": ""}, 400, 6003),
         ({"Authorization": "Bearer unknown"}, 401, 10000),
         ({"X-Auth-Email": "a@example.com", "X-Auth-Key": "0" * 37}, 403, 9103),
-        ({"X-Auth-Email": "nobody", "X-Auth-Key": "0" * 37}, 400, 6003),
+        ({"X-Auth-Email": "malformed", "X-Auth-Key": "0" * 37}, 400, 6003),
         ({"X-Auth-Email": "a@example.com", "X-Auth-Key": "short"}, 400, 6003),
     ],
 )
@@ -29,7 +29,7 @@ async def test_invalid_credentials_get_cloudflares_code(call, headers, status, c
 
 
 async def test_a_malformed_header_is_named_in_the_error_chain(call):
-    reply = await call(LIST, headers={"X-Auth-Email": "nobody", "X-Auth-Key": "short"})
+    reply = await call(LIST, headers={"X-Auth-Email": "malformed", "X-Auth-Key": "short"})
     chain = reply.json["errors"][0]["error_chain"]
     assert [link["code"] for link in chain] == [6102, 6103]
 
@@ -109,10 +109,10 @@ async def test_a_token_without_permissions_allows_nothing(api, call):
 
 
 async def test_a_token_for_some_accounts_is_invalid_for_others(api, call):
-    mine, other = api.add_account(), api.add_account()
-    headers = {"Authorization": f"Bearer {api.add_api_token(accounts={mine})}"}
-    assert (await call(LIST, account_id=mine, headers=headers)).status == 200
-    refused = await call(LIST, account_id=other, headers=headers)
+    first, second = api.add_account(), api.add_account()
+    headers = {"Authorization": f"Bearer {api.add_api_token(accounts={first})}"}
+    assert (await call(LIST, account_id=first, headers=headers)).status == 200
+    refused = await call(LIST, account_id=second, headers=headers)
     assert (refused.status, refused.codes) == (403, [9109])
     assert refused.json["errors"][0]["message"] == "Unauthorized to access requested resource"
 

@@ -196,16 +196,16 @@ async def test_truncate_announces_the_whole_body_and_sends_what_was_ordered(api,
 
 async def test_a_length_too_long_makes_the_client_wait(api, call):
     api.on(LIST).wrong_length(by=1)
-    answer = await raw_exchange(api, raw_list(call), until=b"}}")
-    announced = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-    assert announced == len(answer.partition(b"\r\n\r\n")[2]) + 1
+    response = await raw_exchange(api, raw_list(call), until=b"}}")
+    announced = int(response.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    assert announced == len(response.partition(b"\r\n\r\n")[2]) + 1
     assert api.requests[-1].status == 200
 
 
 async def test_a_length_too_short_leaves_bytes_before_the_next_response(api, call):
     api.on(LIST).once().wrong_length(by=-2)
-    answer = await raw_exchange(api, raw_list(call) * 2, until=b"}}HTTP/1.1 200")
-    assert answer.endswith(b"}}HTTP/1.1 200")
+    response = await raw_exchange(api, raw_list(call) * 2, until=b"}}HTTP/1.1 200")
+    assert response.endswith(b"}}HTTP/1.1 200")
 
 
 async def test_a_dripped_response_is_complete(api, call):
@@ -216,8 +216,8 @@ async def test_a_dripped_response_is_complete(api, call):
 
 async def test_a_dripped_response_keeps_the_connection(api, call):
     api.on(LIST).once().drip(size=50, interval=0)
-    answer = await raw_exchange(api, raw_list(call) * 2, until=b"}}HTTP/1.1 200")
-    assert b"keep-alive" in answer
+    response = await raw_exchange(api, raw_list(call) * 2, until=b"}}HTTP/1.1 200")
+    assert b"keep-alive" in response
 
 
 async def test_a_huge_response_is_valid_and_has_the_ordered_size(api, call):

@@ -95,27 +95,27 @@ async def test_reset_ends_held_requests_and_removes_the_gate(api, call):
     assert (await call(CREATE)).status == 201
 
 
-def ask(api, answers):
+def ask(api, statuses):
     connection = http.client.HTTPConnection(api.origin.removeprefix("http://"), timeout=20)
     path = f"/client/v4/accounts/{api.account_id}/alerting/v3/destinations/pagerduty"
     connection.request("GET", path, headers={"Authorization": f"Bearer {api.api_token}"})
-    answers.append(connection.getresponse().status)
+    statuses.append(connection.getresponse().status)
     connection.close()
 
 
 def test_gates_work_from_synchronous_code():
     with Emulator() as api:
         gate = api.on(LIST).hold()
-        answers = []
-        threads = [threading.Thread(target=ask, args=(api, answers)) for _ in range(2)]
+        statuses = []
+        threads = [threading.Thread(target=ask, args=(api, statuses)) for _ in range(2)]
         for thread in threads:
             thread.start()
         gate.wait_arrived(2)
-        assert answers == []
+        assert statuses == []
         api.release()
         for thread in threads:
             thread.join()
-        assert answers == [200, 200]
+        assert statuses == [200, 200]
         with pytest.raises(TimeoutError, match="2 of 3"):
             gate.wait_arrived(3, timeout=0.01)
 

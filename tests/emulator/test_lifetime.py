@@ -63,10 +63,10 @@ async def test_exit_ends_requests_that_hang_drip_or_are_held(caller_of):
         api.on(Operation.CREATE).drip(interval=60)
         calls = [asyncio.create_task(call(LIST))]
         await gate.arrived()
-        heard = api.on(Operation.DELETE, Operation.CREATE).hold()
+        both = api.on(Operation.DELETE, Operation.CREATE).hold()
         calls += [asyncio.create_task(call(it)) for it in (Operation.DELETE, Operation.CREATE)]
-        await heard.arrived(2)
-        heard.release()
+        await both.arrived(2)
+        both.release()
     assert all(isinstance(it, aiohttp.ClientError) for it in await asyncio.gather(*calls, return_exceptions=True))
     assert asyncio.all_tasks() == before
 
@@ -183,7 +183,7 @@ async def test_idle_connections_are_closed_after_keep_alive(caller_of):
         writer.close()
 
 
-async def test_invalid_http_gets_400_and_the_server_goes_on(api, call):
+async def test_the_server_responds_to_invalid_http_with_400_and_continues(api, call):
     reader, writer = await asyncio.open_connection(*address_of(api))
     writer.write(b"\x00\x01\x02 nonsense\r\n\r\n")
     async with asyncio.timeout(10):
@@ -192,7 +192,7 @@ async def test_invalid_http_gets_400_and_the_server_goes_on(api, call):
     assert (await call(LIST)).status == 200
 
 
-async def test_pipelined_requests_are_answered_in_order(api):
+async def test_pipelined_requests_get_responses_in_order(api):
     reader, writer = await asyncio.open_connection(*address_of(api))
     writer.write(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nOPTIONS /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     async with asyncio.timeout(10):
@@ -227,8 +227,8 @@ def test_the_emulator_imports_nothing_of_the_client():
         "import pagerduty_alerting.emulator as e, pagerduty_alerting.emulator.standalone, sys;"
         "[getattr(e, name) for name in e.__all__]; print(*sys.modules)"
     )
-    ours = {name for name in loaded if name.startswith("pagerduty_alerting")}
-    assert {name for name in ours if not name.startswith("pagerduty_alerting.emulator")} == {"pagerduty_alerting"}
+    imported = {name for name in loaded if name.startswith("pagerduty_alerting")}
+    assert {name for name in imported if not name.startswith("pagerduty_alerting.emulator")} == {"pagerduty_alerting"}
 
 
 def test_every_public_name_can_be_imported():

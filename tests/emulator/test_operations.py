@@ -241,8 +241,8 @@ def test_a_dialect_is_named_by_its_forms():
     dialect = Dialect.of("null-lists", "no-list-result-info", "delete-result-info")
     assert dialect == Dialect(null_lists=True, list_result_info=False, delete_result_info=True)
     assert Dialect.of() == Dialect()
-    with pytest.raises(EmulatorUsageError, match="no form 'klingon' of responses: use full-failures, null-lists"):
-        Dialect.of("klingon")
+    with pytest.raises(EmulatorUsageError, match="no form 'unknown' of responses: use full-failures, null-lists"):
+        Dialect.of("unknown")
 
 
 async def test_dialects_change_the_form_of_responses(caller_of):

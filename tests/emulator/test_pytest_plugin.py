@@ -13,7 +13,7 @@ LOOP_SCOPE = "asyncio_default_fixture_loop_scope = function"  # where it is unse
 INSTALLED = any(point.value == MODULE for point in importlib.metadata.entry_points(group="pytest11"))
 
 SYNCHRONOUS = """
-def test_the_client_talks_to_the_emulator(pagerduty_client, pagerduty_api):
+def test_the_client_uses_the_emulator(pagerduty_client, pagerduty_api):
     token = pagerduty_client.create_integration_token()
     pagerduty_api.authorize(token, services=["Database"])
     pagerduty_client.connect(token)
@@ -93,7 +93,7 @@ def test_options_can_be_set_by_overriding_the_server(pagerduty_client):
 """
 
 ASYNCHRONOUS = """
-async def test_the_client_talks_to_the_emulator(pagerduty_async_client, pagerduty_api):
+async def test_the_client_uses_the_emulator(pagerduty_async_client, pagerduty_api):
     token = await pagerduty_async_client.create_integration_token()
     pagerduty_api.authorize(token, services=["Database"])
     await pagerduty_async_client.connect(token)
@@ -139,7 +139,7 @@ def run(pytester, monkeypatch):
     return run
 
 
-def test_synchronous_tests_get_a_fresh_emulator_each_also_in_parallel(run, monkeypatch):
+def test_every_synchronous_test_starts_with_a_reset_emulator_also_in_parallel(run, monkeypatch):
     for name in ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOUDFLARE_API_KEY", "a key of the machine")
@@ -169,10 +169,10 @@ def test_the_fixtures_are_described():
     assert all(getattr(pytest_plugin, name).__doc__ for name in names)
 
 
-def test_the_plugin_imports_nothing_until_a_fixture_asks():
+def test_the_plugin_imports_nothing_before_a_fixture_is_used():
     code = f"import {MODULE}, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"aiohttp", "attrs", "attr", "cattrs", "orjson"}
-    ours = {name for name in loaded if name.startswith("pagerduty_alerting")}
-    assert ours == {"pagerduty_alerting", "pagerduty_alerting.emulator", MODULE}
+    imported = {name for name in loaded if name.startswith("pagerduty_alerting")}
+    assert imported == {"pagerduty_alerting", "pagerduty_alerting.emulator", MODULE}

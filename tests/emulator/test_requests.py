@@ -189,7 +189,7 @@ async def test_failed_assertions_list_the_recorded_requests(api, call, claim, me
     assert api.api_token not in str(caught.value)
 
 
-async def test_failed_assertions_on_an_empty_log_say_nothing(api):
+async def test_the_message_of_an_assertion_on_an_empty_log_lists_nothing(api):
     with pytest.raises(AssertionError, match="the emulator received: nothing"):
         api.requests.assert_called(LIST)
 
@@ -212,13 +212,13 @@ async def test_clear_resets_the_numbers(api, call):
 
 
 async def test_a_listener_is_called_for_every_request_that_ended(api, call):
-    heard = []
-    api.listen(heard.append)
+    ended = []
+    api.listen(ended.append)
     await call(LIST)
     api.on(LIST).once().respond(500)
     await call(LIST)
     await call.raw("GET", "/nowhere")
-    assert [request.status for request in heard] == [200, 500, 404]
+    assert [request.status for request in ended] == [200, 500, 404]
     api.listen(None)
     await call(LIST)
-    assert len(heard) == 3
+    assert len(ended) == 3

@@ -36,10 +36,10 @@ class Served:
         connection = http.client.HTTPConnection(base.split("/")[2], timeout=20)
         headers = {"Authorization": f"Bearer {self.environ['CLOUDFLARE_API_TOKEN']}"}
         connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        body = answer.read()
+        response = connection.getresponse()
+        body = response.read()
         connection.close()
-        return answer.status, body
+        return response.status, body
 
     @property
     def services_path(self) -> str:
@@ -161,10 +161,10 @@ def test_serving_beyond_this_machine_prints_a_warning():
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.7", "localhost", "api.localhost", "::1"])
-def test_serving_for_this_machine_alone_prints_no_warning(host):
+def test_loopback_addresses_are_recognized(host):
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "emulator.example", "2001:db8::1", ""])
-def test_an_address_beyond_this_machine_is_no_loopback(host):
+def test_other_addresses_are_not_loopback_addresses(host):
     assert not is_loopback(host)

@@ -57,7 +57,7 @@ def find(browser, selector):
 
 
 def press(browser, selector):
-    """Press a button and wait until its page has gone."""
+    """Presses a button and waits until the page is replaced."""
     from selenium.webdriver.support.expected_conditions import staleness_of
     from selenium.webdriver.support.wait import WebDriverWait
 
@@ -116,12 +116,12 @@ def test_the_latest_requests_are_shown_without_secrets(api, browser):
     assert api.api_token not in shown
 
 
-def test_the_page_is_styled_and_breaks_no_policy_of_its_own(api, browser):
+def test_the_page_is_styled_and_violates_none_of_its_policies(api, browser):
     create_token(api)
     browser.get(f"{api.origin}/_emulator/")
     assert find(browser, "form.token button").value_of_css_property("color") == "rgba(255, 255, 255, 1)"
-    complaints = [entry["message"] for entry in browser.get_log("browser")]
-    assert [it for it in complaints if "Content Security Policy" in it] == []
+    violations = [entry["message"] for entry in browser.get_log("browser")]
+    assert [it for it in violations if "Content Security Policy" in it] == []
 
 
 def test_a_person_resets_everything(api, browser):
@@ -139,7 +139,7 @@ def test_the_link_that_connect_shows_leads_to_the_form_of_the_token(api, browser
     assert find(browser, "form.token:target input[name=token]").get_attribute("value") == token_id
 
 
-def test_the_root_leads_to_the_page_with_the_environment_to_copy(api, browser):
+def test_the_root_redirects_to_the_page_with_the_environment_to_copy(api, browser):
     browser.get(api.origin)
     assert browser.current_url == f"{api.origin}/_emulator/"
     for name, value in api.environ.items():

@@ -139,7 +139,7 @@ def test_server_errors_are_server_errors(api, pagerduty, status):
     refused(cloudflare.InternalServerError, lambda: pagerduty.delete(account_id=api.account_id))
 
 
-def test_an_unprocessable_entity_is_one(api, pagerduty):
+def test_an_unprocessable_entity_is_an_unprocessable_entity_error(api, pagerduty):
     api.on(CREATE).respond(422)
     refused(cloudflare.UnprocessableEntityError, lambda: pagerduty.create(account_id=api.account_id))
 
@@ -155,7 +155,7 @@ def test_a_hanging_server_is_a_timeout(api, make_client):
     refused(cloudflare.APITimeoutError, lambda: pagerduty.create(account_id=api.account_id))
 
 
-def test_it_asks_again_after_a_failure_when_it_may(api, make_client):
+def test_a_failed_create_is_retried_if_retries_are_allowed(api, make_client):
     api.on(CREATE).once().respond(503, headers={"Retry-After": "0.01"})
     pagerduty = make_client(max_retries=1).alerting.destinations.pagerduty
     assert pagerduty.create(account_id=api.account_id).id
@@ -168,13 +168,13 @@ SOURCE = os.environ.get("EMULATOR_CLOUDFLARE_SOURCE")
 
 @pytest.mark.skipif(not SOURCE, reason="EMULATOR_CLOUDFLARE_SOURCE names no source distribution of cloudflare")
 def test_its_own_tests_of_this_resource_pass_with_none_skipped():
-    heard = []
+    requests = []
     with official.emulator() as api:
-        api.listen(heard.append)
+        api.listen(requests.append)
         environ = os.environ | {
             "EMULATOR_ORIGIN": api.origin,
             "TEST_API_BASE_URL": api.url,
-            "PYTHONPATH": str(Path(__file__).parent),  # as they have a package `tests` too
+            "PYTHONPATH": str(Path(__file__).parent),  # their tests are a package `tests`, too
         }
         # Without their options, which start workers: the tests share one emulator.
         options = ["-o", "addopts=", "-p", "official", "-p", "no:cacheprovider", "-q"]
@@ -188,8 +188,8 @@ def test_its_own_tests_of_this_resource_pass_with_none_skipped():
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        assert re.search(r"^\d+ passed in ", done.stdout, re.MULTILINE), done.stdout  # and none skipped
-        assert {(request.operation, request.status) for request in heard} == {
+        assert re.search(r"^\d+ passed in ", done.stdout, re.MULTILINE), done.stdout  # none was skipped
+        assert {(request.operation, request.status) for request in requests} == {
             (LIST, 200),
             (DELETE, 200),
             (CREATE, 201),

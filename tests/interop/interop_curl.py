@@ -49,15 +49,15 @@ def test_a_bad_token_gets_401(curl):
     assert curl(api_token="unknown")[0] == 401
 
 
-def test_head_and_options_and_a_wrong_method_are_answered(curl):
+def test_options_and_a_wrong_method_get_responses(curl):
     assert curl("--request", "OPTIONS")[0] == 204
     assert curl("--request", "PUT")[0] == 405
 
 
-def test_compressed_transfers_and_old_http_are_understood(curl):
+def test_compressed_transfers_and_http_1_0_work(curl):
     assert curl("--compressed")[0] == 200
     assert curl("--http1.0")[0] == 200
 
 
-def test_a_body_that_waits_for_100_continue_is_taken(curl):
+def test_a_body_that_waits_for_100_continue_is_read(curl):
     assert curl("--request", "POST", "--header", "Expect: 100-continue", "--data", "{}", path="/connect")[0] == 201

@@ -1,4 +1,4 @@
-// Cloudflare's official Node SDK against the emulator, steered through its control API: what interop_node.py runs.
+// Cloudflare's official Node SDK against the emulator and its control API; interop_node.py runs it.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
@@ -14,11 +14,11 @@ function pagerdutyOf(options = {}) {
 }
 
 async function control(action, body) {
-  const answer = await fetch(`${process.env.EMULATOR_ORIGIN}/_emulator/${action}`, {
+  const response = await fetch(`${process.env.EMULATOR_ORIGIN}/_emulator/${action}`, {
     method: "POST",
     body: body && JSON.stringify(body),
   });
-  assert.equal(answer.ok, true, await answer.text());
+  assert.equal(response.ok, true, await response.text());
 }
 
 async function names() {
@@ -29,7 +29,7 @@ async function names() {
 
 const pagerduty = pagerdutyOf();
 
-// The whole job.
+// The whole flow.
 assert.deepEqual(await names(), []);
 const token = await pagerduty.create({ account_id });
 await assert.rejects(pagerduty.link(token.id, { account_id }), Cloudflare.BadRequestError);
@@ -41,9 +41,9 @@ await assert.rejects(pagerduty.link(token.id, { account_id }), Cloudflare.Confli
 assert.equal((await pagerduty.delete({ account_id })).success, true);
 assert.deepEqual(await names(), []);
 
-// Each failure is the SDK's own class.
-const stranger = pagerdutyOf({ apiToken: "unknown" });
-await assert.rejects(stranger.create({ account_id }), Cloudflare.AuthenticationError);
+// The class of each failure.
+const unauthenticated = pagerdutyOf({ apiToken: "unknown" });
+await assert.rejects(unauthenticated.create({ account_id }), Cloudflare.AuthenticationError);
 await assert.rejects(pagerduty.create({ account_id: unknown }), Cloudflare.NotFoundError);
 await assert.rejects(pagerduty.link(unknown, { account_id }), Cloudflare.NotFoundError);
 const expected = {
@@ -61,5 +61,5 @@ await assert.rejects(pagerduty.create({ account_id }), Cloudflare.APIConnectionE
 await control("faults", { fault: "hang", operations: ["create"], times: 1 });
 await assert.rejects(pagerdutyOf({ timeout: 50 }).create({ account_id }), Cloudflare.APIConnectionTimeoutError);
 
-console.log("all as it should be");
+console.log("passed");
 process.exit(0);

@@ -1,6 +1,6 @@
-"""What Cloudflare's own tests of this resource expect to find, and a pytest plugin that runs them all, none skipped.
+"""The state that Cloudflare's own tests of this resource need, and a pytest plugin that runs them all, none skipped.
 
-They skip all that their mock server cannot do. Nothing of theirs is kept here: the sessions of nox fetch it.
+Those tests are marked as skipped where Cloudflare's mock server does not support them. The nox sessions download them.
 """
 
 import os
@@ -41,6 +41,6 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup() -> None:
-    # Each test connects with the one token, which is good for one time.
+    # Every test connects with the same token, which can be used once.
     reset = urllib.request.Request(f"{os.environ['EMULATOR_ORIGIN']}/_emulator/reset", method="POST")
     urllib.request.urlopen(reset, timeout=20).close()

@@ -2,6 +2,6 @@
 test.skip = test;
 
 beforeEach(async () => {
-  const answer = await fetch(`${process.env.EMULATOR_ORIGIN}/_emulator/reset`, { method: "POST" });
-  if (!answer.ok) throw new Error(await answer.text());
+  const response = await fetch(`${process.env.EMULATOR_ORIGIN}/_emulator/reset`, { method: "POST" });
+  if (!response.ok) throw new Error(await response.text());
 });
