@@ -94,12 +94,12 @@ class Process:
 
     def stop(self, number: int, chatter: str = "") -> End:
         """Sends a signal to the process, waits for its end, and leaves out the lines that such a host always writes."""
-        self.tell(number)
+        self.send_signal(number)
         ended = self.end()
         return ended._replace(complaints=re.sub(chatter, "", ended.complaints, flags=re.DOTALL | re.MULTILINE))
 
-    def tell(self, number: int) -> None:
-        """Sends a signal."""
+    def send_signal(self, number: int) -> None:
+        """Sends a signal to the process."""
         self._process.send_signal(number)
 
     def end(self) -> End:

@@ -105,7 +105,7 @@ def test_gunicorn_reloads_its_workers_while_they_serve(api: Mapping[str, str], t
         check({account_id: ask(port, account_id) for account_id in accounts[:1]}, accounts[:1])
         with ThreadPoolExecutor(1) as pool:
             asking = pool.submit(ask_for_all, port, accounts)
-            process.tell(signal.SIGHUP)
+            process.send_signal(signal.SIGHUP)
             check(asking.result(), accounts)
         assert process.stop(server.stop) == (server.status, "")
 
