@@ -36,25 +36,29 @@ class Pacer:
     """The known quotas, and the calls that wait for them in order of arrival.
 
     Every request is admitted before it is sent and settled when it has ended. The pacer knows the quotas that responses
-    report, the number of requests in progress, and the number that ended without a response. The API may count the
-    latter late, so they count as in progress until the response to a later request.
+    report, the number of requests in progress, and those that ended without a response. The API may count the latter
+    late, so they count as in progress until the response to a later request, or until the window in which they ended
+    is over.
     """
 
     def __init__(self) -> None:
         self._quotas: Quotas = {}
         self._has_answer = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._last_ticket: Ticket = 0
+        self._under_way = 0
+        # For each request that ended without a response, when it ended and the newest ticket at that time.
+        self._unanswered: deque[tuple[float, Ticket]] = deque(maxlen=_MOST_UNANSWERED)
         self._begin(None)
         fork.register(self)
 
     def _begin(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Begins on a loop, without the calls of the previous one; the known quotas are kept."""
+        """Begins on a loop without the calls of the previous one, whose requests will get no response."""
+        if self._loop is not None and loop is not None:
+            self._unanswered.extend([(loop.time(), self._last_ticket)] * self._under_way)
         self._loop = loop
-        self._last_ticket: Ticket = getattr(self, "_last_ticket", 0)
         self._first_ticket = self._last_ticket + 1  # older tickets are of calls on another loop
         self._under_way = 0
-        # For each request that ended without a response, the newest ticket at that time.
-        self._unanswered: deque[Ticket] = deque(maxlen=_MOST_UNANSWERED)
         # Waiters with their deadlines, in order of arrival; a dict, because any of them may be removed.
         self._waiters: dict[asyncio.Future[tuple[Ticket, float]], float] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -96,7 +100,7 @@ class Pacer:
         now = asyncio.get_running_loop().time()
         self._has_answer = True
         if self._unanswered and answer.header("Ratelimit"):
-            while self._unanswered and self._unanswered[0] < ticket:
+            while self._unanswered and self._unanswered[0][1] < ticket:
                 self._unanswered.popleft()
         self._quotas = observe(self._quotas, answer, now)
         if answer.status == _TOO_MANY_REQUESTS:
@@ -116,35 +120,31 @@ class Pacer:
             return
         self._under_way -= 1
         if was_sent and not was_answered:
-            self._unanswered.append(self._last_ticket)
+            self._unanswered.append((asyncio.get_running_loop().time(), self._last_ticket))
         if self._waiters:
             self._serve()
 
     def spacing(self, now: float) -> float:
         """Returns the seconds that a long run leaves between its requests, so that the quota lasts to its reset."""
         self._quotas = roll(self._quotas, now)
-        return spacing(self._quotas, self._counted(), now)
+        return spacing(self._quotas, self._under_way, now, self._unanswered)
 
     def after_fork_in_child(self) -> None:
         """Discards the parent's calls."""
+        self._unanswered.clear()
         self._begin(None)
-
-    def _counted(self) -> int:
-        """Returns how many requests the latest response may not have counted yet."""
-        return self._under_way + len(self._unanswered)
 
     def _has_room(self) -> bool:
         """Returns whether one more request certainly fits; if not, `_hold` decides."""
-        if not self._has_answer and self._under_way >= _MOST_BEFORE_AN_ANSWER:
-            return False
-        return has_room(self._quotas, self._under_way + len(self._unanswered))
+        counted = self._under_way + len(self._unanswered)
+        return (self._has_answer or counted < _MOST_BEFORE_AN_ANSWER) and has_room(self._quotas, counted)
 
     def _hold(self, now: float) -> float:
         """Returns the seconds to hold the next request back: zero to send it now, infinity until a response."""
-        if not self._has_answer and self._under_way >= _MOST_BEFORE_AN_ANSWER:
-            return math.inf
+        if not self._has_answer and self._under_way + len(self._unanswered) >= _MOST_BEFORE_AN_ANSWER:
+            return math.inf if self._under_way else 0.0  # one at a time, until there is a response
         self._quotas = roll(self._quotas, now)
-        return hold_back(self._quotas, self._counted(), now)
+        return hold_back(self._quotas, self._under_way, now, self._unanswered)
 
     def _issue(self) -> Ticket:
         self._under_way += 1
@@ -172,7 +172,7 @@ class Pacer:
         if seconds < math.inf:
             self._timer = loop.call_later(seconds, self._serve)
         # While some of the quota is left, the response to a request in progress may make room sooner.
-        used_up = hold_back(self._quotas, 0 if self._under_way else len(self._unanswered), now)
+        used_up = hold_back(self._quotas, 0, now, () if self._under_way else self._unanswered)
         for waiter, deadline in list(self._waiters.items()):
             if used_up and now + used_up >= deadline and not waiter.done():
                 del self._waiters[waiter]

@@ -1,11 +1,12 @@
 """Reads the quotas that responses report, and computes how long to hold requests back; pure."""
 
+import bisect
 import datetime
 import email.utils
 import functools
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import define, evolve
 
@@ -120,12 +121,18 @@ class Quota:
 Quotas = Mapping[str, Quota]
 """The known quotas by name."""
 
+Unanswered = Sequence[tuple[float, int]]
+"""For each request that ended without a response, oldest first: when it ended, and a number."""
+
 # The name under which a 429 is recorded; no quota of the API can have it.
 _BLOCK = "\0block"
 
 # Seconds to wait beyond a reset. The API reports whole seconds, perhaps rounded down, and a request that is too early
 # is followed by a block of five minutes.
 _ROUNDING = 1.0
+
+# Seconds after which the API counts no request that ended without a response, such as a cancelled one.
+_LONGEST_DELAY = 5.0
 
 # Seconds between requests. Cloudflare allows 200 requests a second from one address, which no header reports; this is
 # half of that rate.
@@ -166,24 +173,32 @@ def has_room(known: Quotas, under_way: int) -> bool:
     return True
 
 
-def hold_back(known: Quotas, under_way: int, now: float) -> float:
+def hold_back(known: Quotas, under_way: int, now: float, unanswered: Unanswered = ()) -> float:
     """Returns the seconds to hold the next request back, zero to send it now."""
     longest = 0.0
     for quota in known.values():
         seconds = quota.reset_at - now
-        if seconds > longest and quota.remaining <= under_way:
+        if seconds > longest and quota.remaining <= under_way + _uncounted(quota, unanswered):
             longest = seconds
     return longest
 
 
-def spacing(known: Quotas, under_way: int, now: float) -> float:
+def spacing(known: Quotas, under_way: int, now: float, unanswered: Unanswered = ()) -> float:
     """Returns the seconds between requests with which the rest of each quota lasts until its reset."""
     longest = _SHORTEST_SPACING
     for quota in known.values():
-        left = quota.remaining - under_way
+        left = quota.remaining - under_way - _uncounted(quota, unanswered)
         if not _at_once(left, quota.per_window):
             longest = max(longest, (quota.reset_at - now) / max(left, 1))
     return longest
+
+
+def _uncounted(quota: Quota, unanswered: Unanswered) -> int:
+    """Returns how many requests without a response the current window of a quota may yet count."""
+    if not unanswered or quota.window is None:
+        return len(unanswered)
+    window_began = quota.reset_at - quota.window - _ROUNDING
+    return len(unanswered) - bisect.bisect(unanswered, (window_began - _LONGEST_DELAY, 0))
 
 
 def seconds_for(known: Quotas, requests: int, now: float) -> float:

@@ -1,0 +1,283 @@
+"""A client that is alone on a quota is never refused, also where a third of its calls is cancelled; in virtual time."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from attrs import define, field
+
+from pagerduty_alerting import APIConnectionError, APITimeoutError, AsyncClient, Client, RateLimitError
+from pagerduty_alerting._pacer import Pacer
+from pagerduty_alerting.emulator import Emulator, RateLimits, RecordedRequest
+from tests.support.raw_calls import client_of
+from tests.support.raw_server import LISTED, Conversation, http
+from tests.support.requests_and_answers import answer
+from tests.support.virtual_time import virtual_time_loop
+
+QUOTA = 60
+CALLS = 200
+AGES = 100_000.0
+"""Seconds that no call takes, whatever it waits for."""
+
+in_virtual_time = pytest.mark.virtual_time(patience=0)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def limited(requests: int = QUOTA) -> Emulator:
+    """An emulator with a quota for each minute, on the clock of the loop."""
+    return Emulator(clock=now, rate_limits=RateLimits(requests=requests, window=60, per_second=None))
+
+
+def statuses(api: Emulator) -> dict[int | None, int]:
+    """How many requests were answered with each status; None for those whose client had gone."""
+    return Counter(request.status for request in api.requests)
+
+
+@contextlib.asynccontextmanager
+async def client_for(api: Emulator, session_of: str, **changes: Any) -> AsyncIterator[AsyncClient]:
+    """A client with a session of its own or one of the caller's."""
+    options = {"base_url": api.url, "api_token": api.api_token, "account_id": api.account_id, **changes}
+    async with contextlib.AsyncExitStack() as stack:
+        if session_of == "the caller":
+            connections = aiohttp.TCPConnector(limit=0)
+            options["session"] = await stack.enter_async_context(aiohttp.ClientSession(connector=connections))
+        yield await stack.enter_async_context(AsyncClient(**options))
+
+
+@define(eq=False)
+class Admissions:
+    """A limiter that limits nothing. It is entered when the quota has admitted a request, just before that is sent."""
+
+    watched: dict[asyncio.Task[Any] | None, asyncio.Event] = field(factory=dict)
+
+    async def __aenter__(self) -> None:
+        if asyncio.current_task() in self.watched:
+            self.watched[asyncio.current_task()].set()
+
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+    async def call_and_cancel(self, client: AsyncClient, turns: int) -> None:
+        """Cancels a call some turns of the loop after its admission."""
+        task = asyncio.create_task(client.list_services())
+        self.watched[task] = admitted = asyncio.Event()
+        await admitted.wait()
+        del self.watched[task]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@in_virtual_time
+@pytest.mark.parametrize("session_of", ["the client", "the caller"])
+@pytest.mark.parametrize("latency", [0.0, 0.05])
+@pytest.mark.parametrize("callers", [4, 100])
+async def test_calls_of_which_a_third_is_cancelled_are_never_refused(
+    callers: int, latency: float, session_of: str
+) -> None:
+    admissions = Admissions()
+    dice = random.Random(callers)
+    numbers = iter(range(CALLS))
+    async with limited() as api, client_for(api, session_of, limiter=admissions, timeout=AGES) as client:
+        if latency:
+            api.on().latency(latency)
+
+        async def caller() -> None:
+            for number in numbers:
+                if number % 3 == 2:
+                    await admissions.call_and_cancel(client, dice.randrange(5, 25))
+                else:
+                    # As a task, so that it has no advantage over the others in getting admitted.
+                    assert await asyncio.create_task(client.list_services()) == []
+
+        await asyncio.gather(*(caller() for _ in range(callers)))
+        assert set(statuses(api)) <= {200, None}
+        assert api.requests.total > CALLS * 0.9  # most requests of cancelled calls were sent
+        assert client._core.pacer._under_way == 0
+
+
+@in_virtual_time
+@pytest.mark.parametrize("session_of", ["the client", "the caller"])
+async def test_fleets_that_are_left_early_are_never_refused(session_of: str) -> None:
+    async with limited() as api, client_for(api, session_of) as client:
+        api.on().latency(0.05)
+        accounts = [api.add_account() for _ in range(50)]
+        for _ in range(20):
+            async with contextlib.aclosing(client.list_services_in(accounts, concurrency=20)) as results:
+                assert [(await anext(results)).error for _ in range(5)] == [None] * 5
+        assert set(statuses(api)) <= {200, None}
+        assert api.requests.total > 20 * 5
+        assert client._core.pacer._under_way == 0
+
+
+class SteppedLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock another thread can put forward."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def advance(self, seconds: float) -> None:
+        self.ahead += seconds
+        self.call_soon_threadsafe(lambda: None)  # looks at its timers
+
+
+def test_synchronous_calls_of_which_a_third_runs_out_of_time_are_never_refused() -> None:
+    loop = SteppedLoop()
+    ends: Counter[str] = Counter()
+
+    def is_to_hang(request: RecordedRequest) -> bool:
+        """Puts the client's clock beyond the deadline of a call, when its request has been counted."""
+        if request.account_id != hanging:
+            return False
+        loop.advance(1.5)
+        return True
+
+    limits = RateLimits(requests=QUOTA, window=60, per_second=None)
+    with (
+        Emulator(clock=loop.time, rate_limits=limits) as api,
+        Client(base_url=api.url, api_token=api.api_token, account_id=api.account_id) as client,
+    ):
+        client._runner._make_loop = lambda: loop
+        hanging = api.add_account()
+        api.on().when(is_to_hang).hang()
+        for number in range(CALLS):
+            while True:
+                try:
+                    if number % 3 == 2:
+                        with pytest.raises(APITimeoutError):
+                            client.list_services(account_id=hanging, timeout=1)
+                        ends["too late"] += 1
+                    else:
+                        ends["answered"] += len(client.list_services(timeout=30)) + 1
+                except RateLimitError as error:
+                    if error.attempts:  # refused by the server
+                        raise
+                    ends["held back"] += 1
+                    loop.advance((error.retry_after or 0) + 0.1)
+                else:
+                    break
+        assert set(statuses(api)) <= {200, None}
+        assert api.requests.total == CALLS
+        assert client._async._core.pacer._under_way == 0
+    assert ends["too late"] == CALLS // 3
+    assert ends["held back"] >= 3
+
+
+# An outage: requests that get no response count, but not for ever.
+
+
+async def fail_until_held_back(client: AsyncClient) -> None:
+    try:
+        while True:
+            with pytest.raises(APIConnectionError):
+                await client.list_services()
+    except RateLimitError as error:
+        if error.attempts:
+            raise
+
+
+@in_virtual_time
+async def test_an_outage_longer_than_a_window_holds_no_call_back_for_good() -> None:
+    is_down = False
+
+    async def script(peer: Conversation) -> None:
+        while True:
+            await peer.request()
+            if is_down:
+                peer.reset()
+                return
+            peer.send(http(200, LISTED, 'Ratelimit: "default";r=9;t=60\r\nRatelimit-Policy: "default";q=10;w=60\r\n'))
+
+    async with client_of(script) as (client, server):
+        await client.list_services()
+        is_down = True
+        for _ in range(3):
+            await fail_until_held_back(client)
+            await asyncio.sleep(62)
+        assert len(server.requests) == 1 + 9 + 10 + 10
+        is_down = False
+        assert len(await client.list_services()) == 1
+
+
+@in_virtual_time
+async def test_a_server_that_never_answered_is_asked_by_one_request_at_a_time() -> None:
+    is_down = True
+
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        if is_down:
+            peer.reset()
+        else:
+            peer.send(http(200, LISTED))
+
+    async with client_of(script) as (client, server):
+        outcomes = await asyncio.gather(*(client.list_services() for _ in range(80)), return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {APIConnectionError}
+        assert len(server.requests) == 80
+        is_down = False
+        assert len(await client.list_services()) == 1
+
+
+# The pacer by itself.
+
+
+def ended(pacer: Pacer, ticket: int) -> int:
+    """Ends a request that was sent, without a response."""
+    pacer.settle(ticket, was_answered=False, was_sent=True)
+    return ticket
+
+
+@in_virtual_time
+async def test_before_the_first_response_requests_without_one_are_among_the_fifty() -> None:
+    pacer = Pacer()
+    tickets = [pacer.admit(now()) for _ in range(50)]
+    for ticket in tickets[1:]:
+        ended(pacer, ticket)
+    assert not pacer.admit(now())
+    ended(pacer, tickets[0])
+    assert pacer.admit(now())  # nothing is under way, so it may go
+    assert not pacer.admit(now())
+
+
+@in_virtual_time
+@pytest.mark.parametrize(("before_the_reset", "left"), [(30, 3), (1, 2)])
+async def test_a_request_without_a_response_counts_in_the_next_window_only_if_it_may_come_that_late(
+    before_the_reset: float, left: int
+) -> None:
+    pacer = Pacer()
+    first = pacer.admit(now())
+    pacer.learn(first, answer(200, headers={"Ratelimit": '"q";r=2;t=59', "Ratelimit-Policy": '"q";q=3;w=60'}))
+    pacer.settle(first, was_answered=True, was_sent=True)
+    await asyncio.sleep(60 - before_the_reset)
+    ended(pacer, pacer.admit(now()))
+    await asyncio.sleep(before_the_reset + 0.1)
+    assert [bool(pacer.admit(now())) for _ in range(3)] == [True] * left + [False] * (3 - left)
+
+
+def test_requests_of_a_loop_that_was_closed_count_on_the_next_one() -> None:
+    pacer = Pacer()
+
+    async def leave() -> None:
+        first = pacer.admit(now())
+        pacer.learn(first, answer(200, headers={"Ratelimit": '"default";r=2;t=60'}))
+        pacer.settle(first, was_answered=True, was_sent=True)
+        assert pacer.admit(now())
+
+    async def go_on() -> None:
+        assert pacer.admit(now())
+        assert not pacer.admit(now())
+
+    for main in (leave, go_on):
+        with asyncio.Runner(loop_factory=virtual_time_loop()) as runner:
+            runner.run(main())
