@@ -199,11 +199,12 @@ def audit(session: nox.Session) -> None:
     found = requirements.with_name("found.json")
     found.unlink(missing_ok=True)
     report = ["--format=json", f"--output={found}", "--progress-spinner=off"]
-    # It ends with 1 for a vulnerability, and for a database of advisories that cannot be reached: without a result.
-    session.run(
-        "pip-audit", "--requirement", str(requirements), *report, *session.posargs, success_codes=[0, 1], silent=True
-    )
+    command = ["pip-audit", "--requirement", str(requirements), *report, *session.posargs]
+    # It ends with 1 for a vulnerability as well as for an error, in which case it leaves no report.
+    printed = str(session.run(*command, success_codes=[0, 1], silent=True))
     if not found.exists():
+        if "requests.exceptions." not in printed and "Could not connect" not in printed:
+            session.error(printed)
         session.warn("no database of advisories can be reached: the dependencies were not looked up")
         return
     dependencies = json.loads(found.read_text(encoding="utf-8"))["dependencies"]

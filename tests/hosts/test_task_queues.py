@@ -40,16 +40,18 @@ DRAMATIQ = "dramatiq dramatiq_actors --processes 2 --threads 8"
 
 QUEUES = {
     "celery prefork": Queue(
-        ("celery",),
+        ("celery", "redis"),
         "celery_tasks",
         f"{CELERY} 4 --pool prefork",
         chatter=r"^\[[^\n]*Soft time limit \(1s\) exceeded[^\n]*\n",
     ),
-    "celery threads": Queue(("celery",), "celery_tasks", f"{CELERY} 16 --pool threads", interrupts=False),
-    "celery gevent": Queue(("celery", "gevent"), "celery_tasks", f"{CELERY} 16 --pool gevent", interrupts=False),
+    "celery threads": Queue(("celery", "redis"), "celery_tasks", f"{CELERY} 16 --pool threads", interrupts=False),
+    "celery gevent": Queue(
+        ("celery", "gevent", "redis"), "celery_tasks", f"{CELERY} 16 --pool gevent", interrupts=False
+    ),
     "rq": Queue(("rq",), "rq_jobs", RQ),
     "dramatiq": Queue(
-        ("dramatiq",),
+        ("dramatiq", "redis"),
         "dramatiq_actors",
         DRAMATIQ,
         chatter=r"^\[[^\n]*(\[INFO\]|\[WARNING\] Time limit exceeded)[^\n]*\n",
