@@ -1,4 +1,4 @@
-"""The clients for asynchronous code: this package's, the official SDK's two, others by hand, and a bare protocol."""
+"""The clients for asynchronous code: this package's, the official SDK's two, hand-written ones, and a bare protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -144,7 +144,7 @@ async def with_pyreqwest_async(url: str, services: int) -> AsyncIterator[AsyncCa
 
 
 class _Floor(asyncio.Protocol):
-    """Sends the request and waits for as many bytes as the answer has."""
+    """Sends the request and waits for as many bytes as the response has."""
 
     def __init__(self, request: bytes, length: int) -> None:
         self._request, self._length = request, length
@@ -209,7 +209,7 @@ ASYNC = installed(
 
 
 def new_loop(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Returns what makes the event loop on which this client is measured."""
+    """Returns the factory of the event loop on which a client is measured."""
     if name in {OURS_UVLOOP, AIOHTTP_UVLOOP}:
         import uvloop
 

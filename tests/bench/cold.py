@@ -1,4 +1,4 @@
-"""What a client costs before its second call: import, first answer, memory after it, installed size."""
+"""Measures what a client costs before its second call: import, first response, memory after it, installed size."""
 
 import json
 import os
@@ -82,7 +82,7 @@ with Client(base_url=sys.argv[1], api_token="bench-token", account_id=sys.argv[2
 """,
     "import aiohttp": "import aiohttp",
 }
-"""Programs whose whole processes are timed. The last is what the first two cannot do without."""
+"""Programs whose whole processes are timed. The last is the import that the first two cannot avoid."""
 
 SERVICES_LIST, IMPORT_TYPER = "pagerduty-alerting services list", "import typer"
 
@@ -93,8 +93,8 @@ started = time.perf_counter()
 print(time.perf_counter() - started)
 """
 
-# The resident memory of Linux's /proc, or else the peak, which getrusage gives in bytes or KiB. What a bare interpreter
-# holds is taken off; nothing is loaded but what the client needs.
+# Resident memory from /proc on Linux, elsewhere the peak from getrusage, in bytes or KiB. The memory of the bare
+# interpreter is subtracted; nothing is loaded but what the client needs.
 _MEASURE_MEMORY = """
 import sys
 
@@ -127,7 +127,7 @@ else:
 
 
 def import_times(rounds: int) -> dict[str, list[float]]:
-    """Returns the seconds of each import in fresh interpreters, which take turns, from bytecode as it is installed."""
+    """Returns the seconds of each import, in new interpreters that alternate, from compiled bytecode."""
     statements = [statement for statement, package in IMPORTS.items() if _is_installed(package)]
     seconds: dict[str, list[float]] = {statement: [] for statement in statements}
     for number in range(rounds + 1):
@@ -141,7 +141,7 @@ def import_times(rounds: int) -> dict[str, list[float]]:
 def first_calls(url: str, rounds: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Returns the seconds that a process takes for one call, and the MiB by which it has grown after it.
 
-    The seconds hold what the bench itself loads in that process, which is the same for all.
+    The seconds include what the bench itself loads in that process, which is the same for all clients.
     """
     contenders = [("sync", name) for name in SYNC] + [("async", name) for name in ASYNC]
     seconds: dict[str, list[float]] = {name: [] for _, name in contenders}
@@ -169,7 +169,7 @@ def command_line(url: str, rounds: int) -> dict[str, list[float]]:
 
 
 def _processes(commands: dict[str, list[str]], url: str, rounds: int) -> dict[str, list[float]]:
-    """Returns the seconds of each command, which take turns."""
+    """Returns the seconds of each command; the commands alternate."""
     environment = {"CLOUDFLARE_BASE_URL": url, "CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID}
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(rounds + 1):
@@ -182,7 +182,7 @@ def _processes(commands: dict[str, list[str]], url: str, rounds: int) -> dict[st
 
 
 def installed_sizes() -> dict[str, float]:
-    """Returns the MiB of files that an installation brings, all dependencies included, bytecode left out."""
+    """Returns the MiB of files that an installation brings, with all dependencies, without bytecode."""
     sizes = {}
     for name, requirements in DISTRIBUTIONS.items():
         closure: set[str] = set()
@@ -194,7 +194,7 @@ def installed_sizes() -> dict[str, float]:
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of what was measured, and of what it stands on."""
+    """Returns the versions of what was measured, and of their dependencies."""
     names = ["pagerduty-alerting", "aiohttp", "cattrs", "orjson", "cloudflare", "httpx", "httpx-aiohttp", "requests"]
     names += ["urllib3", "niquests", "pycurl", "primp", "pyreqwest", "aiosonic", "uvloop", "typer"]
     return {name: metadata.version(name) for name in names if _is_distribution(name)}
@@ -215,11 +215,11 @@ def _closure(requirement: Requirement, known: set[str]) -> Iterator[str]:
             yield from _closure(needed, known)
 
 
-_LEFT_OUT = {".pyc", ".mypy_cache"}  # what running and checking leave behind
+_LEFT_OUT = {".pyc", ".mypy_cache"}  # left by running and by checking types
 
 
 def _size(name: str) -> int:
-    if name == "pagerduty-alerting":  # perhaps installed as a link to the checkout
+    if name == "pagerduty-alerting":  # may be an editable install
         import pagerduty_alerting
 
         files = list(Path(pagerduty_alerting.__file__).parent.rglob("*"))
@@ -250,7 +250,7 @@ def _start(command: list[str], environment: dict[str, str]) -> str:
     return subprocess.run(
         command,
         cwd=ROOT,
-        # Or else this package alone, which lies in a checkout, would be compiled each time.
+        # Otherwise this package alone, as an editable install, would be compiled each time.
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
         capture_output=True,
         text=True,

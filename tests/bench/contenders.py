@@ -1,6 +1,6 @@
-"""The names of the clients that are measured side by side, and what they all need to know.
+"""The names of the clients that are compared, and what all of them use.
 
-Each lists the services of one account, as its users would write it. All get the same answer from the same server.
+Each lists the services of one account, as its users would write it. All get the same response from the same server.
 """
 
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ FLOOR_SYNC, FLOOR_ASYNC = "a blocking socket", "an asyncio protocol"
 
 @frozen
 class Service:
-    """What the clients by hand make of an item."""
+    """An item of a list, as hand-written clients decode it."""
 
     id: str
     name: str
@@ -44,14 +44,14 @@ class Service:
 
 @frozen
 class Envelope:
-    """What the clients by hand make of an answer."""
+    """A response, as hand-written clients decode it."""
 
     success: bool
     result: list[Service]
 
 
 def make_decode() -> Callable[[bytes], list[Service]]:
-    """Returns the same decoding for all clients by hand; not at the top, so that it is loaded where it is used."""
+    """Returns the decoder of all hand-written clients; it imports cattrs only where it is used."""
     from cattrs.preconf.orjson import make_converter
 
     converter = make_converter()
@@ -59,18 +59,18 @@ def make_decode() -> Callable[[bytes], list[Service]]:
 
 
 def checked(status: int, body: bytes) -> bytes:
-    """Returns the body of an answer that is a success."""
+    """Returns the body of a successful response."""
     if status != 200:
         raise RuntimeError(f"status {status}")
     return body
 
 
 LEFT_OUT: dict[str, str] = {}
-"""Clients that are not measured, and why."""
+"""Clients that are not measured, with the reason."""
 
 
 def installed(contenders: dict[str, tuple[str, T]]) -> dict[str, T]:
-    """Leaves out those whose packages are not there, and notes which ones are missing."""
+    """Returns the clients whose packages are installed, and records the others in `LEFT_OUT`."""
     found = {}
     for name, (packages, contender) in contenders.items():
         missing = [package for package in packages.split() if not find_spec(package)]

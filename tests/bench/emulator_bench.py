@@ -1,6 +1,8 @@
-"""Measures the emulator: requests a second on one core, and start to first answer; it must not be collected as a test.
+"""Measures the emulator: requests per second on one core, and the time from its start to the first response.
 
-Run it as a program; `--check` makes it fail below the project's targets.
+    python tests/bench/emulator_bench.py [--check]
+
+With `--check` it exits with status 1 if a bound is missed.
 """
 
 import argparse
@@ -20,26 +22,26 @@ MAXIMUM_START_MILLISECONDS = 50
 
 
 class Round(NamedTuple):
-    """One round of load."""
+    """The result of one round of load."""
 
     requests_per_second: float
-    microseconds_of_processor: float
+    cpu_microseconds: float
 
 
 class Figures(NamedTuple):
-    """What was measured."""
+    """All results."""
 
     rounds: list[Round]
     start_milliseconds: float
 
     @property
     def median(self) -> Round:
-        """The round in the middle: neighbours on a shared machine move single rounds far up and down."""
+        """The median round; single rounds vary much on a shared machine."""
         return sorted(self.rounds)[len(self.rounds) // 2]
 
 
 class LoadConnection(asyncio.Protocol):
-    """One kept-alive connection that asks again as soon as it is answered."""
+    """One kept-alive connection that sends the next request as soon as a response is complete."""
 
     def __init__(self, request: bytes, finished: asyncio.Event) -> None:
         self.answered = 0
@@ -76,7 +78,7 @@ class LoadConnection(asyncio.Protocol):
 
 
 def list_request(api: Emulator) -> bytes:
-    """The bytes of a request that lists the services of the default account."""
+    """Returns the bytes of a request that lists the services of the default account."""
     path = f"{api.url.removeprefix(api.origin)}/accounts/{api.account_id}/alerting/v3/destinations/pagerduty"
     head = [
         f"GET {path} HTTP/1.1",
@@ -90,7 +92,7 @@ def list_request(api: Emulator) -> bytes:
 
 
 def pin_to_core(number: int) -> None:
-    """Stay on one core, where the system knows how."""
+    """Binds this process to one core, on systems that support it."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[number % len(cores)]})
@@ -113,7 +115,7 @@ def serve_on_one_core(pipe: Connection) -> None:
 
 
 async def load(origin: str, request: bytes, connections: int, seconds: float) -> tuple[int, float]:
-    """Ask as fast as the server answers; the answers and the seconds that they took."""
+    """Sends requests as fast as the server responds; returns the number of responses and the seconds they took."""
     loop = asyncio.get_running_loop()
     finished = asyncio.Event()
     host, port = origin.removeprefix("http://").rsplit(":", 1)
@@ -132,7 +134,7 @@ async def load(origin: str, request: bytes, connections: int, seconds: float) ->
 
 
 def measure_round(connections: int = 16, seconds: float = 2.0) -> Round:
-    """What one core serves to another process; the server must have counted what the client did."""
+    """Measures the load that one core serves to another process."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     server = context.Process(target=serve_on_one_core, args=(theirs,))
@@ -141,16 +143,16 @@ def measure_round(connections: int = 16, seconds: float = 2.0) -> Round:
         origin, request = ours.recv()
         answered, elapsed = asyncio.run(load(origin, request, connections, seconds))
         ours.send("stop")
-        counted, processor = ours.recv()
+        counted, cpu = ours.recv()
     finally:
         server.join()
     if counted != answered:
-        raise RuntimeError(f"the client counted {answered} answers, the server {counted} requests")
-    return Round(answered / elapsed, processor / counted * 1e6)
+        raise RuntimeError(f"the client counted {answered} responses, the server {counted} requests")
+    return Round(answered / elapsed, cpu / counted * 1e6)
 
 
 def measure_start(repetitions: int = 20) -> float:
-    """Milliseconds from entering an emulator to its first answer, through a new connection; the median."""
+    """Returns the median milliseconds from entering an emulator to its first response, on a new connection."""
     times: list[float] = []
     for _ in range(repetitions):
         started = time.perf_counter()
@@ -164,26 +166,26 @@ def measure_start(repetitions: int = 20) -> float:
 
 
 def measure(rounds: int = 5) -> Figures:
-    """Measure everything."""
+    """Measures everything."""
     start = measure_start()
     pin_to_core(1)
     return Figures([measure_round() for _ in range(rounds)], start)
 
 
 def main() -> int:
-    """Measure and print; with `--check` exit 1 below the targets."""
+    """Measures and prints; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail below the targets")
+    parser.add_argument("--check", action="store_true", help="exit with status 1 if a bound is missed")
     arguments = parser.parse_args()
     figures = measure()
     slowest, fastest = min(figures.rounds), max(figures.rounds)
     print(
         f"emulator: {figures.median.requests_per_second:,.0f} requests/s on one core"
         f" ({slowest.requests_per_second:,.0f} to {fastest.requests_per_second:,.0f} in {len(figures.rounds)} rounds),"
-        f" {figures.median.microseconds_of_processor:.0f} µs of processor each",
+        f" {figures.median.cpu_microseconds:.0f} µs of CPU time each",
         flush=True,
     )
-    print(f"emulator: {figures.start_milliseconds:.1f} ms from start to first answer", flush=True)
+    print(f"emulator: {figures.start_milliseconds:.1f} ms from start to first response", flush=True)
     missed = (
         figures.median.requests_per_second < MINIMUM_REQUESTS_PER_SECOND
         or figures.start_milliseconds > MAXIMUM_START_MILLISECONDS

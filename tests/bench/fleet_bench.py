@@ -1,11 +1,12 @@
-"""What a fleet costs: peak memory and time for 1,000 and for 100,000 accounts, against a loopback server.
+"""Measures fleets: peak memory and time for 1,000 and for 100,000 accounts, against a loopback server.
 
     python tests/bench/fleet_bench.py [--check]
 
-Each size runs in a process of its own, asynchronous and synchronous, with rate limits unheeded (the quota would make it
-hours). What an account costs is this process's CPU time, which a busy machine disturbs less. The peak is that of
-Python's own allocations (tracemalloc, in a run of its own, because it slows all down); beside it stands the growth of
-the process's resident memory. `--check` fails unless memory is flat and the cost per account constant.
+Each size runs in a separate process, asynchronous and synchronous, without respect for rate limits (the quota would
+make it take hours). The cost of an account is CPU time, which other load on the machine affects less. The peak is that
+of Python's allocations, measured by tracemalloc in a run of its own, because it slows everything down; the growth of
+resident memory is printed as well. With `--check` it exits with status 1 if memory or cost grows with the number of
+accounts.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from tests.bench.server import LoopbackServer
 SMALL, LARGE = 1_000, 100_000
 FLAVOURS = ("async", "sync")
 
-# Flat: more than this is no noise. A hundred times as many accounts would need a hundred times as much.
+# Bounds between noise and growth: a hundred times as many accounts would need a hundred times as much memory.
 MOST_GROWTH = 0.5  # MiB, of Python's allocations
 MOST_SLOWDOWN = 1.5
 
@@ -56,7 +57,7 @@ def run_sync(url: str, count: int) -> int:
 
 
 def measure(flavour: str, url: str, count: int, *, traced: bool) -> dict[str, float]:
-    """Runs once in this process, after a run that loads and fills what is loaded and filled only once."""
+    """Returns the measurements of one run in this process, after a warm-up."""
 
     def run(accounts: int) -> int:
         return asyncio.run(run_async(url, accounts)) if flavour == "async" else run_sync(url, accounts)
@@ -76,7 +77,7 @@ def measure(flavour: str, url: str, count: int, *, traced: bool) -> dict[str, fl
 
 
 def measured(flavour: str, url: str, count: int, *, traced: bool) -> dict[str, float]:
-    """The same in a process of its own."""
+    """Returns what `measure` returns in a new process."""
     command = [sys.executable, __file__, "--one", flavour, url, str(count), "traced" if traced else "timed"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout))
@@ -89,7 +90,7 @@ def main(*, check: bool) -> None:
         for flavour in FLAVOURS:
             found = {}
             for count in (SMALL, LARGE):
-                # The quickest is the least disturbed; the small one is over in a moment.
+                # The fastest run is the least disturbed; the small size runs more often, because it is short.
                 timed = [measured(flavour, server.url, count, traced=False) for _ in range(5 if count == SMALL else 2)]
                 traced = measured(flavour, server.url, count, traced=True)
                 cpu, seconds = (min(run[what] for run in timed) / count * 1e6 for what in ("cpu", "seconds"))
@@ -111,7 +112,7 @@ def main(*, check: bool) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="fail unless it is flat")
+    parser.add_argument("--check", action="store_true", help="exit with status 1 if a bound is missed")
     parser.add_argument("--one", nargs=4, metavar=("FLAVOUR", "URL", "COUNT", "HOW"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:

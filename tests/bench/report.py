@@ -1,4 +1,4 @@
-"""Turns what was measured into results that a machine can read, a table for a person, and verdicts on the bounds."""
+"""Turns measurements into results as JSON, a report to print, and verdicts on the bounds."""
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ FIRST = "process, milliseconds"
 
 
 def spread(values: Sequence[float]) -> list[float]:
-    """Returns the quarter of the values below, the median, and the quarter above."""
+    """Returns the lower quartile, the median and the upper quartile."""
     return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
 
 
@@ -54,7 +54,7 @@ def _ours(contenders: Mapping[str, Cell]) -> Cell:
 
 
 def _ratio(values: Sequence[float], ours: Sequence[float]) -> list[float]:
-    """Returns the spread of how many times as long as ours they took."""
+    """Returns the quartiles of the ratios to ours, one ratio for each round."""
     return spread([value / our for value, our in zip(values, ours, strict=True)])
 
 
@@ -67,7 +67,7 @@ def of_values(values: Mapping[str, Sequence[float]], against: str, scale: float 
 
 
 def of_tails(tails: Tails) -> Results:
-    """Returns for each number of threads what callers waited, with ours as a multiple of a background loop's."""
+    """Returns the waiting times for each number of threads, with ours as a multiple of those of a background loop."""
     return {
         str(threads): {
             what: {
@@ -84,7 +84,7 @@ def of_tails(tails: Tails) -> Results:
 
 
 class Target(NamedTuple):
-    """A bound for how many times a client's value ours is, or with `faster` for how many times ours a client's is."""
+    """A bound for the ratio of our value to a client's; with `faster`, for the ratio of the client's to ours."""
 
     promise: str
     section: str
@@ -112,7 +112,7 @@ AT_MOST_OF_BACKGROUND, AT_MOST_WITH_ONE_THREAD = 1.2, 0.8
 
 
 class Verdict(NamedTuple):
-    """A bound beside what was measured, which is None where a client is not installed."""
+    """A bound and the measured ratio, which is None if the client is not installed."""
 
     promise: str
     bound: str
@@ -143,7 +143,7 @@ def _verdict(promise: str, ratio: float | None, bound: float, *, at_least: bool 
 
 
 def table(results: Results) -> Iterator[str]:
-    """Yields the lines of a table for a person."""
+    """Yields the lines of the report, in which all measurements are."""
     yield results["machine"]
     for name, reason in results.get("left_out", {}).items():
         yield f"not measured: {name}: {reason}"

@@ -1,4 +1,4 @@
-"""Measures calls in rounds: each client in turn does its share of every scenario, so a busy moment hits all alike."""
+"""Measures calls in rounds in which all clients take turns, so that other load on the machine affects all alike."""
 
 import asyncio
 import threading
@@ -26,23 +26,23 @@ from tests.bench.sync_contenders import SYNC
 CONCURRENCY = (1, 64)
 THREADS = 32
 LENGTHS = (100, 10_000)
-QUICK_LENGTHS = LENGTHS[:1]  # some clients take seconds for the rest
-# What long lists cost is measured for these, which decode in different ways.
+QUICK_LENGTHS = LENGTHS[:1]  # some clients take seconds for the longest
+# The clients with which long lists are measured; they decode in different ways.
 OF_LISTS = {OURS_ASYNC, OURS_SYNC, AIOHTTP, HTTP_CLIENT, OFFICIAL_ASYNC, OFFICIAL_SYNC}
 
 SEQUENTIAL_SYNC, SEQUENTIAL_ASYNC = "sync, one after the other", "async, one after the other"
 
 Measure = Callable[[int], tuple[float, float]]
-"""Makes so many calls, and returns the seconds that they took, and those of this process's CPU time."""
+"""Makes the given number of calls; returns the seconds they took, and the CPU time of this process in seconds."""
 
 
 def at_once(number: int) -> str:
-    """Returns the name of the scenario with so many coroutines."""
+    """Returns the name of the scenario with this number of coroutines."""
     return SEQUENTIAL_ASYNC if number == 1 else f"async, {number} at once"
 
 
 def threads(number: int) -> str:
-    """Returns the name of the scenario with so many threads."""
+    """Returns the name of the scenario with this number of threads."""
     return f"sync, {number} threads"
 
 
@@ -64,7 +64,7 @@ class Cell:
     cpu_per_call: list[float] = field(factory=list)
 
     def warm_up(self, seconds: float) -> None:
-        """Opens the connections, fills the caches, and finds how many calls fit into so many seconds."""
+        """Opens the connections, fills the caches, and sets `calls` to the number that takes about `seconds`."""
         self.measure(self.workers)
         took, _ = self.measure(self.workers)
         if took < seconds / 4:  # too few for an estimate
@@ -73,7 +73,7 @@ class Cell:
         self.calls = self.workers * max(1, round(seconds / took))
 
     def take_turn(self) -> None:
-        """Makes this cell's calls of one round."""
+        """Makes the calls of one round."""
         self.measure(self.workers)  # idle connections may have been closed while the others took their turns
         took, cpu = self.measure(self.calls)
         self.seconds_per_call.append(took / self.calls)
@@ -87,12 +87,12 @@ def measure(rounds: int, seconds: float, report: Callable[[str], None], *, quick
         for number, cell in enumerate(cells, 1):
             report(f"warming up {number} of {len(cells)}: {cell.scenario}, {cell.contender}")
             cell.warm_up(seconds)
-        turns = sorted(cells, key=lambda cell: cell.scenario)  # those that are compared stand side by side
+        turns = sorted(cells, key=lambda cell: cell.scenario)  # clients that are compared are adjacent
         for number in range(1, rounds + 1):
             for cell in turns:
                 report(f"round {number} of {rounds}: {cell.scenario}, {cell.contender}")
                 cell.take_turn()
-            turns.reverse()  # so that none always follows the same one
+            turns.reverse()  # so that no client always follows the same one
     return cells
 
 
@@ -135,27 +135,27 @@ def _in_this_thread(call: SyncCall) -> Measure:
 
 
 def _in_threads(call: SyncCall, number: int) -> Measure:
-    """Shares the calls out among threads that start together."""
+    """Returns a measurement that divides the calls among threads that start together."""
 
     def measure(calls: int) -> tuple[float, float]:
-        line = threading.Barrier(number + 1)
+        barrier = threading.Barrier(number + 1)
 
         def some() -> None:
             try:
-                line.wait()
+                barrier.wait()
                 for _ in range(calls // number):
                     call()
-                line.wait()
+                barrier.wait()
             except BaseException:
-                line.abort()  # nobody else would come to the end of the line
+                barrier.abort()  # the others would wait for this thread
                 raise
 
         workers = [threading.Thread(target=some, daemon=True) for _ in range(number)]
         for worker in workers:
             worker.start()
-        line.wait()
+        barrier.wait()
         started = _now()
-        line.wait()
+        barrier.wait()
         seconds = _since(started)
         for worker in workers:
             worker.join()
@@ -166,7 +166,7 @@ def _in_threads(call: SyncCall, number: int) -> Measure:
 
 @contextmanager
 def _concurrently(name: str, url: str, services: int, number: int) -> Iterator[Measure]:
-    """Shares the calls out among coroutines on an event loop of the client's own."""
+    """Yields a measurement that divides the calls among coroutines, on an event loop for this client."""
     with asyncio.Runner(loop_factory=new_loop(name)) as runner:
         opened = ASYNC[name](url, services)
         call: AsyncCall = runner.run(opened.__aenter__())

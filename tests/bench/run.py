@@ -1,9 +1,9 @@
 """Measures this package beside other clients, in one run: `nox -s bench`, or `python tests/bench/run.py --quick`.
 
-All clients take turns in every round, against a server in a process of its own, so that whatever else the machine does
-hits all of them. Values are medians, with the quarters of the rounds below and above as their spread; a ratio is the
-median of the rounds' ratios. Beside the time that a call takes stands the CPU time that the client's process spends on
-it, which is the same on a busy machine. Bounds are kept or MISSED, which fails with `--check` only.
+All clients take turns in every round, against a server in a separate process, so that other load on the machine affects
+all of them. Values are medians with their quartiles; a ratio is the median of the ratios of the rounds. The report has
+the time of a call and the CPU time of the client's process, which a busy machine changes less. Bounds are kept or
+MISSED; with `--check` a missed one fails the run.
 """
 
 import argparse

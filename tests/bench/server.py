@@ -1,11 +1,11 @@
-"""A server for measurements, in a process of its own: it answers the list endpoint as quickly as Python can.
+"""A server for measurements, in a separate process: it responds to the list endpoint as fast as Python can.
 
     with LoopbackServer() as server:
         Client(base_url=server.url, api_token="t", account_id=ACCOUNT_ID)
 
     with LoopbackServer(services=10_000) as server:  # a longer list
 
-It reads requests without a body and answers each with the same bytes: what is measured is the client.
+It reads requests without a body and sends the same bytes for each, so that the client is measured.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ SERVICES = [
 
 
 class LoopbackServer:
-    """Serves from `with` to its end. Its process ends with this one, however that ends."""
+    """Serves while the context lasts. Its process ends when this one ends, however that happens."""
 
     def __init__(self, services: int = len(SERVICES)) -> None:
         self._services = services
@@ -43,11 +43,11 @@ class LoopbackServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._process.communicate()  # closes its standard input, on which it ends
+        self._process.communicate()  # closes its standard input, and with that ends it
 
 
 def answer(services: int = len(SERVICES)) -> bytes:
-    """Returns the answer, head and body, with the headers that Cloudflare sends."""
+    """Returns the bytes of the response, with the headers that Cloudflare sends."""
     import json
 
     result = [SERVICES[number % len(SERVICES)] for number in range(services)]
@@ -66,7 +66,7 @@ def answer(services: int = len(SERVICES)) -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    """Answers every blank line, which is the end of a request."""
+    """Sends a response for every blank line, which ends a request."""
 
     answer: bytes
 

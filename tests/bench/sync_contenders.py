@@ -1,4 +1,4 @@
-"""The clients for synchronous code: this package's, the official SDK's, others by hand, and a bare socket."""
+"""The clients for synchronous code: this package's, the official SDK's, hand-written ones, and a bare socket."""
 
 import socket
 import threading

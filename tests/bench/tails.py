@@ -1,7 +1,7 @@
-"""Measures synchronous calls from 1 to 128 threads, beside those that hop to a loop in a background thread.
+"""Compares synchronous calls from 1 to 128 threads with calls through an event loop in a background thread.
 
-The background thread with `asyncio.run_coroutine_threadsafe` is what a program without a synchronous client would do.
-Both ways take turns in every round, each with a client of its own.
+A program without a synchronous client would use such a loop with `asyncio.run_coroutine_threadsafe`. Both ways
+alternate in every round, each with its own client.
 """
 
 import asyncio
@@ -22,24 +22,24 @@ CALLS_OF_A_THREAD = {1: 400, 8: 60, 32: 25, 128: 10}
 
 OURS, BACKGROUND = "the synchronous client", "a loop in a background thread"
 P50, P99, TIME = "p50", "p99", "time a call"
-"""What is compared: two quantiles of how long a caller waits, and the whole time over all calls (1 / throughput)."""
+"""What is compared: two quantiles of the time that a caller waits, and the total time divided by the calls."""
 
 
 def in_threads(number: int) -> str:
-    """Returns how so many threads are named."""
+    """Returns the number of threads as text."""
     return f"{number} thread{'' if number == 1 else 's'}"
 
 
 @frozen
 class Tail:
-    """One way of calling in one round, in seconds."""
+    """The measurements of one way of calling in one round, in seconds."""
 
     p50: float
     p99: float
     per_call: float
 
     def value(self, what: str) -> float:
-        """Returns what is compared under this name."""
+        """Returns the measurement with this name."""
         return {P50: self.p50, P99: self.p99, TIME: self.per_call}[what]
 
 
@@ -48,7 +48,7 @@ Tails = dict[int, dict[str, list[Tail]]]
 
 
 def measure(rounds: int, report: Callable[[str], None]) -> Tails:
-    """Returns what callers waited."""
+    """Returns the measurements of both ways for each number of threads."""
     tails: Tails = {threads: {OURS: [], BACKGROUND: []} for threads in CALLS_OF_A_THREAD}
     with LoopbackServer() as server, _ways(server.url) as ways:
         for number in range(rounds + 1):
@@ -66,20 +66,20 @@ def _ways(url: str) -> Iterator[list[tuple[str, SyncCall]]]:
     """Yields the two ways of calling."""
     options = {"base_url": url, "api_token": TOKEN, "account_id": ACCOUNT_ID}
     with Client(**options) as client, _background_loop() as loop:
-        distant = AsyncClient(**options)
+        in_background = AsyncClient(**options)
 
         def through_background() -> object:
-            return asyncio.run_coroutine_threadsafe(distant.list_services(), loop).result()
+            return asyncio.run_coroutine_threadsafe(in_background.list_services(), loop).result()
 
         try:
             yield [(OURS, client.list_services), (BACKGROUND, through_background)]
         finally:
-            asyncio.run_coroutine_threadsafe(distant.aclose(), loop).result()
+            asyncio.run_coroutine_threadsafe(in_background.aclose(), loop).result()
 
 
 @contextmanager
 def _background_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Yields a loop that a thread of its own drives."""
+    """Yields an event loop that runs in a background thread."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -92,15 +92,15 @@ def _background_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 def _in_threads(call: SyncCall, threads: int, calls: int) -> Tail:
-    """Makes so many calls in each of so many threads, which start together."""
-    line = threading.Barrier(threads)
+    """Makes the given number of calls in each thread; the threads start together."""
+    barrier = threading.Barrier(threads)
     waits: list[float] = []
     times: list[float] = []
     failures: list[BaseException] = []
 
     def some() -> None:
         mine = []
-        line.wait()
+        barrier.wait()
         times.append(time.perf_counter())
         try:
             for _ in range(calls):

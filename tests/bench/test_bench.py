@@ -1,4 +1,4 @@
-"""The measurements run with whatever clients are installed, and the report of them says what was measured."""
+"""The measurements run with the clients that are installed, and the report and the README show them."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def shape(table: str) -> list[list[str]]:
     return [[head], *([line.split("|")[1].strip(), str(line.count("|"))] for line in rows)]
 
 
-def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
+def test_a_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
     ours, theirs = cell("scenario", OURS_ASYNC, 1, 10, 2), cell("scenario", AIOHTTP, 2, 20, 10)
 
     measured = report.of_calls([ours, theirs])["scenario"]
@@ -56,7 +56,7 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
 
 
 @pytest.mark.parametrize(("theirs", "kept"), [(1.0, True), (0.9, False)])
-def test_a_bound_beside_a_client_is_kept_or_missed(theirs: float, kept: bool) -> None:
+def test_a_bound_is_kept_up_to_its_value_and_missed_beyond(theirs: float, kept: bool) -> None:
     measured = results(cell(SEQUENTIAL_ASYNC, OURS_ASYNC, 1, 1), cell(SEQUENTIAL_ASYNC, AIOHTTP, theirs, theirs))
 
     (verdict,) = [verdict for verdict in report.verdicts(measured) if verdict.measured is not None]
@@ -68,7 +68,7 @@ def test_a_bound_beside_a_client_is_kept_or_missed(theirs: float, kept: bool) ->
 @pytest.mark.parametrize(
     ("threads", "ours", "kept"), [(1, 0.79, True), (1, 0.81, False), (8, 1.1, True), (8, 1.3, False)]
 )
-def test_one_thread_has_a_bound_of_its_own(threads: int, ours: float, kept: bool) -> None:
+def test_the_bound_for_one_thread_is_lower_than_for_several(threads: int, ours: float, kept: bool) -> None:
     tails = {threads: {OURS: [Tail(ours, ours, ours)] * 2, BACKGROUND: [Tail(1, 1, 1)] * 2}}
 
     found = list(report.verdicts({**results(), "tails": report.of_tails(tails)}))
@@ -76,7 +76,7 @@ def test_one_thread_has_a_bound_of_its_own(threads: int, ours: float, kept: bool
     assert [verdict.kept for verdict in found if verdict.measured is not None] == [kept] * 3
 
 
-def test_a_bound_beside_a_client_that_is_not_installed_counts_as_not_measured() -> None:
+def test_a_bound_is_not_measured_if_its_client_is_not_installed() -> None:
     found = list(report.verdicts(results(cell(SEQUENTIAL_ASYNC, OURS_ASYNC, 1, 1))))
 
     assert all(verdict.kept and "not measured" in str(verdict) for verdict in found)

@@ -1,7 +1,7 @@
-"""Starts hosts as processes of their own, gives them calls, checks the answers, and says how they ended.
+"""Starts hosts as separate processes, makes them call the API, and checks their results and how they end.
 
-A host runs one of the modules in `programs/`, which answer with what `Client` returned for an account. Every call of a
-run has an account of its own, so that an answer that went to the wrong caller, or was lost, is seen.
+A host runs one of the modules in `programs/`, which report what `Client` returned for an account. Every call of a run
+has an account of its own, so a result that was lost, or returned to the wrong caller, is detected.
 """
 
 import contextlib
@@ -29,20 +29,20 @@ ROOT = Path(__file__).parents[2]
 
 CALLS = 320
 THREADS = 32
-PATIENCE = 30.0  # seconds after which a host that starts, answers or stops has failed
+PATIENCE = 30.0  # seconds for a host to start, to respond, or to stop
 
 HANGING_ACCOUNT = "f" * 32
-"""Listing the services of this account is never answered."""
+"""The emulator never responds to a list of the services of this account."""
 
 
 def needs(*names: str) -> pytest.MarkDecorator:
-    """Skips a test where a module cannot be imported or a program cannot be found, and says which."""
+    """Returns a mark that skips a test where a module or program is missing, with its name as the reason."""
     missing = [name for name in names if importlib.util.find_spec(name) is None and program(name) is None]
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)} (`nox -s hosts`)")
 
 
 def program(name: str) -> str | None:
-    """Returns the path of a program, by preference of the environment that the tests run in."""
+    """Returns the path of a program, first looked for in the environment that the tests run in."""
     return shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 
 
@@ -52,17 +52,17 @@ def account_ids(calls: int = CALLS) -> list[str]:
 
 
 def names_of(account_id: str) -> list[str]:
-    """Returns the names of the services that an account has, which are those of no other account."""
+    """Returns the names of an account's services, which differ from those of every other account."""
     return [f"{account_id} {number}" for number in range(1 + int(account_id, 16) % 3)]
 
 
 def check(answers: Mapping[str, object], accounts: Sequence[str]) -> None:
-    """Fails unless there is an answer for each account, which is that account's."""
+    """Fails unless there is a result for each account, with the names of that account's services."""
     wrong: Counter[str] = Counter()
     for account_id in accounts:
-        answer = answers.get(account_id, "no answer")
+        answer = answers.get(account_id, "no result")
         if answer != names_of(account_id):
-            wrong[answer if isinstance(answer, str) else "the answer to another call"] += 1
+            wrong[answer if isinstance(answer, str) else "the result of another call"] += 1
     assert not wrong, f"{wrong.total()} of {len(accounts)} calls failed: {dict(wrong.most_common(5))}"
 
 
@@ -70,36 +70,36 @@ class End(NamedTuple):
     """How a process ended."""
 
     status: int
-    complaints: str
+    stderr: str
 
 
 class Process:
-    """A process whose output goes to files, so that it never waits for a reader."""
+    """A process that writes its output to files, so that it never blocks on a full pipe."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], directory: Path, fds: Sequence[int]) -> None:
-        self._output, self._complaints = directory / "stdout", directory / "stderr"
+        self._stdout, self._stderr = directory / "stdout", directory / "stderr"
         path = os.pathsep.join([str(PROGRAMS), str(ROOT)])
         name, *arguments = command
-        with self._output.open("wb") as output, self._complaints.open("wb") as complaints:
+        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
             self._process = subprocess.Popen(
                 [program(name) or name, *arguments],
                 cwd=directory,
                 env={**os.environ, "PYTHONPATH": path, "HOSTS_CALLS": str(CALLS), **environ},
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=complaints,
+                stdout=stdout,
+                stderr=stderr,
                 pass_fds=fds,
                 start_new_session=True,
             )
 
-    def stop(self, number: int, chatter: str = "") -> End:
-        """Sends a signal to the process, waits for its end, and leaves out the lines that such a host always writes."""
+    def stop(self, number: int, usual_stderr: str = "") -> End:
+        """Sends a signal, waits for the end, and returns it without the lines that such a host always writes."""
         self.send_signal(number)
         ended = self.end()
-        return ended._replace(complaints=re.sub(chatter, "", ended.complaints, flags=re.DOTALL | re.MULTILINE))
+        return ended._replace(stderr=re.sub(usual_stderr, "", ended.stderr, flags=re.DOTALL | re.MULTILINE))
 
     def send_signal(self, number: int) -> None:
-        """Sends a signal to the process."""
+        """Sends a signal."""
         self._process.send_signal(number)
 
     def end(self) -> End:
@@ -108,20 +108,20 @@ class Process:
             status = self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"did not end in {PATIENCE:.0f} s") from None
-        return End(status, self.complaints)
+        return End(status, self.stderr)
 
     @property
-    def output(self) -> str:
-        """What was written to standard output so far."""
-        return self._output.read_text(errors="replace")
+    def stdout(self) -> str:
+        """What the process has written to standard output."""
+        return self._stdout.read_text(errors="replace")
 
     @property
-    def complaints(self) -> str:
-        """What was written to standard error so far."""
-        return self._complaints.read_text(errors="replace")
+    def stderr(self) -> str:
+        """What the process has written to standard error."""
+        return self._stderr.read_text(errors="replace")
 
     def kill(self) -> None:
-        """Ends the process, and what it started, if they are still there."""
+        """Kills the process and its children, if they still run."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -131,20 +131,20 @@ class Process:
 def running(
     command: Sequence[str], environ: Mapping[str, str], directory: Path, fds: Sequence[int] = ()
 ) -> Iterator[Process]:
-    """Starts a process in a directory of its own, and ends it with the context."""
+    """Starts a process in the given directory, and kills it when the context ends."""
     directory.mkdir(exist_ok=True)
     process = Process(command, environ, directory, fds)
     try:
         yield process
     except AssertionError as error:
-        error.add_note(f"{' '.join(command)}\n{process.output[-2000:]}\n{process.complaints[-4000:]}")
+        error.add_note(f"{' '.join(command)}\n{process.stdout[-2000:]}\n{process.stderr[-4000:]}")
         raise
     finally:
         process.kill()
 
 
 def run(module: str, *arguments: str, environ: Mapping[str, str], directory: Path) -> Process:
-    """Runs one of `programs/` to its end, which must be a clean one without a word on standard error."""
+    """Runs one of `programs/`, which must exit with status 0 and write nothing to standard error."""
     command = ["python", str(PROGRAMS / f"{module}.py"), *arguments]
     with running(command, environ, directory) as process:
         ended = process.end()
@@ -153,21 +153,21 @@ def run(module: str, *arguments: str, environ: Mapping[str, str], directory: Pat
 
 
 def answers_of(module: str, *arguments: str, environ: Mapping[str, str], directory: Path) -> dict[str, object]:
-    """Runs one of `programs/`, and returns the answers that it printed."""
-    answers = json.loads(run(module, *arguments, environ=environ, directory=directory).output)
+    """Runs one of `programs/`, and returns the results that it printed."""
+    answers = json.loads(run(module, *arguments, environ=environ, directory=directory).stdout)
     assert isinstance(answers, dict)
     return answers
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[socket.socket]:
-    """Makes the socket of a web server; requests wait in it until the server has started."""
+    """Opens the socket of a web server; connections wait in its queue until the server has started."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as made:
         yield made
 
 
 def ask(port: int, account_id: str) -> object:
-    """Returns what a web server answers for an account; for an error its text."""
+    """Returns the result that a web server responds with for an account, or the text of an error."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request("GET", f"/{account_id}", headers={"Connection": "close"})
@@ -181,13 +181,13 @@ def ask(port: int, account_id: str) -> object:
 
 
 def ask_for_all(port: int, accounts: Sequence[str]) -> dict[str, object]:
-    """Asks a web server for all accounts, by many threads at a time; after an answer that did not come, no more."""
-    is_stuck = threading.Event()
+    """Requests all accounts from a web server, in many threads; stops after a response that did not arrive in time."""
+    hangs = threading.Event()
 
     def answer(account_id: str) -> object:
-        found = "not asked" if is_stuck.is_set() else ask(port, account_id)
+        found = "not requested" if hangs.is_set() else ask(port, account_id)
         if isinstance(found, str) and found.startswith("TimeoutError"):
-            is_stuck.set()
+            hangs.set()
         return found
 
     with ThreadPoolExecutor(THREADS) as pool:

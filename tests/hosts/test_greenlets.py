@@ -1,4 +1,4 @@
-"""Programs whose calls are made by greenlets of gevent or eventlet; `programs/greenlets.py` describes the cases."""
+"""Programs that make calls in greenlets of gevent or eventlet; `programs/greenlets.py` describes the cases."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +28,9 @@ BY_TLS = ["patched_first", "patched_late", "a_client_each"]
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("host", HOSTS)
-def test_every_answer_is_that_of_its_account(host: str, case: str, api: Mapping[str, str], tmp_path: Path) -> None:
+def test_every_call_returns_the_services_of_its_account(
+    host: str, case: str, api: Mapping[str, str], tmp_path: Path
+) -> None:
     check(answers_of("greenlets", host, case, environ=api, directory=tmp_path), account_ids(CASES[case]))
 
 

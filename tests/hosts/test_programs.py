@@ -1,4 +1,4 @@
-"""Programs that call a module-level `Client` and end: pools, a scheduler, a window, a test suite, interpreter exit."""
+"""Programs that use a module-level `Client`: pools, a scheduler, a window, a test suite, interpreter exit."""
 
 import os
 import shutil
@@ -12,18 +12,18 @@ from tests.hosts.harness import CALLS, PROGRAMS, account_ids, answers_of, check,
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_pool_of_multiprocessing(method: str, api: Mapping[str, str], tmp_path: Path) -> None:
+def test_every_process_of_a_pool_gets_its_own_results(method: str, api: Mapping[str, str], tmp_path: Path) -> None:
     check(answers_of("processes", method, environ=api, directory=tmp_path), account_ids())
 
 
 @needs("apscheduler")
-def test_the_jobs_of_apscheduler(api: Mapping[str, str], tmp_path: Path) -> None:
+def test_every_job_of_apscheduler_gets_its_own_result(api: Mapping[str, str], tmp_path: Path) -> None:
     check(answers_of("scheduled_jobs", environ=api, directory=tmp_path), account_ids())
 
 
 @pytest.fixture
 def display() -> Iterator[str]:
-    """An X server without a screen; yields its name."""
+    """Starts an X server without a screen; yields its display name."""
     program = shutil.which("Xvfb")
     if program is None:
         pytest.skip("not installed: Xvfb (Debian: apt-get install xvfb)")
@@ -39,18 +39,20 @@ def display() -> Iterator[str]:
 
 
 @needs("tkinter")
-def test_the_main_loop_of_a_window(api: Mapping[str, str], display: str, tmp_path: Path) -> None:
+def test_the_main_loop_and_threads_of_a_window_get_their_own_results(
+    api: Mapping[str, str], display: str, tmp_path: Path
+) -> None:
     check(answers_of("window", environ={**api, "DISPLAY": display}, directory=tmp_path), account_ids())
 
 
 @needs("pytest_timeout")
-def test_pytest_timeout_ends_a_test_and_the_client_goes_on(api: Mapping[str, str], tmp_path: Path) -> None:
+def test_the_client_still_works_after_pytest_timeout_ended_a_test(api: Mapping[str, str], tmp_path: Path) -> None:
     suite = str(PROGRAMS / "suite_with_timeouts.py")
     options = ["--quiet", "-p", "pytest_timeout", "--noconftest", "-p", "no:cacheprovider", "--config-file", os.devnull]
     environ = {**api, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     with running(["pytest", *options, suite], environ, tmp_path) as process:
         ended = process.end()
-        output = process.output
+        output = process.stdout
 
     assert ended == (1, "")
     assert "Timeout (>1.0s) from pytest-timeout" in output
@@ -72,7 +74,7 @@ EXITS = {
 
 
 @pytest.mark.parametrize("case", EXITS)
-def test_a_call_at_exit_or_by_a_finalizer_works_or_raises_an_error_that_says_why(
+def test_a_call_at_exit_or_in_a_finalizer_returns_or_raises_an_error_of_the_client(
     case: str, api: Mapping[str, str], tmp_path: Path
 ) -> None:
-    assert run("exits", case, environ=api, directory=tmp_path).output.splitlines() == EXITS[case]
+    assert run("exits", case, environ=api, directory=tmp_path).stdout.splitlines() == EXITS[case]

@@ -1,6 +1,6 @@
-"""Task queues whose workers use one module-level `Client`, with Redis for a broker.
+"""Task queues whose workers use one module-level `Client`, with Redis as the broker.
 
-A new one is an entry of `QUEUES`, and a module in `programs/` that has the functions of the others.
+To add one, add an entry to `QUEUES` and a module to `programs/` with the same functions as the others.
 """
 
 import shlex
@@ -21,20 +21,20 @@ class Queue:
     Attributes:
         needs: The modules and programs without which it cannot run.
         module: The module with its tasks.
-        command: Its command, with the URL of Redis for {redis}.
-        interrupts: Whether it interrupts a task that takes too long.
-        chatter: What it always writes to standard error, as a regular expression.
+        command: Its command; {redis} stands for the URL of Redis.
+        interrupts: Whether it interrupts a task that exceeds its time limit.
+        usual_stderr: Regular expression for what it always writes to standard error.
     """
 
     needs: tuple[str, ...]
     module: str
     command: str
     interrupts: bool = True
-    chatter: str = ""
+    usual_stderr: str = ""
 
 
 CELERY = "celery --quiet --app celery_tasks worker --loglevel WARNING --concurrency"
-# The module of the jobs is imported before the worker forks.
+# Imports the module of the jobs before the worker forks.
 RQ = "python -c 'import rq_jobs, rq.cli; rq.cli.main()' worker --url {redis} --quiet"
 DRAMATIQ = "dramatiq dramatiq_actors --processes 2 --threads 8"
 
@@ -43,7 +43,7 @@ QUEUES = {
         ("celery", "redis"),
         "celery_tasks",
         f"{CELERY} 4 --pool prefork",
-        chatter=r"^\[[^\n]*Soft time limit \(1s\) exceeded[^\n]*\n",
+        usual_stderr=r"^\[[^\n]*Soft time limit \(1s\) exceeded[^\n]*\n",
     ),
     "celery threads": Queue(("celery", "redis"), "celery_tasks", f"{CELERY} 16 --pool threads", interrupts=False),
     "celery gevent": Queue(
@@ -54,14 +54,14 @@ QUEUES = {
         ("dramatiq", "redis"),
         "dramatiq_actors",
         DRAMATIQ,
-        chatter=r"^\[[^\n]*(\[INFO\]|\[WARNING\] Time limit exceeded)[^\n]*\n",
+        usual_stderr=r"^\[[^\n]*(\[INFO\]|\[WARNING\] Time limit exceeded)[^\n]*\n",
     ),
 }
 
-# Celery remarks that it runs as root.
+# Celery warns that it runs as root.
 QUIET = {"PYTHONWARNINGS": "ignore:You're running the worker"}
 
-INTERRUPTED = 8  # calls that exceed a time limit of a second
+INTERRUPTED = 8  # calls that exceed the time limit of one second
 
 
 def worker(queue: Queue, redis_url: str) -> list[str]:
@@ -70,7 +70,7 @@ def worker(queue: Queue, redis_url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("queue", [pytest.param(it, id=name, marks=needs(*it.needs)) for name, it in QUEUES.items()])
-def test_every_answer_is_that_of_its_account_and_the_worker_stops_without_a_word(
+def test_every_call_returns_the_services_of_its_account_and_the_worker_stops_without_messages(
     queue: Queue, api: Mapping[str, str], redis_url: str, tmp_path: Path
 ) -> None:
     environ = {**api, "HOSTS_REDIS": redis_url}
@@ -82,4 +82,4 @@ def test_every_answer_is_that_of_its_account_and_the_worker_stops_without_a_word
         check(answers("answers", CALLS), account_ids(CALLS))
         if queue.interrupts:
             check(answers("answers_after_interruption", INTERRUPTED), account_ids(INTERRUPTED))
-        assert process.stop(signal.SIGTERM, queue.chatter) == (0, "")
+        assert process.stop(signal.SIGTERM, queue.usual_stderr) == (0, "")

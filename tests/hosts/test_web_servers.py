@@ -1,6 +1,6 @@
 """Web servers whose applications use one module-level `Client`.
 
-A new one is an entry of `SERVERS`: what it needs, and the command that serves on the socket with the number {fd}.
+To add one, add an entry to `SERVERS`: what it needs, and the command that serves on the socket with number {fd}.
 """
 
 import signal
@@ -21,17 +21,17 @@ class Server:
 
     Attributes:
         needs: The modules and programs without which it cannot run.
-        command: Its command, with the number of the socket for {fd}.
+        command: Its command; {fd} stands for the number of the socket.
         stop: The signal that stops it.
-        status: Its exit status then.
-        chatter: What it always writes to standard error, as a regular expression.
+        status: Its exit status after that signal.
+        usual_stderr: Regular expression for what it always writes to standard error.
     """
 
     needs: tuple[str, ...]
     command: str
     stop: signal.Signals = signal.SIGTERM
     status: int = 0
-    chatter: str = ""
+    usual_stderr: str = ""
 
 
 GUNICORN = "gunicorn --bind fd://{fd} --workers 2 --log-level warning"
@@ -40,8 +40,8 @@ UWSGI = (
     "uwsgi --http-socket fd://{fd} --master --processes 2"
     f" --virtualenv {sys.prefix} --module wsgi --need-app --die-on-term --disable-logging"
 )
-# Its settings, up to the master's start, and how its processes start and stop.
-UWSGI_CHATTER = (
+# Its settings until the master starts, and the start and stop of its processes.
+UWSGI_USUAL_STDERR = (
     r"\A.*?^spawned uWSGI master[^\n]*\n"
     r"|^(spawned uWSGI|WSGI app 0|\*\*\* running gevent|SIGINT/SIGTERM received|Brutally killing|worker \d buried"
     r"|goodbye to|[\w :]+ - (stopping|main) gevent [\w ]*watchers)[^\n]*\n"
@@ -55,17 +55,17 @@ SERVERS = {
     "gunicorn gevent --preload": Server(
         ("gunicorn", "gevent"),
         f"{GUNICORN} -k gevent --preload wsgi",
-        # The application has imported what gunicorn patches then.
-        chatter=r"^[^\n]*MonkeyPatchWarning: [^\n]*\n  monkey.patch_all\(\)\n",
+        # The application was imported before gunicorn patches.
+        usual_stderr=r"^[^\n]*MonkeyPatchWarning: [^\n]*\n  monkey.patch_all\(\)\n",
     ),
     "gunicorn uvicorn": Server(
         ("gunicorn", "uvicorn_worker", "fastapi"),
         f"{GUNICORN} -k uvicorn_worker.UvicornWorker --preload fastapi_app:in_threads",
     ),
-    "uwsgi": Server(("uwsgi",), UWSGI, chatter=UWSGI_CHATTER),
-    "uwsgi threads": Server(("uwsgi",), f"{UWSGI} --enable-threads --threads 8", chatter=UWSGI_CHATTER),
+    "uwsgi": Server(("uwsgi",), UWSGI, usual_stderr=UWSGI_USUAL_STDERR),
+    "uwsgi threads": Server(("uwsgi",), f"{UWSGI} --enable-threads --threads 8", usual_stderr=UWSGI_USUAL_STDERR),
     "uwsgi gevent": Server(
-        ("uwsgi", "gevent"), f"{UWSGI} --gevent 50 --gevent-early-monkey-patch", chatter=UWSGI_CHATTER
+        ("uwsgi", "gevent"), f"{UWSGI} --gevent 50 --gevent-early-monkey-patch", usual_stderr=UWSGI_USUAL_STDERR
     ),
     "flask": Server(("gunicorn", "flask"), f"{GUNICORN} -k gthread --threads 8 flask_app"),
     "fastapi": Server(("uvicorn", "fastapi"), f"{UVICORN} fastapi_app:in_threads", signal.SIGINT),
@@ -81,7 +81,7 @@ def command(server: Server, fd: int) -> list[str]:
 
 
 @pytest.mark.parametrize("server", [pytest.param(it, id=name, marks=needs(*it.needs)) for name, it in SERVERS.items()])
-def test_every_answer_is_that_of_its_account_and_the_server_stops_without_a_word(
+def test_every_call_returns_the_services_of_its_account_and_the_server_stops_without_messages(
     server: Server, api: Mapping[str, str], tmp_path: Path
 ) -> None:
     accounts = account_ids()
@@ -90,11 +90,11 @@ def test_every_answer_is_that_of_its_account_and_the_server_stops_without_a_word
         running(command(server, socket.fileno()), api, tmp_path, [socket.fileno()]) as process,
     ):
         check(ask_for_all(socket.getsockname()[1], accounts), accounts)
-        assert process.stop(server.stop, server.chatter) == (server.status, "")
+        assert process.stop(server.stop, server.usual_stderr) == (server.status, "")
 
 
 @needs("gunicorn")
-def test_gunicorn_reloads_its_workers_while_they_serve(api: Mapping[str, str], tmp_path: Path) -> None:
+def test_gunicorn_loses_no_request_while_it_reloads_its_workers(api: Mapping[str, str], tmp_path: Path) -> None:
     accounts = account_ids()
     server = SERVERS["gunicorn gthread --preload"]
     with (
@@ -104,14 +104,14 @@ def test_gunicorn_reloads_its_workers_while_they_serve(api: Mapping[str, str], t
         port = socket.getsockname()[1]
         check({account_id: ask(port, account_id) for account_id in accounts[:1]}, accounts[:1])
         with ThreadPoolExecutor(1) as pool:
-            asking = pool.submit(ask_for_all, port, accounts)
+            results = pool.submit(ask_for_all, port, accounts)
             process.send_signal(signal.SIGHUP)
-            check(asking.result(), accounts)
+            check(results.result(), accounts)
         assert process.stop(server.stop) == (server.status, "")
 
 
 @needs("gunicorn")
-def test_the_traceback_of_a_worker_that_took_too_long_shows_gunicorns_handler(
+def test_a_worker_that_exceeds_gunicorns_timeout_shows_the_traceback_of_its_handler(
     api: Mapping[str, str], tmp_path: Path
 ) -> None:
     server = Server(("gunicorn",), f"{GUNICORN} -k sync --timeout 1 wsgi")
@@ -125,7 +125,7 @@ def test_the_traceback_of_a_worker_that_took_too_long_shows_gunicorns_handler(
         ended = process.stop(server.stop)
 
     assert ended.status == 0
-    assert "WORKER TIMEOUT" in ended.complaints
-    assert "in handle_abort" in ended.complaints
-    assert "in names" in ended.complaints
-    assert "SystemExit" in ended.complaints
+    assert "WORKER TIMEOUT" in ended.stderr
+    assert "in handle_abort" in ended.stderr
+    assert "in names" in ended.stderr
+    assert "SystemExit" in ended.stderr

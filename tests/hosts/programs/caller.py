@@ -1,6 +1,6 @@
-"""What every host runs: calls of a client that the module made and used when it was imported.
+"""The calls that every host makes, with a client that is created and used when this module is imported.
 
-Where the host imports its application before it forks or patches, the client was used before, too.
+In a host that imports its application before it forks or patches, the client is therefore used before that as well.
 """
 
 import json
@@ -36,6 +36,6 @@ def names_or_error(account_id: str) -> object:
 
 
 def report(answers: Mapping[str, object]) -> None:
-    """Prints the answer for each account."""
+    """Prints the result for each account."""
     json.dump(answers, sys.stdout)
     sys.stdout.flush()

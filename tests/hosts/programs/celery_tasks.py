@@ -1,4 +1,4 @@
-"""Celery tasks, and what asks for them."""
+"""Celery tasks, and the functions that enqueue them."""
 
 import os
 
@@ -18,7 +18,7 @@ def names(account_id: str) -> list[str]:
 
 @app.task(soft_time_limit=1, time_limit=20)
 def interrupted(account_id: str) -> list[str]:
-    """Is interrupted by Celery while it waits for an answer that never comes, and then calls again."""
+    """Waits for a response that never arrives until Celery interrupts it, then makes another call."""
     try:
         caller.names(caller.HANGING_ACCOUNT)
     except SoftTimeLimitExceeded:
@@ -27,12 +27,12 @@ def interrupted(account_id: str) -> list[str]:
 
 
 def answers(accounts: list[str]) -> dict[str, object]:
-    """Returns the answer of a task for each account."""
+    """Returns the result of a task for each account."""
     return _answers(names, accounts)
 
 
 def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
-    """Returns the answers of tasks that exceed their time limit."""
+    """Returns the results of tasks that exceed their time limit."""
     return _answers(interrupted, accounts)
 
 

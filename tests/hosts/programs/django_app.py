@@ -1,4 +1,4 @@
-"""A Django site: `GET /ACCOUNT_ID` by a view, by an asynchronous view, or by one that uses `sync_to_async`.
+"""A Django site: `GET /ACCOUNT_ID` in a view, in an asynchronous view, or in one that uses `sync_to_async`.
 
 The last digit of the account id decides which view.
 """

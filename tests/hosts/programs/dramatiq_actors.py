@@ -1,4 +1,7 @@
-"""dramatiq actors, and what asks for them. Time limits are exceptions that dramatiq raises in the actor's thread."""
+"""dramatiq actors, and the functions that enqueue them.
+
+Time limits are exceptions that dramatiq raises in the actor's thread.
+"""
 
 import os
 
@@ -21,23 +24,23 @@ def names(account_id: str) -> list[str]:
 
 @dramatiq.actor(store_results=True, max_retries=0, time_limit=1000)
 def interrupted(account_id: str) -> list[str]:
-    """Calls until it is interrupted by dramatiq, wherever it is then, and calls again."""
+    """Makes calls until dramatiq interrupts it, at any point, then makes another call."""
     expected = caller.names(account_id)
     try:
         while caller.names(account_id) == expected:
             pass
     except TimeLimitExceeded:
         return caller.names(account_id)
-    return ["the answer to another call"]
+    return ["the result of another call"]
 
 
 def answers(accounts: list[str]) -> dict[str, object]:
-    """Returns the answer of an actor for each account."""
+    """Returns the result of an actor for each account."""
     return _answers(names, accounts)
 
 
 def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
-    """Returns the answers of actors that exceed their time limit."""
+    """Returns the results of actors that exceed their time limit."""
     return _answers(interrupted, accounts)
 
 

@@ -1,4 +1,4 @@
-"""The emulated API in a process of its own: prints the environment that clients need, and serves until its input ends.
+"""Serves the emulated API in a separate process: prints the environment for clients, and ends with its standard input.
 
 Its arguments are the path of a JSON file with the accounts, and the account that is never answered. It is served by TLS
 as well: `HOSTS_TLS` is the environment that differs for clients that use it.

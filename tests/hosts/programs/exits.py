@@ -1,4 +1,4 @@
-"""Calls while the interpreter exits, or by a finalizer; prints what came of each: `exits.py CASE`."""
+"""Makes calls while the interpreter exits, or in a finalizer, and prints the outcome of each: `exits.py CASE`."""
 
 import atexit
 import gc
@@ -14,18 +14,18 @@ ACCOUNT_ID = f"{1:032x}"
 
 
 class CallsWhenFinalized:
-    """Part of a cycle, so that it is finalized by the garbage collector."""
+    """Makes a call when it is finalized. It is part of a reference cycle, so the garbage collector finalizes it."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self.call = call
-        self.myself = self
+        self.cycle = self
 
     def __del__(self) -> None:
         self.call()
 
 
 def prints(names: Callable[[], object]) -> Callable[[], None]:
-    """Returns what makes a call, and prints what came of it: with what is there even at the very end."""
+    """Returns a function that makes a call and prints its outcome, without names that are gone at interpreter exit."""
 
     def call(write: Callable[[int, bytes], int] = os.write) -> None:
         try:
@@ -38,7 +38,7 @@ def prints(names: Callable[[], object]) -> Callable[[], None]:
 
 
 def tracing(hook: Callable[[], object]) -> aiohttp.TraceConfig:
-    """Returns what runs a function in the middle of each call, when a request has been sent."""
+    """Returns a trace hook that runs a function during each call, after the request was sent."""
 
     async def on_request(*_: object) -> None:
         hook()

@@ -1,4 +1,4 @@
-"""FastAPI applications: `GET /ACCOUNT_ID`, in a thread of FastAPI's, and on the event loop itself."""
+"""FastAPI applications: `GET /ACCOUNT_ID` in a thread of FastAPI's, and on its event loop."""
 
 import caller
 from fastapi import FastAPI

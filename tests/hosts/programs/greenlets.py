@@ -1,6 +1,6 @@
-"""Calls by greenlets: `greenlets.py HOST CASE`, where the host is gevent or eventlet.
+"""Makes calls in greenlets: `greenlets.py HOST CASE`, where the host is gevent or eventlet.
 
-A case is a function of this module. It is given the accounts, and returns the answer of a call for each.
+Each case is a function of this module that makes a call for each account and returns the results.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ AT_A_TIME = 32
 
 
 class Gevent:
-    """Greenlets as gevent has them."""
+    """The functions of gevent that the cases use."""
 
     def __init__(self) -> None:
         self.module = importlib.import_module("gevent")
@@ -49,11 +49,11 @@ class Gevent:
 
 
 class Eventlet:
-    """Greenlets as eventlet has them."""
+    """The functions of eventlet that the cases use."""
 
     def __init__(self) -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it is on its way out
+            warnings.simplefilter("ignore")  # it is deprecated
             self.module = importlib.import_module("eventlet")
         self.Timeout = self.start_timeout = self.module.Timeout
         self.Killed = importlib.import_module("greenlet").GreenletExit
@@ -84,16 +84,16 @@ class Eventlet:
 
 
 def patched_first(host: Gevent | Eventlet) -> dict[str, object]:
-    """The usual way: the program patches before it imports anything else."""
+    """The program patches before it imports anything else, as recommended."""
     host.patch()
     return all_answers(host, import_caller())
 
 
 def patched_late(host: Gevent | Eventlet) -> dict[str, object]:
-    """The client was made and used before."""
+    """The program patches after the client was created and used."""
     caller = import_caller()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # gevent dislikes that ssl is there already
+        warnings.simplefilter("ignore")  # gevent warns that ssl was imported before
         host.patch()
     return all_answers(host, caller)
 
@@ -112,12 +112,12 @@ def patched_before_the_first_call(host: Gevent | Eventlet) -> dict[str, object]:
 
 
 def not_patched(host: Gevent | Eventlet) -> dict[str, object]:
-    """A call holds up the other greenlets, which is no harm but to them."""
+    """Without patching, a call blocks all other greenlets; every call still returns its own result."""
     return all_answers(host, import_caller())
 
 
 def a_client_each(host: Gevent | Eventlet) -> dict[str, object]:
-    """Every call has a client of its own."""
+    """Every call uses a new client."""
     host.patch()
     caller = import_caller()
 
@@ -130,7 +130,7 @@ def a_client_each(host: Gevent | Eventlet) -> dict[str, object]:
 
 
 def from_threads_too(host: Gevent | Eventlet) -> dict[str, object]:
-    """Native threads call as well, at the same time."""
+    """Native threads make calls at the same time."""
     host.patch()
     caller = import_caller()
     accounts = caller.account_ids()
@@ -142,7 +142,7 @@ def from_threads_too(host: Gevent | Eventlet) -> dict[str, object]:
 
 
 def timed_out(host: Gevent | Eventlet) -> dict[str, object]:
-    """The host's time-outs end calls that hang, and nothing else."""
+    """Timeouts of the host end calls that hang, and no others."""
     host.patch()
     caller = import_caller()
 
@@ -151,17 +151,17 @@ def timed_out(host: Gevent | Eventlet) -> dict[str, object]:
         try:
             caller.names(caller.HANGING_ACCOUNT)
         except host.Timeout as error:
-            return caller.names_or_error(account_id) if error is timeout else "the time-out of another call"
+            return caller.names_or_error(account_id) if error is timeout else "the timeout of another call"
         finally:
             timeout.cancel()
-        return "no time-out"
+        return "no timeout"
 
     accounts = caller.account_ids(AT_A_TIME)
     return dict(zip(accounts, host.map(names, accounts), strict=True)) | all_answers(host, caller)
 
 
 def killed(host: Gevent | Eventlet) -> dict[str, object]:
-    """Greenlets are killed while they wait for an answer."""
+    """Greenlets are killed while they wait for a response."""
     host.patch()
     caller = import_caller()
     ends: list[str] = []
@@ -183,7 +183,7 @@ def killed(host: Gevent | Eventlet) -> dict[str, object]:
 
 
 def forked(host: Gevent | Eventlet) -> dict[str, object]:
-    """A child that was forked after calls makes half of the calls."""
+    """The program forks after it has made calls; parent and child make half of the calls each."""
     host.patch()
     caller = import_caller()
     all_answers(host, caller)

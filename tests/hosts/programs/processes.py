@@ -1,4 +1,4 @@
-"""A pool of processes, started in the way that the argument names, of which each imports the module with the client."""
+"""Makes calls in a pool of processes, started by the method in the argument; each imports the client's module."""
 
 import multiprocessing
 import sys

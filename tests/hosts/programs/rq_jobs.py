@@ -1,4 +1,4 @@
-"""RQ jobs, and what asks for them. The worker forks a child for each job, which makes several calls."""
+"""RQ jobs, and the functions that enqueue them. The worker forks a child for each job, which makes several calls."""
 
 import os
 
@@ -15,7 +15,7 @@ def names_of_all(accounts: list[str]) -> list[list[str]]:
 
 
 def interrupted(accounts: list[str]) -> list[list[str]]:
-    """Is interrupted by RQ while it waits for an answer that never comes, and then calls again."""
+    """Waits for a response that never arrives until RQ interrupts it, then makes another call."""
     try:
         caller.names(caller.HANGING_ACCOUNT)
     except JobTimeoutException:
@@ -24,12 +24,12 @@ def interrupted(accounts: list[str]) -> list[list[str]]:
 
 
 def answers(accounts: list[str]) -> dict[str, object]:
-    """Returns the answer of a job for each account."""
+    """Returns the result of a job for each account."""
     return _answers(names_of_all, accounts, job_timeout=60)
 
 
 def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
-    """Returns the answers of jobs that exceed their time limit."""
+    """Returns the results of jobs that exceed their time limit."""
     return _answers(interrupted, accounts, job_timeout=1)
 
 

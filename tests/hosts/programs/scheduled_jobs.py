@@ -1,4 +1,4 @@
-"""APScheduler's jobs, in the background and on an event loop, by its pools of threads and of processes."""
+"""Makes calls in APScheduler's jobs: in the background and on an event loop, in threads and in processes."""
 
 import asyncio
 import itertools
@@ -15,7 +15,7 @@ EXECUTORS = {"default": ThreadPoolExecutor(16), "processes": ProcessPoolExecutor
 
 
 class Answers:
-    """Collects what jobs return, and says when all have."""
+    """Collects the results of jobs; `are_complete` is set when all have ended."""
 
     def __init__(self, expected: int) -> None:
         self.found: dict[str, object] = {}
@@ -29,7 +29,7 @@ class Answers:
 
 
 def schedule(scheduler: BaseScheduler, accounts: list[str], *executors: str) -> Answers:
-    """Adds a job for each account, to the executors by turns."""
+    """Adds a job for each account, to each executor in turn."""
     answers = Answers(len(accounts))
     scheduler.add_listener(answers.take, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED)
     for account_id, executor in zip(accounts, itertools.cycle(executors), strict=False):

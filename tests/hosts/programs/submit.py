@@ -1,4 +1,4 @@
-"""Has a queue's worker make calls, and prints the answers: `submit.py MODULE FUNCTION CALLS`."""
+"""Has a queue's worker make calls, and prints the results: `submit.py MODULE FUNCTION CALLS`."""
 
 import importlib
 import sys

@@ -1,11 +1,11 @@
-"""A test suite: pytest-timeout ends one test in the middle of a call, and the others call with the same client."""
+"""A test suite in which pytest-timeout ends one test during a call; the other tests use the same client."""
 
 import caller
 import pytest
 
 
 @pytest.mark.timeout(1, method="signal")
-def test_that_takes_too_long() -> None:
+def test_that_exceeds_its_timeout() -> None:
     caller.names(caller.HANGING_ACCOUNT)
 
 

@@ -1,4 +1,4 @@
-"""A window of Tk: half of the calls are made by its main loop, half by threads that report their results to it."""
+"""A window of Tk, whose main loop makes half of the calls, and threads that report their results to it the rest."""
 
 import queue
 import threading
@@ -14,7 +14,7 @@ found: "queue.SimpleQueue[tuple[str, object]]" = queue.SimpleQueue()
 
 
 def call_next() -> None:
-    """Makes one call, and asks the main loop for the next one."""
+    """Makes one call, and schedules the next one on the main loop."""
     if by_the_loop:
         account_id = by_the_loop.pop()
         answers[account_id] = caller.names_or_error(account_id)

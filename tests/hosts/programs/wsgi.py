@@ -8,7 +8,7 @@ import caller
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
-    """Answers with the names of the account's services, or with the text of the error."""
+    """Responds with the names of the account's services, or with the text of the error."""
     answer = caller.names_or_error(environ["PATH_INFO"].strip("/"))
     start_response("500 Error" if isinstance(answer, str) else "200 OK", [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]
