@@ -36,7 +36,7 @@ def test_every_call_returns_the_services_of_its_account(
 
 @pytest.mark.parametrize("case", BY_TLS)
 @pytest.mark.parametrize("host", HOSTS)
-def test_every_answer_over_tls_is_that_of_its_account(
+def test_every_call_over_tls_returns_the_services_of_its_account(
     host: str, case: str, api_by_tls: Mapping[str, str], tmp_path: Path
 ) -> None:
     check(answers_of("greenlets", host, case, environ=api_by_tls, directory=tmp_path), account_ids(CASES[case]))

@@ -1,7 +1,7 @@
 """Serves the emulated API in a separate process: prints the environment for clients, and ends with its standard input.
 
-Its arguments are the path of a JSON file with the accounts, and the account that is never answered. It is served by TLS
-as well: `HOSTS_TLS` is the environment that differs for clients that use it.
+Its arguments are the path of a JSON file with the accounts, and the account that gets no response. The API is served
+over TLS as well; `HOSTS_TLS` holds the variables that differ for clients of that.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ LATENCY = 0.01  # seconds, so that calls overlap
 
 
 def serve_tls(url: str, trusted: Path) -> str:
-    """Serves an API by TLS until the process ends; returns its URL, and writes the certificate to be trusted."""
+    """Serves an API over TLS until the process ends; returns its URL, and writes the certificate to trust."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(trusted))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -43,7 +43,7 @@ def serve_tls(url: str, trusted: Path) -> str:
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copies what comes until the end of it, or of the connection that it goes to."""
+    """Copies bytes until the source or the target is closed."""
     with contextlib.suppress(OSError):
         while data := await reader.read(65_536):
             writer.write(data)

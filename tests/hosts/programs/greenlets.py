@@ -191,7 +191,7 @@ def forked(host: Gevent | Eventlet) -> dict[str, object]:
 
 
 def forked_during_calls(host: Gevent | Eventlet) -> dict[str, object]:
-    """A child that was forked while greenlets wait for answers makes half of the calls."""
+    """The program forks while greenlets wait for responses; parent and child make half of the calls each."""
     host.patch()
     caller = import_caller()
     waiting = [host.spawn(lambda: caller.names(caller.HANGING_ACCOUNT)) for _ in range(AT_A_TIME)]
@@ -222,7 +222,7 @@ def answers_of_both_sides(host: Gevent | Eventlet, caller: ModuleType) -> dict[s
 
 
 class AtMost:
-    """A limiter of asyncio's, which lets eight calls through at a time."""
+    """A limiter that admits eight attempts at a time."""
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(8)
