@@ -116,11 +116,13 @@ class Pacer:
             was_answered: Whether a response arrived.
             was_sent: Whether the request can have reached the API.
         """
-        if ticket < self._first_ticket:
+        loop = self._loop
+        if loop is None or ticket < self._first_ticket:
             return
         self._under_way -= 1
         if was_sent and not was_answered:
-            self._unanswered.append((asyncio.get_running_loop().time(), self._last_ticket))
+            # Not the running loop: a coroutine may be closed where none runs.
+            self._unanswered.append((loop.time(), self._last_ticket))
         if self._waiters:
             self._serve()
 

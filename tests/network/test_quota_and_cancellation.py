@@ -281,3 +281,20 @@ def test_requests_of_a_loop_that_was_closed_count_on_the_next_one() -> None:
     for main in (leave, go_on):
         with asyncio.Runner(loop_factory=virtual_time_loop()) as runner:
             runner.run(main())
+
+
+def test_a_request_may_end_when_its_loop_runs_no_more() -> None:
+    """As one does whose coroutine is closed by the garbage collector."""
+    pacer = Pacer()
+
+    async def leave() -> int:
+        return pacer.admit(now())
+
+    async def go_on() -> int:
+        return len([None for _ in range(60) if pacer.admit(now())])
+
+    loop = virtual_time_loop()()
+    ticket = loop.run_until_complete(leave())
+    ended(pacer, ticket)
+    assert loop.run_until_complete(go_on()) == 49
+    loop.close()
