@@ -136,7 +136,7 @@ async def _envelope_or_error(
         return error.with_traceback(None)
     finally:
         if turns is not None:
-            turns.is_answered.set()
+            turns.note_answer()
 
 
 # Seconds between the first requests of a run until there is a response.
@@ -148,17 +148,20 @@ class Turns:
 
     Only the second half of a quota is spread: a small run is not delayed, and a large one neither exhausts the quota
     nor takes longer than necessary. The first request is sent alone, because its response reports the remaining quota.
-
-    Attributes:
-        is_answered: Set when a call of the run has ended.
     """
 
     def __init__(self, pacer: Pacer, deadlines: Deadlines) -> None:
         self._pacer = pacer
         self._deadlines = deadlines
         self._next = -math.inf
-        self.is_answered = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_answered = asyncio.Event()
         self._lock = asyncio.Lock()
+
+    def note_answer(self) -> None:
+        """Records that a call of the run has ended."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._is_answered.set()
 
     async def wait(self) -> None:
         """Waits for the next turn.
@@ -166,17 +169,22 @@ class Turns:
         Raises:
             ClientClosedError: The client was closed meanwhile.
         """
-        clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        clock = self._loop.time
         try:
             with self._deadlines.limit(math.inf):  # which closing the client ends
-                async with self._lock:
-                    if self._next > -math.inf and not self.is_answered.is_set():
+                await self._lock.acquire()
+                try:
+                    if self._next > -math.inf and not self._is_answered.is_set():
                         with contextlib.suppress(TimeoutError):
                             # Not `wait_for`, which before Python 3.12 loses a cancellation at the moment of the result.
                             async with asyncio.timeout(_PATIENCE):
-                                await self.is_answered.wait()
+                                await self._is_answered.wait()
                     await asyncio.sleep(max(0.0, self._next - clock()))
                     self._next = clock() + self._pacer.spacing(clock())
+                finally:
+                    if not self._loop.is_closed():  # a call that is finalized later than its loop wakes nobody
+                        self._lock.release()
         except Expired:
             raise ClientClosedError("the client was closed during the run") from None
 

@@ -37,7 +37,7 @@ class Slots:
         """Passes a slot to the longest waiter, or marks it as free."""
         while self._waiters:
             waiter = self._waiters.popleft()
-            if not waiter.done():
+            if not waiter.done() and not waiter.get_loop().is_closed():  # a call may be finalized later than its loop
                 waiter.set_result(None)
                 return
         self._free += 1

@@ -51,8 +51,9 @@ class Deadlines:
     def move(self, limit: "Limit", when: float) -> None:
         """Changes a watched deadline; infinity stops its clock."""
         limit.when = when
-        if limit in self._limits and when < self._fires_at and self._loop is not None:
-            self._arm(self._loop, when)
+        loop = self._loop
+        if limit in self._limits and when < self._fires_at and loop is not None and not loop.is_closed():
+            self._arm(loop, when)
 
     def pass_over_standstill(self) -> None:
         """Stops the clock of all calls until the loop runs again. Called before a generator yields.
