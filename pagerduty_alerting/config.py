@@ -114,11 +114,11 @@ class RetryPolicy:
     The wait before attempt n + 1 is random between half and all of `initial_delay` * 2 ** (n - 1), at most `max_delay`,
     or what `Retry-After` asks for if that is longer. If the wait would exceed the call's deadline, the call fails at
     once. *Create* and *connect* are retried only where the API cannot have acted on the first request: it was not
-    reached, or responded with 429. `statuses` does not change that. While the API cannot be reached, a call gets up to
-    five attempts, unless `max_attempts` is 1. A 429 without `Retry-After` is not retried.
+    reached, or responded with 429. `statuses` does not change that. A 429 without `Retry-After` is not retried.
 
     Attributes:
-        max_attempts: Attempts in total; 1 disables retries.
+        max_attempts: Attempts in total; 1 disables retries. None, the default, is three, and five while the API cannot
+            be reached: enough for a restart of a second or two.
         initial_delay: Longest wait before the second attempt, in seconds.
         max_delay: Longest wait before any attempt, in seconds, unless `Retry-After` asks for a longer one.
         statuses: HTTP statuses (400 to 599) after which a call is retried; by default 408, 429, 500, 502, 503, 504, and
@@ -129,7 +129,7 @@ class RetryPolicy:
         on_retry: Called before each wait. An exception that it raises is logged and ignored.
     """
 
-    max_attempts: int = field(default=3, validator=_with(arguments.check_count))
+    max_attempts: int | None = field(default=None, validator=_with_optional(arguments.check_count))
     initial_delay: float = field(default=0.5, validator=_with(arguments.check_delay))
     max_delay: float = field(default=8.0, validator=_with(arguments.check_delay))
     statuses: frozenset[int] = field(default=DEFAULT_RETRIED_STATUSES, converter=_to_statuses)

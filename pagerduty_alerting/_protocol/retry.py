@@ -12,7 +12,9 @@ from pagerduty_alerting.errors import (
 
 _TOO_MANY_REQUESTS = 429
 
-# Attempts while the server is not reached, unless the policy allows more: enough for a restart of a second or two.
+# Attempts where the policy names no number. More of them while the server is not reached, so that a restart of a second
+# or two is survived.
+_ATTEMPTS = 3
 _ATTEMPTS_TO_REACH = 5
 
 
@@ -46,9 +48,10 @@ def next_delay(
 
 
 def _most_attempts(policy: RetryPolicy, error: PagerDutyAlertingError) -> int:
-    if policy.max_attempts > 1 and isinstance(error, APIConnectionError) and not error.may_have_acted:
-        return max(policy.max_attempts, _ATTEMPTS_TO_REACH)
-    return policy.max_attempts
+    if policy.max_attempts is not None:
+        return policy.max_attempts
+    was_reached = not isinstance(error, APIConnectionError) or error.may_have_acted
+    return _ATTEMPTS if was_reached else _ATTEMPTS_TO_REACH
 
 
 def is_transient(error: PagerDutyAlertingError, policy: RetryPolicy) -> bool:

@@ -220,7 +220,7 @@ async def test_those_who_accept_a_replay_get_one(script: Script, operation: str)
 
 @pytest.mark.parametrize("operation", CALLS)
 async def test_everything_is_tried_again_where_no_connection_was_made(operation: str) -> None:
-    async with client_of(silent, retry=THREE) as (client, server):
+    async with client_of(silent, retry=RetryPolicy()) as (client, server):
         server.stop_listening()
         with pytest.raises(APIConnectionError, match="cannot connect") as caught:
             await call(client, operation)

