@@ -162,6 +162,13 @@ async def test_control_requests_are_not_in_the_log(api, control):
         ("faults", b'{"fault": "hang", "arguments": [1]}', "expected an object"),
         (
             "faults",
+            b'{"fault": "rate_limited", "arguments": {"retry_after": []}}',
+            "expected a number or a string, not []",
+        ),
+        ("faults", b'{"fault": "html", "arguments": {"body": 5}}', "expected a string, not 5 @ $.body"),
+        ("reset", b'{"account_id": "a"}', "unknown fields account_id"),
+        (
+            "faults",
             b'{"fault": "hang", "operations": ["fly"]}',
             "expected one of 'list', 'delete', 'create', 'connect', not 'fly'",
         ),

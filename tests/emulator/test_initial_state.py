@@ -64,6 +64,10 @@ async def test_reset_restores_the_seed(caller_of):
         ('{"accounts": [{"id": 5}]}', r"expected a string, not 5 @ \$\.accounts\[0\]\.id"),
         ('{"api_tokens": [{}]}', r"required field missing @ \$\.api_tokens\[0\]\.token"),
         ('{"api_tokens": [{"token": "a", "permissions": ["Everything"]}]}', "not 'Everything'"),
+        (
+            '{"accounts": [{"id": 5, "name": "a"}]}',
+            r"not 5 @ \$\.accounts\[0\]\.id; unknown fields name @ \$\.accounts",
+        ),
     ],
 )
 def test_a_seed_of_the_wrong_shape_is_refused_with_its_location(tmp_path, text, complaint):
