@@ -31,36 +31,31 @@ def test_a_name_that_does_not_exist_is_a_connection_error(
 
 
 @pytest.fixture
-def look_up_without_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Look-ups that hang, as they do without a network, until the end of the test; yields the sign that one has begun.
+def look_up_without_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Look-ups that hang, as they do without a network, until the end of the test.
 
     A test asks for it after `make_caller`, so that it ends before the threads that look names up are waited for.
     """
-    begun, ends = threading.Event(), threading.Event()
+    ends = threading.Event()
 
     def hang(*_: Any, **__: Any) -> list[Any]:
-        begun.set()
         ends.wait(60)
         return []  # an error that comes after the call is over would be logged by newer Pythons
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    yield begun
+    yield
     ends.set()
 
 
 def test_a_look_up_that_hangs_is_ended_by_the_connect_timeout(
-    make_caller: MakeCaller, look_up_without_end: threading.Event
+    make_caller: MakeCaller, look_up_without_end: None
 ) -> None:
     caller = make_caller(base_url=UNKNOWN, timeout=60.0, connect_timeout=0.05)
     with pytest.raises(APITimeoutError, match="within the connect_timeout of 0.05 s"):
         caller.call("create_integration_token")
-    assert look_up_without_end.is_set()
 
 
-def test_a_look_up_that_hangs_is_ended_by_the_deadline(
-    make_caller: MakeCaller, look_up_without_end: threading.Event
-) -> None:
-    caller = make_caller(base_url=UNKNOWN, timeout=0.05, connect_timeout=60.0)
+def test_a_look_up_that_hangs_is_ended_by_the_deadline(make_caller: MakeCaller, look_up_without_end: None) -> None:
+    caller = make_caller(base_url=UNKNOWN, timeout=0.5, connect_timeout=60.0)
     with pytest.raises(APITimeoutError, match="while connecting"):
         caller.call("create_integration_token")
-    assert look_up_without_end.is_set()

@@ -268,7 +268,8 @@ async def test_the_connect_timeout_covers_the_response_of_a_proxy_of_the_callers
     assert caught.value.may_have_acted is False
 
 
-async def test_an_response_through_a_proxy_of_the_callers_session_may_take_longer_than_connecting() -> None:
+@pytest.mark.virtual_time
+async def test_a_response_through_a_proxy_of_the_callers_session_may_take_longer_than_connecting() -> None:
     async def slow(peer: Conversation) -> None:
         await peer.request()
         await asyncio.sleep(0.4)
