@@ -126,7 +126,7 @@ def _wait(terminal: OnTerminal, _: Emulator) -> None:
 
 def _authorize(terminal: OnTerminal, api: Emulator) -> None:
     gate = api.on(Operation.CONNECT).skip(1).once().hold()
-    gate.wait_arrived(timeout=30)
+    gate.wait_arrived()
     (token,) = api.tokens()
     api.authorize(token, services=["Primary on-call", "Database"])
     gate.release()

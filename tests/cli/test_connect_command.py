@@ -25,7 +25,7 @@ def new_token(api: Emulator) -> str:
 def test_it_waits_for_the_authorization_then_links_and_lists(api):
     gate = api.on(Operation.CONNECT).skip(2).once().hold()
     with on_terminal("connect", *QUICKLY, settings=api.environ) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         token = unused_token(api)
         api.authorize(token, services=["Database", "Website"])
         gate.release()
@@ -48,7 +48,7 @@ def test_only_the_services_go_to_stdout(api):
     api.on(Operation.CONNECT).once().respond(429, headers={"Retry-After": "0"})
     gate = api.on(Operation.CONNECT).once().hold()
     with on_terminal("connect", *QUICKLY, settings=api.environ, pipe_stdout=True) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         api.authorize(unused_token(api), services=["Database"])
         gate.release()
         assert terminal.status() == 0
@@ -85,7 +85,7 @@ def test_a_token_of_before_is_waited_for_when_that_is_asked_for(api):
     token = new_token(api)
     gate = api.on(Operation.CONNECT).skip(1).once().hold()
     with on_terminal("connect", token, "--wait", *QUICKLY, settings=api.environ) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         api.authorize(token, services=["Database"])
         gate.release()
         assert terminal.status() == 0
@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_the_command_to_go_on_with(api):
 def test_ctrl_c_during_connect_says_that_it_may_have_been_done(api):
     gate = api.on(Operation.CONNECT).hold()
     with on_terminal("connect", settings=api.environ) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         terminal.press_ctrl_c()
         assert terminal.status() == 130
     assert "services list" in terminal.words
@@ -149,7 +149,7 @@ def test_ctrl_c_during_connect_says_that_it_may_have_been_done(api):
 def test_ctrl_c_before_anything_was_created_says_that_nothing_changed(api):
     gate = api.on(Operation.LIST).hold()
     with on_terminal("connect", settings=api.environ) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         terminal.press_ctrl_c()
         terminal.wait_for("Nothing was changed.")
         assert terminal.status() == 130
@@ -159,7 +159,7 @@ def test_an_answer_lost_after_the_link_was_made_is_recognised_by_the_new_service
     gate = api.on(Operation.CONNECT).once().hold()
     api.on(Operation.CONNECT).once().reset_after_acting()
     with on_terminal("connect", *QUICKLY, settings=api.environ, pipe_stdout=True) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         api.authorize(unused_token(api), services=["Database"])
         gate.release()
         terminal.wait_for("But there are new services")
@@ -186,7 +186,7 @@ def test_connect_is_not_repeated_while_it_may_have_been_carried_out(api, fault):
 def test_a_token_that_expires_while_it_is_waited_for_ends_the_wait(api):
     gate = api.on(Operation.CONNECT).skip(1).once().hold()
     with on_terminal("connect", *QUICKLY, settings=api.environ) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         api.expire(unused_token(api))
         gate.release()
         terminal.wait_for("expired")
@@ -281,7 +281,7 @@ def test_impossible_arguments_are_refused_before_anything_is_sent(api, arguments
 def test_ctrl_c_during_create_says_that_there_may_be_a_token(api):
     gate = api.on(Operation.CREATE).hold()
     with on_terminal("connect", settings=api.environ) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         terminal.press_ctrl_c()
         terminal.wait_for("A token may have been created but not received.")
         assert terminal.status() == 130
@@ -317,7 +317,7 @@ def test_a_network_that_is_gone_for_a_while_is_waited_out(api):
     api.on(Operation.CONNECT).once().respond(400, json=NOT_YET)
     gate = api.on(Operation.CONNECT).once().hold()
     with on_terminal("connect", "--timeout=5", *QUICKLY, settings=api.environ) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         api.authorize(unused_token(api), services=["Database"])
         with api.refusing_connections():
             gate.release()

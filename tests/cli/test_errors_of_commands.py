@@ -61,7 +61,7 @@ def test_attempts_are_counted_and_the_reason_is_the_systems(api, closed_port):
 def test_what_ctrl_c_echoes_is_not_in_front_of_what_is_said(api):
     gate = api.on(Operation.LIST).hold()
     with on_terminal("services", "list", settings=api.environ) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         terminal.press_ctrl_c()
         terminal.status()
     assert terminal.text == "^C\nStopped.\n"
@@ -81,7 +81,7 @@ def test_sigterm_ends_a_command_that_ignores_ctrl_c(api):
     gate = api.on(Operation.LIST).hold()
     shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *COMMAND, "services", "list"]
     with subprocess.Popen(shell, env=environment(api.environ), stderr=subprocess.PIPE, text=True) as process:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         wait_until_asleep(process.pid)
         process.terminate()
         _, said = process.communicate(timeout=PATIENCE)
@@ -91,7 +91,7 @@ def test_sigterm_ends_a_command_that_ignores_ctrl_c(api):
 def test_ctrl_c_during_a_call_is_status_130(api):
     gate = api.on(Operation.LIST).hold()
     with on_terminal("services", "list", settings=api.environ) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         terminal.press_ctrl_c()
         terminal.wait_for("Stopped.")
         assert terminal.status() == 130
@@ -194,7 +194,7 @@ def test_there_are_colours_on_a_terminal_otherwise(api):
 def test_a_dumb_terminal_gets_no_commands_while_it_waits(api):
     gate = api.on(Operation.CONNECT).skip(1).once().hold()
     with on_terminal("connect", "--poll-interval=100ms", settings={**api.environ, "TERM": "dumb"}) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         (token,) = api.tokens()
         api.authorize(token, services=["Database"])
         gate.release()
@@ -265,7 +265,7 @@ def test_streams_that_are_closed_from_the_start_do_no_harm(api, closed):
 def test_the_log_does_not_disturb_the_spinner(api):
     gate = api.on(Operation.CONNECT).skip(2).once().hold()
     with on_terminal("connect", "--verbose", "--poll-interval=100ms", settings=api.environ) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         (token,) = api.tokens()
         api.authorize(token, services=["Database"])
         gate.release()

@@ -158,7 +158,7 @@ def test_an_audit_that_ends_early_shows_the_error_and_what_was_not_asked(api):
 def test_ctrl_c_is_an_error_of_the_same_shape(api):
     gate = api.on(Operation.LIST).hold()
     with on_terminal("services", "list", "--json", settings=api.environ) as terminal:
-        gate.wait_arrived(timeout=30)
+        gate.wait_arrived()
         terminal.press_ctrl_c()
         assert terminal.status() == 130
     assert json.loads(terminal.text.splitlines()[-1])["error"]["type"] == "Stopped"

@@ -47,7 +47,7 @@ def _stop_by(stop: Callable[[OnTerminal], object]) -> Callable[[OnTerminal, Emul
 
 def _stop_while_connecting(terminal: OnTerminal, api: Emulator) -> None:
     gate = api.on(Operation.CONNECT).hold()
-    gate.wait_arrived(timeout=30)
+    gate.wait_arrived()
     terminal.press_ctrl_c()
     terminal.status()
 

@@ -27,7 +27,7 @@ def start(example: str, environ: dict[str, str]) -> "subprocess.Popen[str]":
 @pytest.mark.parametrize("example", CONNECTING)
 def test_without_credentials_the_example_uses_an_emulator_of_its_own(example: str) -> None:
     with start(example, {}) as process:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=240)
 
     assert errors == ""
     assert process.returncode == 0
@@ -45,7 +45,7 @@ def test_with_credentials_the_example_has_a_person_authorize_the_token(example: 
         assert process.stdout.readline() == "connected before: []\n"
         asked = process.stdout.read(len("Authorize ") + 32)
         api.authorize(asked.split()[-1], services=["Website"])
-        output, errors = process.communicate("\n", timeout=60)
+        output, errors = process.communicate("\n", timeout=240)
 
     assert errors == ""
     assert process.returncode == 0
@@ -55,7 +55,7 @@ def test_with_credentials_the_example_has_a_person_authorize_the_token(example: 
 @pytest.mark.parametrize("example", CONNECTING)
 def test_a_refusal_ends_the_example_with_one_clear_line(example: str) -> None:
     with Emulator() as api, start(example, {**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"}) as process:
-        _, errors = process.communicate("\n", timeout=60)
+        _, errors = process.communicate("\n", timeout=240)
 
     assert process.returncode == 1
     assert errors.startswith("AuthenticationError: List PagerDuty services failed with 401")

@@ -29,7 +29,7 @@ def test_the_tests_of_the_example_pass(example: str, options: list[str], passed:
         [*command, "--rootdir", str(EXAMPLES), *options, str(EXAMPLES / example)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
 

@@ -52,7 +52,7 @@ def test_a_program_runs_to_its_end_without_a_warning(program: str, api: Emulator
             assert process.stdout is not None
             token = process.stdout.readline().split()[-1]
             api.authorize(token, services=["Database"])
-        _, errors = process.communicate("\n", timeout=60)
+        _, errors = process.communicate("\n", timeout=240)
 
     assert errors == ""
     assert process.returncode == 0

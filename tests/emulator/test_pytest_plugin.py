@@ -134,7 +134,7 @@ def run(pytester, monkeypatch):
         # Those that the suite does not need would take longer to import than it takes to run.
         for unneeded in ("cacheprovider", "hypothesispytest", without):
             plugins += ["-p", f"no:{unneeded}"]
-        return pytester.runpytest_subprocess(*plugins, *options, timeout=100)
+        return pytester.runpytest_subprocess(*plugins, *options, timeout=240)
 
     return run
 

@@ -77,7 +77,7 @@ def test_it_serves_until_a_signal_and_exits_cleanly(start, stop):
     token_id = json.loads(served.ask("POST", f"{served.services_path}/connect")[1])["result"]["id"]
     assert served.ask("GET", f"{served.services_path}/connect/{token_id}")[0] == 400
     served.process.send_signal(stop)
-    output, errors = served.process.communicate(timeout=20)
+    output, errors = served.process.communicate(timeout=120)
     assert (served.process.returncode, complaints_in(errors)) == (0, "")
     lines = output.splitlines()
     assert [line.split()[1] for line in lines] == ["GET", "POST", "GET"]

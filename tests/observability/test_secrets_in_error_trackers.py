@@ -24,7 +24,7 @@ def test_no_secret_is_shown_however_a_call_ends(tracker: str) -> None:
         [sys.executable, "-W", "error", "-m", "tests.support.error_trackers", tracker],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=240,
         check=False,
     )
 

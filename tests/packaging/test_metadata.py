@@ -27,7 +27,7 @@ def requirements(*, extra: str | None) -> set[str]:
 
 def output_of(*command: str | Path) -> str:
     """What a command prints, which must end with exit status 0."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -75,6 +75,7 @@ class Sender:
     """A thread that raises in the main thread, a given time after it is asked to."""
 
     def __init__(self) -> None:
+        self.is_running = True
         self._told: list[float] = []
         self._wakes = threading.Semaphore(0)
         self._main = ctypes.c_ulong(threading.get_ident())
@@ -86,9 +87,14 @@ class Sender:
         self._wakes.release()
 
     def _work(self) -> None:
-        while self._wakes.acquire():
+        while self._wakes.acquire() and self._told:
             time.sleep(self._told.pop())
             ctypes.pythonapi.PyThreadState_SetAsyncExc(self._main, ctypes.py_object(Struck))
+        self.is_running = False
+
+    def end(self) -> None:
+        """Has it stop; where `send` was struck between its lines, it raises once more before, and is to be called again."""
+        self._wakes.release()
 
 
 def storm_of_signals(client: Client, kind: str, count: int, dice: random.Random, typical: float) -> Counter[str]:
@@ -142,7 +148,11 @@ def storm_of_exceptions(client: Client, count: int, dice: random.Random, typical
             came["Struck"] += 1
     while True:
         try:
-            time.sleep(2 * typical)
+            sender.end()
+            while sender.is_running:
+                time.sleep(typical)
+            for _ in range(1000):  # lines at which the last one can be raised
+                pass
             return came
         except Struck:
             pass

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 
 
 def wait_until_asleep(pid: int) -> None:

@@ -25,7 +25,7 @@ from attrs import define, field, frozen
 from tests.support.asleep import wait_until_asleep
 from tests.support.fork_server import Forked, ForkServer
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 # `-W error`: what a process leaves open, or does in a way that will not last, shows on stderr.
 COMMAND = (sys.executable, "-W", "error", "-c", "from pagerduty_alerting.cli import main; main()")

@@ -38,7 +38,7 @@ class Gate:
         """The number of requests that the gate holds now."""
         return len(self._waiting)
 
-    async def arrived(self, count: int = 1, *, timeout: float = 10.0) -> None:
+    async def arrived(self, count: int = 1, *, timeout: float = 60.0) -> None:
         """Waits until requests have reached the gate.
 
         Args:
@@ -57,7 +57,7 @@ class Gate:
         except TimeoutError:
             raise TimeoutError(self._shortfall(count, timeout)) from None
 
-    def wait_arrived(self, count: int = 1, *, timeout: float = 10.0) -> None:
+    def wait_arrived(self, count: int = 1, *, timeout: float = 60.0) -> None:
         """Waits until requests have reached the gate, from synchronous code.
 
         Args:
