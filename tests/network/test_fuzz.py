@@ -55,6 +55,8 @@ class Bench:
 
     def __init__(self) -> None:
         self.answer = b""
+        self.answer = b""
+        self.rest: bytes | None = None  # sent before the second answer of a connection; None closes connections
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -78,6 +80,9 @@ class Bench:
         await peer.request()
         peer.send(self.answer)
         await peer.drain()
+        while self.rest is not None:
+            await peer.request()
+            peer.send(self.rest + self.answer)
 
     def run(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
@@ -251,3 +256,24 @@ def test_a_right_response_with_damage_anywhere(bench: Bench, operation: str, bod
         end = min(len(answer), start + data.draw(st.integers(0, 6)))
         answer[start:end] = data.draw(st.binary(max_size=6))
     check(bench, operation, bytes(answer))
+
+
+whole = framed(200, [], b'{"success":true,"result":{"id":"another\'s"}}', with_length=True)
+starts = st.integers(1, len(whole)).map(lambda length: (whole[:length], whole[length:]))
+unasked = starts | st.tuples(st.binary(min_size=1, max_size=300), st.just(b""))
+
+
+BODIES = {"list_services": LISTED, "delete_services": b'{"success":true,"result":null}'}
+
+
+@many
+@given(operations, unasked)
+def test_what_follows_a_response_is_not_the_next_one(bench: Bench, operation: str, data: tuple[bytes, bytes]) -> None:
+    """The start of another caller's response, whose rest comes later, or any bytes."""
+    sent, bench.rest = data
+    try:
+        check(bench, operation, framed(200, [], BODIES.get(operation, CREATED), with_length=True) + sent)
+        bench.answer = framed(201, [], b'{"success":true,"result":{"id":"its own"}}', with_length=True)
+        assert bench.run(bench.client.create_integration_token()) == IntegrationToken("its own")
+    finally:
+        bench.rest = None

@@ -2,6 +2,9 @@
 
     python tests/soak/soak.py [--calls 100000] [--concurrency 64] [--threads 16]
 
+A part of the calls is cancelled, or ended by a timeout or a group of tasks around it, and the last clients are closed
+while they are called.
+
 Exits with status 1 and prints the reason if a response was not that of its request, if file descriptors or tasks are
 left, or if memory grew by 5 MB or more after the warm-up.
 """
@@ -20,11 +23,15 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Coroutine
 from typing import Any
 
-from pagerduty_alerting import AsyncClient, Client, PagerDutyAlertingError, RetryPolicy
+from pagerduty_alerting import AsyncClient, Client, ClientClosedError, PagerDutyAlertingError, RetryPolicy
 
 FAULTS = 0.1
+ENDED_FROM_OUTSIDE = 0.05
+CLOSED_CLIENTS = 50  # of either kind
+PATIENCE = 60.0  # seconds in which the calls of a closed client end
 ALLOWED_GROWTH = 5_000_000
 
 SETTINGS: dict[str, Any] = {
@@ -84,12 +91,17 @@ class FaultyServer(asyncio.Protocol):
         self.transport.write(b"not http at all\r\n\r\n")
         self.transport.close()
 
+    def send_unasked(self, body: bytes) -> None:
+        # With the response, so that it is on the connection before the next request.
+        stale = http(200, b'{"success":true,"result":[{"id":"stale","name":"stale"}]}')
+        self.transport.write(http(200, body) + random.choice((stale, stale[:20], stale[:-9])))
+
     def hang(self, body: bytes) -> None:
         # Hangs in one case of ten, because each costs the client a timeout.
         if random.random() < 0.9:
             self.unavailable(body)
 
-    faults = (reset, close, truncate, unavailable, page, limit, garbage, hang)
+    faults = (reset, close, truncate, unavailable, page, limit, garbage, send_unasked, hang)
 
 
 def serve(port: Any) -> None:
@@ -101,6 +113,42 @@ def serve(port: Any) -> None:
     asyncio.run(main())
 
 
+class LeavingError(Exception):
+    """What another task of a group raises."""
+
+
+OUTER_ERRORS = (asyncio.CancelledError, TimeoutError, ExceptionGroup)
+
+
+async def leave(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    raise LeavingError
+
+
+async def ended_from_outside(call: Coroutine[Any, Any, Any]) -> Any:
+    """Makes a call and ends it early, in one of the ways of asyncio; returns its response if that was too late."""
+    seconds = random.uniform(0, 0.03)
+    task = asyncio.ensure_future(call)
+    try:
+        match random.choice(("task", "timeout", "group")):
+            case "task":
+                timer = asyncio.get_running_loop().call_later(seconds, task.cancel)
+                await asyncio.wait([task])
+                timer.cancel()
+            case "timeout":
+                async with asyncio.timeout(seconds):
+                    await task
+            case _:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(leave(seconds))
+                    await task
+    except (TimeoutError, ExceptionGroup):
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise
+    return task.result()
+
+
 class Tally:
     """Counts the outcomes of the calls, and collects wrong ones."""
 
@@ -109,10 +157,11 @@ class Tally:
         self.attempts = 0
         self.wrong: list[str] = []
 
-    def count(self, account: str, response: Any) -> None:
-        if isinstance(response, Exception):
+    def count(self, account: str, response: Any, *, ended: bool = False) -> None:
+        """Counts the outcome of a call, which something else may have ended."""
+        if isinstance(response, BaseException):
             self.outcomes[type(response).__name__] += 1
-            if not isinstance(response, PagerDutyAlertingError):
+            if not isinstance(response, (PagerDutyAlertingError, *(OUTER_ERRORS if ended else ()))):
                 self.wrong.append(repr(response))
             return
         self.outcomes["success"] += 1
@@ -142,15 +191,77 @@ async def run_async(url: str, numbers: Any, concurrency: int, tally: Tally, warm
             nonlocal after_warm_up
             for number in numbers:
                 account = f"account-{number}"
+                ended = random.random() < ENDED_FROM_OUTSIDE
+                call = operations.list_services(account_id=account)
                 try:
-                    tally.count(account, await operations.list_services(account_id=account))
-                except Exception as error:
-                    tally.count(account, error)
+                    tally.count(account, await (ended_from_outside(call) if ended else call))
+                except (Exception, asyncio.CancelledError) as error:
+                    tally.count(account, error, ended=ended)
                 if number == warm_up:
                     after_warm_up = memory()
 
         await asyncio.gather(*(worker() for _ in range(concurrency)))
+        if under_way := client._core.pacer._under_way:
+            tally.wrong.append(f"{under_way} requests still count as under way")
         return after_warm_up, memory()
+
+
+async def close_async(url: str, concurrency: int, tally: Tally) -> int:
+    """Closes clients while they are called; returns how many calls were made."""
+    made = 0
+
+    async def worker(client: AsyncClient) -> None:
+        nonlocal made
+        while not client.is_closed:
+            made += 1
+            account = f"account-{made}"
+            try:
+                tally.count(account, await client.with_response.list_services(account_id=account))
+            except Exception as error:
+                tally.count(account, error)
+
+    for _ in range(CLOSED_CLIENTS):
+        client = AsyncClient(base_url=url, **SETTINGS)
+        workers = [asyncio.ensure_future(worker(client)) for _ in range(concurrency)]
+        await asyncio.sleep(random.uniform(0, 0.1))
+        await client.aclose()
+        _, hung = await asyncio.wait(workers, timeout=PATIENCE)
+        if hung:
+            tally.wrong.append(f"{len(hung)} calls of a closed client hang")
+    return made
+
+
+def close_sync(url: str, threads: int, tally: Tally) -> int:
+    """Like `close_async`, with threads on synchronous clients."""
+    made = 0
+    lock = threading.Lock()
+
+    def worker(client: Client) -> None:
+        nonlocal made
+        outcome: Any = None
+        while not isinstance(outcome, ClientClosedError):
+            with lock:
+                made += 1
+                account = f"account-{made}"
+            try:
+                outcome = client.with_response.list_services(account_id=account)
+            except Exception as error:
+                outcome = error
+            with lock:
+                tally.count(account, outcome)
+
+    for _ in range(CLOSED_CLIENTS):
+        client = Client(base_url=url, **SETTINGS)
+        workers = [threading.Thread(target=worker, args=(client,), daemon=True) for _ in range(threads)]
+        for thread in workers:
+            thread.start()
+        time.sleep(random.uniform(0, 0.1))
+        client.close()
+        for thread in workers:
+            thread.join(PATIENCE)
+        if hung := sum(thread.is_alive() for thread in workers):
+            tally.wrong.append(f"{hung} calls of a closed client hang")
+    return made
 
 
 def run_sync(url: str, numbers: Any, threads: int, tally: Tally, warm_up: int) -> tuple[int, int]:
@@ -246,6 +357,15 @@ def main() -> int:
         memories = run_sync(url, iter(range(options.calls)), options.threads, tally, warm_up)
         name = f"Client, {options.threads} threads"
         passed &= report(name, options.calls, tally, started, memories, files, threading.active_count() - 1)
+
+        tally, started, files = Tally(), time.monotonic(), descriptors()
+        made = asyncio.run(close_async(url, options.concurrency, tally))
+        passed &= report(f"{CLOSED_CLIENTS} AsyncClients, closed", made, tally, started, (0, 0), files, 0)
+
+        tally, started, files = Tally(), time.monotonic(), descriptors()
+        made = close_sync(url, options.threads, tally)
+        name = f"{CLOSED_CLIENTS} Clients, closed"
+        passed &= report(name, made, tally, started, (0, 0), files, threading.active_count() - 1)
     finally:
         server.terminate()
         server.join()
