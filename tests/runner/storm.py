@@ -93,7 +93,7 @@ class Sender:
         self.is_running = False
 
     def end(self) -> None:
-        """Has it stop; where `send` was struck between its lines, it raises once more before, and is to be called again."""
+        """Has it stop; where `send` was struck between its lines, it raises once more, and is to be called again."""
         self._wakes.release()
 
 
