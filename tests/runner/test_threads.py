@@ -166,7 +166,7 @@ def test_a_follower_that_fails_does_not_disturb_the_leader(runner: LoopRunner, e
 
 def test_a_leader_that_times_out_does_not_disturb_a_follower(emulator: Emulator, client: Client) -> None:
     gate = emulator.on(Operation.LIST).hold()
-    leader = InThread(lambda: client.list_services(timeout=0.2))
+    leader = InThread(lambda: client.list_services(timeout=3))  # long enough to reach the gate on a busy machine
     gate.wait_arrived(1)
     follower = InThread(client.list_services)
     gate.wait_arrived(2)
