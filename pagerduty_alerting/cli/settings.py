@@ -130,7 +130,7 @@ def find_base_url(options: Options, environ: Mapping[str, str]) -> tuple[str, st
             return found, "from --base-url"
         found = resolve_base_url(environ, None, allow_insecure_http=False)
     except (ConfigurationError, ValueError) as error:
-        raise UsageError(_as_sentence(error)) from None
+        raise UsageError(as_sentence(error)) from None
     return found, "from CLOUDFLARE_BASE_URL" if environ.get("CLOUDFLARE_BASE_URL") else "Cloudflare's own"
 
 
@@ -155,7 +155,7 @@ def find_account_id(account_id: str | None, environ: Mapping[str, str] = os.envi
             return account_id, "from --account-id"
         found = resolve_account_id(environ, None)
     except (ConfigurationError, ValueError) as error:
-        raise UsageError(_as_sentence(error)) from None
+        raise UsageError(as_sentence(error)) from None
     if found is None:
         raise UsageError(
             "There is no account: set CLOUDFLARE_ACCOUNT_ID, or pass --account-id=ID."
@@ -189,13 +189,13 @@ def find_credentials(
             )
         found = resolve_credentials(environ, api_token=None, api_key=None, api_email=None)
     except (ConfigurationError, ValueError) as error:
-        raise UsageError(_as_sentence(error)) from None
+        raise UsageError(as_sentence(error)) from None
     if isinstance(found, ApiToken):
         return found, "from CLOUDFLARE_API_TOKEN"
     return found, "from CLOUDFLARE_API_KEY and CLOUDFLARE_EMAIL"
 
 
-def _as_sentence(error: Exception) -> str:
+def as_sentence(error: Exception) -> str:
     """Returns a message of the library as a sentence, without advice for programmers."""
     text = str(error).replace(", or set allow_insecure_http=True", "")
     return f"{text[0].upper()}{text[1:]}." if text[0].isalpha() else f"{text}."

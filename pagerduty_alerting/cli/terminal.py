@@ -1,4 +1,4 @@
-"""The output streams: results go to stdout, everything else to stderr, each in a form that suits its reader."""
+"""The output streams: results go to stdout, everything else to stderr, as text, paragraphs or JSON."""
 
 import contextlib
 import errno
@@ -96,7 +96,7 @@ class Stream:
         self.console.print(styled, soft_wrap=True)
 
     def end_line(self) -> None:
-        """Starts a new line on a terminal, after Ctrl-C or Ctrl-D in the middle of one."""
+        """Ends the current line on a terminal, after Ctrl-C or Ctrl-D."""
         if self.is_terminal:
             self.line()
 
@@ -168,11 +168,11 @@ def show_log(stream: Stream, *, wanted: bool) -> Generator[None]:
         logger.removeHandler(handler)
 
 
-_JOINERS = "\u200c\u200d"  # harmless format characters that some scripts need
+_JOINERS = "\u200c\u200d"  # format characters that some scripts need, and that do no harm
 
 
 def printable(text: str) -> str:
-    """Returns text with terminal commands and line breaks escaped."""
+    """Returns text with control characters and line breaks escaped, so that it cannot command a terminal."""
     if text.isprintable():
         return text
     return "".join(character if _is_harmless(character) else _escaped(character) for character in text)

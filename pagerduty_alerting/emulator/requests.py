@@ -144,7 +144,7 @@ class RecordedRequest:
 
 
 def record(exchange: Exchange) -> RecordedRequest:
-    """Returns the public record of a request, as far as it has got."""
+    """Returns the public record of a request in its current state."""
     route = exchange.route
     return RecordedRequest(
         number=exchange.number,

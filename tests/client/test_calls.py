@@ -1,4 +1,4 @@
-"""What a call sends, what it takes from its arguments, settings and environment, and what it gives back."""
+"""What a call sends, which arguments, settings and variables it uses, and what it returns."""
 
 import re
 from typing import Any
@@ -417,7 +417,7 @@ def test_changed_options_keep_the_credentials(make_caller: MakeCaller, mocked_ap
     assert (request.headers["User-Agent"], request.headers["Authorization"]) == ("second/2", f"Bearer {API_TOKEN}")
 
 
-def test_a_client_with_options_is_of_the_same_flavour(make_caller: MakeCaller) -> None:
+def test_with_options_returns_a_client_of_the_same_class(make_caller: MakeCaller) -> None:
     caller = make_caller()
     assert type(caller.with_options(timeout=1.0).client) is type(caller.client)
 
@@ -443,7 +443,7 @@ def test_an_impossible_option_is_refused(
         make_caller().with_options(**changes)
 
 
-def test_the_limit_on_the_length_of_an_response_can_be_changed(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_the_limit_on_the_length_of_a_response_can_be_changed(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     answer_all(mocked_api)
     caller = make_caller()
     with pytest.raises(pagerduty_alerting.APIResponseValidationError, match="longer than the limit of 10 bytes"):
@@ -475,7 +475,7 @@ def test_a_created_token_does_not_show_in_the_text_of_its_response(
     assert TOKEN_ID not in f"{response} {response.envelope} {response.result}"
 
 
-def test_what_aiohttp_raises_comes_out_as_ours(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_exceptions_of_aiohttp_become_those_of_the_package(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     mocked_api.fail("GET", LIST.path, ArithmeticError("unforeseen"))
     with pytest.raises(APIConnectionError, match="List PagerDuty services: unexpected ArithmeticError") as caught:
         make_caller().call("list_services")

@@ -1,4 +1,4 @@
-"""The life of a client: when it opens its session, which loop it belongs to, and what closing it does."""
+"""The lifetime of a client: when it opens its session, which loop it belongs to, and what closing it does."""
 
 import asyncio
 import copy
@@ -58,7 +58,7 @@ def test_a_client_cannot_be_pickled_or_copied(make_caller: MakeCaller, copied: C
 
 
 def local_variables(error: BaseException) -> str:
-    """What a tool that prints the local variables of a traceback would show of the package's own frames."""
+    """Returns what a tool that prints local variables of a traceback shows of the package's frames."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = [frame for frame in frames if "pagerduty_alerting" in frame.f_code.co_filename]
     assert ours
@@ -75,7 +75,7 @@ def test_the_local_variables_of_a_refused_call_show_no_secret(make_caller: MakeC
     assert token.id not in shown
 
 
-def test_the_local_variables_of_a_call_without_an_response_show_no_secret(
+def test_the_local_variables_of_a_call_without_a_response_show_no_secret(
     make_caller: MakeCaller, emulator: Emulator
 ) -> None:
     caller = make_caller(**settings_for(emulator))
@@ -98,7 +98,7 @@ def test_a_client_can_be_made_without_an_event_loop_and_closed_without_a_call(ma
 
 
 def counting(opened: list[object]) -> aiohttp.TraceConfig:
-    """Hooks that note each connection that is opened; they also show that hooks are called."""
+    """Returns trace hooks that record each opened connection."""
 
     async def note(*_: object) -> None:
         opened.append(None)
@@ -237,7 +237,7 @@ def test_calls_after_closing_are_refused(make_caller: MakeCaller, emulator: Emul
     assert emulator.requests.total == calls_before
 
 
-def test_closing_twice_is_fine(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_a_client_can_be_closed_twice(make_caller: MakeCaller, emulator: Emulator) -> None:
     caller = make_caller(**settings_for(emulator))
     caller.call("list_services")
     caller.close()
@@ -372,7 +372,7 @@ async def test_what_belongs_to_a_session_is_not_taken_beside_one(settings: dict[
             AsyncClient(api_token="x", session=session, **settings)
 
 
-async def test_a_server_that_is_gone_is_a_connection_error_that_nothing_came_of(emulator: Emulator) -> None:
+async def test_a_stopped_server_is_a_connection_error_that_cannot_have_acted(emulator: Emulator) -> None:
     async with AsyncClient(**settings_for(emulator)) as client:
         with emulator.refusing_connections(), pytest.raises(APIConnectionError, match="cannot connect to") as caught:
             await client.create_integration_token(timeout=1.0)

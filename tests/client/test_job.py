@@ -1,4 +1,4 @@
-"""The whole job over real sockets with the emulator, and the errors that the emulator knows, in both flavours."""
+"""The whole job over real sockets with the emulator, and all errors of the emulator, with both clients."""
 
 from typing import Any
 
@@ -274,7 +274,7 @@ def test_a_read_that_fails_for_a_moment_is_tried_again(
 
 
 @pytest.mark.parametrize("operation", [Operation.CREATE, Operation.CONNECT])
-def test_what_must_not_happen_twice_is_sent_once(
+def test_create_and_connect_are_not_retried_after_an_error(
     make_caller: MakeCaller, emulator: Emulator, operation: Operation
 ) -> None:
     emulator.on(operation).respond(502)
@@ -311,7 +311,7 @@ def test_a_web_page_instead_of_an_envelope_is_shown_in_part(make_caller: MakeCal
         caller_for(make_caller, emulator).call("list_services")
 
 
-def test_a_redirect_takes_the_credentials_nowhere(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_a_redirect_is_not_followed_with_the_credentials(make_caller: MakeCaller, emulator: Emulator) -> None:
     with Emulator() as elsewhere:
         emulator.on().redirect(f"{elsewhere.url}/stolen")
         with pytest.raises(APIStatusError, match=r"a redirect to 127\.0\.0\.1, which is not followed"):
@@ -326,7 +326,7 @@ def test_a_rate_limit_error_reports_how_long_to_wait(make_caller: MakeCaller, em
     assert caught.value.retry_after == 300.0
 
 
-def test_after_a_block_nothing_is_sent_that_would_come_too_early(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_no_request_is_sent_before_a_block_ends(make_caller: MakeCaller, emulator: Emulator) -> None:
     emulator.on().once().rate_limited(300)
     caller = caller_for(make_caller, emulator)
     with pytest.raises(RateLimitError):

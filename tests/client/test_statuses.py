@@ -1,4 +1,4 @@
-"""Every operation with every status that the API documents or its edge is known for, in both flavours."""
+"""Every operation with every status that the API documents or that its edge returns, with both clients."""
 
 from typing import Any
 
@@ -112,7 +112,7 @@ def test_code_10000_names_the_permissions_that_the_operation_needs(
 
 @every_operation
 @pytest.mark.parametrize("body", [b"", b"<html>hello</html>", b"[]", b"{}", b'{"success": null}'])
-def test_a_success_status_without_an_envelope_is_never_guessed_at(
+def test_a_success_status_without_an_envelope_is_a_validation_error(
     make_caller: MakeCaller, mocked_api: MockedApi, operation: Documented, body: bytes
 ) -> None:
     mocked_api.answer(operation.method, operation.path, operation.status, body)
@@ -128,7 +128,7 @@ def test_a_success_status_without_an_envelope_is_never_guessed_at(
     + [(CONNECT, result) for result in ({"id": 7}, [], "x")],
     ids=str,
 )
-def test_a_success_without_the_promised_id_is_never_guessed_at(
+def test_a_success_without_the_promised_id_is_a_validation_error(
     make_caller: MakeCaller, mocked_api: MockedApi, operation: Documented, result: Any
 ) -> None:
     mocked_api.answer(operation.method, operation.path, operation.status, {"success": True, "result": result})

@@ -463,7 +463,7 @@ async def test_a_refused_connection_is_not_a_timeout() -> None:
 
 @pytest.mark.parametrize("body_length", [0, 1_000_000])
 @pytest.mark.parametrize("operation", CALLS)
-async def test_an_response_that_arrived_during_a_standstill_is_returned(operation: str, body_length: int) -> None:
+async def test_a_response_that_arrived_during_a_standstill_is_returned(operation: str, body_length: int) -> None:
     """The loop is blocked past the deadline while the answer lies in the socket."""
     answered = asyncio.Event()
 
@@ -482,9 +482,7 @@ async def test_an_response_that_arrived_during_a_standstill_is_returned(operatio
 
 
 @pytest.mark.parametrize("silence", ["no answer", "connecting"])
-async def test_a_call_without_an_response_ends_after_a_standstill(
-    silence: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_call_without_a_response_ends_after_a_standstill(silence: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if silence == "connecting":
         monkeypatch.setattr("aiohttp.connector.DefaultResolver", lambda *_, **__: SlowResolver())
 
@@ -572,7 +570,7 @@ async def test_a_limiters_own_timeout_leaves_the_call_and_ends_a_run(
 
 
 @pytest.mark.parametrize("operation", NOT_REPLAY_SAFE)
-async def test_a_failure_of_ours_to_read_an_response_says_that_the_operation_may_have_been_carried_out(
+async def test_a_failure_of_ours_to_read_a_response_says_that_the_operation_may_have_been_carried_out(
     operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

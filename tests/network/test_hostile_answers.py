@@ -130,7 +130,7 @@ def test_a_link_without_a_result_is_made(flavour: str) -> None:
 
 
 @pytest.mark.parametrize("operation", CALLS)
-def test_an_response_without_content_is_a_validation_error(operation: str) -> None:
+def test_a_response_without_content_is_a_validation_error(operation: str) -> None:
     error = outcome("async", b"HTTP/1.1 204 Nothing\r\n\r\n", operation)
     assert type(error) is APIResponseValidationError
     assert "the body is empty" in str(error)

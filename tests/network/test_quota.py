@@ -169,7 +169,7 @@ async def test_waiting_calls_fail_as_soon_as_a_response_rules_them_out() -> None
         assert now() - started < 2
 
 
-async def test_a_waiting_call_goes_as_soon_as_an_response_makes_room() -> None:
+async def test_a_waiting_call_goes_as_soon_as_a_response_makes_room() -> None:
     answer = asyncio.Event()
     quota = iter([1, 5, 5])
 
@@ -262,7 +262,7 @@ async def test_a_call_that_the_quota_ends_reports_its_earlier_attempts() -> None
     assert "failed with 503" in caught.value.__notes__[0]
 
 
-async def test_requests_without_an_response_count_as_used() -> None:
+async def test_requests_without_a_response_count_as_used() -> None:
     """Of three that are left, two may have been counted although their connection broke: one more may go."""
     answers = iter([http(200, LISTED, 'Ratelimit: "default";r=3;t=60\r\n'), b"", b"", http(200, LISTED)])
 
@@ -387,7 +387,7 @@ async def test_a_call_that_is_cancelled_in_the_moment_of_its_admission_lets_thos
     assert now() - started < 1  # and not at the reset
 
 
-async def test_a_request_without_an_response_counts_until_an_response_to_a_later_one() -> None:
+async def test_a_request_without_a_response_counts_until_a_response_to_a_later_one() -> None:
     two_left = answer(200, headers={"Ratelimit": '"default";r=2;t=60'})
     pacer = learned(two_left)
     cancelled, earlier = pacer.admit(now()), pacer.admit(now())

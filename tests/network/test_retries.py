@@ -271,7 +271,7 @@ async def test_other_statuses_are_final(status: int) -> None:
     assert not hasattr(caught.value, "__notes__")
 
 
-async def test_an_response_of_the_wrong_form_is_final() -> None:
+async def test_a_response_of_the_wrong_form_is_final() -> None:
     async with client_of(answering(http(200, b"[]")), retry=THREE) as (client, server):
         with pytest.raises(APIResponseValidationError):
             await client.list_services()
@@ -460,7 +460,7 @@ async def test_the_log_reports_milliseconds(caplog: pytest.LogCaptureFixture) ->
     ("script", "phase"),
     [(reset_after_the_request, "waiting for the response"), (reset_in_the_body, "reading the response")],
 )
-async def test_an_attempt_without_an_response_is_logged_too(
+async def test_an_attempt_without_a_response_is_logged_too(
     caplog: pytest.LogCaptureFixture, script: Script, phase: str
 ) -> None:
     caplog.set_level(logging.DEBUG, "pagerduty_alerting")

@@ -128,7 +128,7 @@ async def test_with_the_examples_url_filter_no_span_holds_the_integration_token(
     assert token.id not in "".join(span.to_json() for span in tracing.client_spans)
 
 
-async def test_a_span_of_an_response_that_is_not_http_does_not_hold_the_integration_token(tracing: Tracing) -> None:
+async def test_a_span_of_a_response_that_is_not_http_does_not_hold_the_integration_token(tracing: Tracing) -> None:
     async def answer_no_http(conversation: Conversation) -> None:
         await conversation.request()
         conversation.send(b"HTTP/1.1 2OO is no number\r\n\r\n")

@@ -1,8 +1,8 @@
-"""Starts the command line by forking a process that has imported it: some milliseconds, where a start takes 400.
+"""Starts the command line by forking a process that has imported it, in a few milliseconds instead of 400.
 
 Run as a program, this file is the server: it imports the command line once, and forks a child for each request, with
-the arguments, environment, directory and descriptors of the request. The child is in a session of its own.
-`ForkServer` is the side of the tests.
+the arguments, environment, directory and descriptors of the request. Each child has a session of its own.
+`ForkServer` is used by the tests.
 """
 
 import atexit
@@ -34,7 +34,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 @define
 class Forked:
-    """A command that was forked; what it has in common with `subprocess.Popen` has the same name.
+    """A forked command, with the names of `subprocess.Popen` where it has the same methods.
 
     Attributes:
         pid: Its process id, valid until `close`.
@@ -53,7 +53,7 @@ class Forked:
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        """Sends a signal. The process may have ended, but its id is not given away before `close`."""
+        """Sends a signal. The process may have ended, but its id is not reused before `close`."""
         os.kill(self.pid, number)
 
     def kill(self) -> None:
@@ -61,12 +61,12 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """Gives the process id back; the server ends the command if it still runs."""
+        """Releases the process id; the server kills the command if it still runs."""
         self._connection.close()
 
 
 class ForkServer:
-    """The server as a child of the tests; it is started by the first command, and ends with the tests."""
+    """The server, a child process of the tests; the first command starts it, and it ends with the tests."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
@@ -112,13 +112,13 @@ class ForkServer:
         return Forked(int(_read_line(ours)), ours)
 
     def stop(self) -> None:
-        """Ends the server, and waits for that: what it measured for coverage is written then."""
+        """Ends the server and waits for its end, when it writes its coverage data."""
         self._control.close()
         self._process.wait()
 
 
 def _read_line(connection: socket.socket) -> str:
-    """Returns the next line, byte by byte, because nothing behind it may be read yet."""
+    """Returns the next line, read byte by byte, so that nothing after it is read."""
     line = b""
     while not line.endswith(b"\n"):
         byte = connection.recv(1)
@@ -133,12 +133,12 @@ def _read_line(connection: socket.socket) -> str:
 
 @define
 class _Child:
-    """A command from the server's side.
+    """A command, as the server manages it.
 
     Attributes:
         pid: Its process id.
-        connection: To the test that asked for it, which closes it when it needs the process no more.
-        lifeline: A pipe that ends when the child does; None once it has.
+        connection: The connection to the test that started it, which closes it when it is done with the process.
+        lifeline: A pipe that is closed when the child ends; None after that.
     """
 
     pid: int
@@ -154,7 +154,7 @@ class _Child:
             self.connection.sendall(f"{status}\n".encode())
 
     def forget(self) -> None:
-        """Ends the child if it still runs, and gives its process id back."""
+        """Kills the child if it still runs, and releases its process id."""
         self.connection.close()
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
@@ -248,7 +248,7 @@ def _status_of_main() -> int:
 
 
 def _finish(status: int) -> int:
-    """Does what the interpreter does at its end: what was left open is complained of, and what was written is sent."""
+    """Does what the interpreter does at exit: warns of unclosed resources, and flushes the output."""
     gc.collect()
     try:
         sys.stdout.flush()

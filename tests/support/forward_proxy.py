@@ -1,6 +1,6 @@
-"""An HTTP proxy as a script of the raw server: it opens tunnels and passes plain requests on.
+"""An HTTP proxy as a script of the raw server: it opens tunnels and forwards plain requests.
 
-It finds `api.example` on this machine, because clients do not ask a proxy for what they find there themselves.
+It resolves `api.example` to this machine, because clients use no proxy for local addresses.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def seen_by_proxy(server: RawServer) -> str:
-    """The URL under which the proxy finds a server of ours."""
+    """Returns the URL that the proxy resolves to a local server."""
     return server.url.replace("127.0.0.1", "api.example")
 
 

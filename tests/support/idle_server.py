@@ -1,4 +1,4 @@
-"""A server that closes idle connections in every way there is, on a thread of its own, with or without TLS."""
+"""A server on its own thread that closes idle connections in all possible ways, with or without TLS."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class IdleServer:
-    """Answers the four operations; a test decides when it closes idle connections.
+    """Responds to the four operations, and closes idle connections when a test calls `close_idle`.
 
     Attributes:
         requests: Method and last part of the path of each request, in order.
@@ -37,35 +37,35 @@ class IdleServer:
 
         Args:
             way: "fin": the TCP connection ends, with TLS a truncation; "reset": it is reset; with TLS also
-                "goodbye": TLS says goodbye and TCP stays open, as the server waits for the client to do the same;
+                "goodbye": a TLS close notification, while TCP stays open until the client sends one too;
                 "goodbye and fin": both.
         """
         transports, self._transports = self._transports, []
         self._call(lambda: [_close(transport, way) for transport in transports])
 
     def push(self, data: bytes, *, of_first: int | None = None) -> None:
-        """Sends what nobody asked for on all connections, or the first few; returns when the client's side has it."""
+        """Sends unrequested data on all or the first connections; returns when the client's side has received it."""
         self._call(lambda: [transport.write(data) for transport in self._transports[:of_first]])
 
     def stop(self) -> None:
-        """Drops all connections."""
+        """Closes all connections."""
         for transport in self._transports:
             transport.abort()
 
     async def serve(self, context: ssl.SSLContext | None, host: str) -> asyncio.Server:
-        """Starts to listen."""
+        """Starts listening."""
         server = await self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, ssl=context)
         scheme = "http" if context is None else "https"
         self.url = f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}/client/v4"
         return server
 
     def connected(self, transport: asyncio.Transport) -> None:
-        """Notes a connection."""
+        """Records a connection."""
         self.accepted += 1
         self._transports.append(transport)
 
     def answer(self, method: str, path: str) -> bytes:
-        """Notes a request and returns its answer."""
+        """Records a request and returns its response."""
         self.requests.append((method, path.rsplit("/", 1)[-1]))
         results = {"GET": [SERVICE], "DELETE": None, "POST": {"id": TOKEN_ID}}
         result = {"id": TOKEN_ID} if "/connect/" in path else results[method]

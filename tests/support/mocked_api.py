@@ -1,4 +1,4 @@
-"""aioresponses as the tests use it: answers in the API's form, requests as they were handed to aiohttp."""
+"""aioresponses for the tests: responses in the API's form, requests as they were passed to aiohttp."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -13,9 +13,9 @@ BASE_URL = "https://api.cloudflare.com/client/v4"
 
 
 class _Response(aiohttp.ClientResponse):
-    """Takes the argument that aiohttp 3.14 added and that aioresponses does not give.
+    """Has a default for the argument that aiohttp 3.14 added and that aioresponses does not pass.
 
-    Drop it when a release of aioresponses gives it: https://github.com/pnuckowski/aioresponses/issues/289
+    Remove it when a release of aioresponses passes it: https://github.com/pnuckowski/aioresponses/issues/289
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -25,7 +25,7 @@ class _Response(aiohttp.ClientResponse):
 
 @frozen
 class SentRequest:
-    """One request as the client handed it to aiohttp."""
+    """One request, as the client passed it to aiohttp."""
 
     method: str
     url: str
@@ -38,7 +38,7 @@ class SentRequest:
 
 
 class MockedApi:
-    """The one place where the suite uses aioresponses."""
+    """Mocks the API; the only place where the tests use aioresponses."""
 
     def __init__(self) -> None:
         self._aioresponses = aioresponses()
@@ -61,7 +61,7 @@ class MockedApi:
         base_url: str = BASE_URL,
         repeat: bool = False,
     ) -> None:
-        """Has the next request (or with `repeat` all) to this path answered; a body that is not bytes goes as JSON."""
+        """Sets the response to the next request to a path, or to all with `repeat`; a body other than bytes becomes JSON."""
         self._aioresponses.add(
             base_url + path,
             method,
@@ -73,12 +73,12 @@ class MockedApi:
         )
 
     def fail(self, method: str, path: str, error: Exception) -> None:
-        """Has the next request to this path raise what aiohttp would raise."""
+        """Sets the exception that the next request to a path raises."""
         self._aioresponses.add(BASE_URL + path, method, exception=error)
 
     @property
     def requests(self) -> list[SentRequest]:
-        """The requests so far; those to one method and URL in their order."""
+        """The requests so far; those with the same method and URL are in order."""
         return [
             SentRequest(method, str(url), call.kwargs)
             for (method, url), calls in self._aioresponses.requests.items()

@@ -1,4 +1,4 @@
-"""Notices errors that no test sees: in callbacks of a loop, finalizers, forgotten tasks and other threads."""
+"""Detects errors that reach no test: in callbacks of a loop, finalizers, forgotten tasks and other threads."""
 
 import contextlib
 import gc
@@ -15,7 +15,7 @@ WATCHED_LOGGERS = ("asyncio", "aiohttp.server")
 
 
 class _Reports(logging.Handler):
-    """Keeps what was logged as an error, and what Python itself reports on stderr only."""
+    """Collects what was logged as an error, and what Python reports only on stderr."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

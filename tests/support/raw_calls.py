@@ -1,4 +1,4 @@
-"""Clients of either flavour in front of a raw server, and what is left on a loop when they are done."""
+"""Asynchronous and synchronous clients for a raw server, and checks of what they leave on a loop."""
 
 import asyncio
 import contextlib
@@ -34,14 +34,14 @@ def settings(url: str, **changes: Any) -> dict[str, Any]:
 async def client_of(
     script: Script, *, tls: ssl.SSLContext | None = None, **changes: Any
 ) -> AsyncIterator[tuple[AsyncClient, RawServer]]:
-    """An asynchronous client and the scripted server that it talks to, on one loop."""
+    """Yields an asynchronous client and its scripted server, on one loop."""
     async with raw_server(script, tls=tls) as server, AsyncClient(**settings(server.url, **changes)) as client:
         yield client, server
 
 
 @contextlib.contextmanager
 def sync_client_of(script: Script, **changes: Any) -> Iterator[tuple[Client, RawServer]]:
-    """A synchronous client and the scripted server that it talks to, which is on another thread."""
+    """Yields a synchronous client and its scripted server, which runs on another thread."""
     with raw_server_in_thread(script) as server, Client(**settings(server.url, **changes)) as client:
         yield client, server
 
@@ -51,12 +51,12 @@ async def call(client: AsyncClient, operation: str, **options: Any) -> Any:
 
 
 def open_files() -> int:
-    """How many file descriptors this process holds."""
+    """Returns the number of open file descriptors of this process."""
     return sum(1 for _ in pathlib.Path("/proc/self/fd").iterdir())
 
 
 async def settled() -> None:
-    """Lets everything run that is about to."""
+    """Waits until all callbacks that are ready have run."""
     for _ in range(10):
         await asyncio.sleep(0)
     gc.collect()

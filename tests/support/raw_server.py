@@ -1,4 +1,4 @@
-"""A server on a raw socket that does to each connection, byte for byte, what the test says."""
+"""A server on a raw socket, which runs a test's script for each connection."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ JSON = "Content-Type: application/json\r\n"
 
 
 def http(status: int, body: bytes = b"", headers: str = "", *, reason: str = "Whatever") -> bytes:
-    """One whole answer with its right length."""
+    """Returns the bytes of a complete response with the right length."""
     return f"HTTP/1.1 {status} {reason}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode("latin-1") + body
 
 
@@ -25,14 +25,14 @@ CREATED = b'{"success":true,"errors":[],"messages":[],"result":{"id":"token-made
 
 @define(eq=False)
 class Conversation:
-    """One connection, as the script of a test sees it."""
+    """One connection, for the script of a test."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     server: "RawServer"
 
     async def request(self) -> str:
-        """Reads one request's head and returns it; raises EOFError when the client has gone."""
+        """Reads one request's head and returns it; raises EOFError if the client has closed the connection."""
         try:
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -54,7 +54,7 @@ class Conversation:
                 pass
 
     def reset(self) -> None:
-        """Cuts the connection off with a TCP reset."""
+        """Resets the TCP connection."""
         sock: socket.socket = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
@@ -65,7 +65,7 @@ Script = Callable[[Conversation], Awaitable[Any]]
 
 @define(eq=False)
 class RawServer:
-    """What a raw server did: where it is, which requests came, how many connections are open."""
+    """A raw server: its address, its requests and its open connections."""
 
     port: int = 0
     scheme: str = "http"
@@ -132,7 +132,7 @@ async def raw_server(script: Script, *, tls: ssl.SSLContext | None = None) -> As
 
 @contextlib.contextmanager
 def raw_server_in_thread(script: Script, *, tls: ssl.SSLContext | None = None) -> Iterator[RawServer]:
-    """The same on a thread of its own, for synchronous clients."""
+    """Like `raw_server`, on another thread, for synchronous clients."""
     ready = threading.Event()
     box: dict[str, Any] = {}
 
@@ -166,7 +166,7 @@ def raw_server_in_thread(script: Script, *, tls: ssl.SSLContext | None = None) -
 
 
 def answering(*answers: bytes, keep_open: bool = True) -> Script:
-    """A script that gives these answers in turn over all connections, the last one for ever."""
+    """Returns a script that sends these responses in turn over all connections, and then repeats the last one."""
     left = list(answers)
 
     async def script(peer: Conversation) -> None:

@@ -1,4 +1,4 @@
-"""Requests and answers as plain values, for the tests of what is pure."""
+"""Requests and responses as values, for the tests of pure modules."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ __all__ = ["ENDPOINTS", "answer", "request_for"]
 
 
 def request_for(endpoint: Endpoint[Any], token_id: str = TOKEN_ID) -> Request[Any]:
-    """The request of a call, with an API token and, for *connect*, an integration token as its secrets."""
+    """Returns the request of a call, with an API token and, for *connect*, an integration token as its secrets."""
     token = IntegrationToken(token_id) if endpoint is CONNECT else None
     return build_request(endpoint, "https://api.example/v4", ACCOUNT_ID, token, secrets=(API_TOKEN,))
 
@@ -22,6 +22,6 @@ def request_for(endpoint: Endpoint[Any], token_id: str = TOKEN_ID) -> Request[An
 def answer(
     status: int, body: object = b"", *, headers: dict[str, str] | None = None, is_whole: bool = True
 ) -> RawResponse:
-    """A response; a body that is not bytes goes as JSON."""
+    """Returns a response; a body other than bytes is encoded as JSON."""
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
     return RawResponse(status, CIMultiDict(headers or {}), raw, is_whole)

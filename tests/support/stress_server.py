@@ -1,6 +1,7 @@
-"""A server that does to each request what its account id says; run as a program, it counts the requests by account.
+"""A server that responds, delays or fails as the account id of a request says, and counts the requests by account.
 
-An id is `kind-anything`, or `late.MILLISECONDS-anything`. It prints its port, and the counts once its input ends.
+An id is `kind-anything`, or `late.MILLISECONDS-anything`. As a program it prints its port, and the counts when its
+standard input ends.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ counts: Counter[str] = Counter()
 
 
 def answer(account: str, status: str = "200 OK", *, success: bool = True) -> bytes:
-    """Returns an answer that names the account in its only service."""
+    """Returns a response whose only service has the name of the account."""
     result = [{"id": "f174e90afafe4643bbbc4a0ed4fc8415", "name": account}] if success else None
     errors = [] if success else [{"code": 1000, "message": account}]
     body = json.dumps({"success": success, "errors": errors, "messages": [], "result": result}).encode()
@@ -20,7 +21,7 @@ def answer(account: str, status: str = "200 OK", *, success: bool = True) -> byt
 
 
 class Connection(asyncio.Protocol):
-    """Serves one request after the other."""
+    """Handles requests one after the other."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

@@ -1,4 +1,4 @@
-"""Calls on threads of their own, and gates that hold coroutines until a test lets them go."""
+"""Functions on other threads, and gates that hold coroutines until a test opens them."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ PATIENCE = 120.0
 
 
 class InThread(Generic[T]):
-    """A function that runs on a thread of its own from the start."""
+    """Runs a function on another thread, from construction on."""
 
     def __init__(self, function: Callable[[], T]) -> None:
         self._function = function
@@ -32,7 +32,7 @@ class InThread(Generic[T]):
         return not self._future.done()
 
     def wait(self, seconds: float) -> None:
-        """Waits for the thread's end, but not longer than that."""
+        """Waits for the thread's end, at most this long."""
         self._thread.join(seconds)
 
     def result(self, patience: float = PATIENCE) -> T:
@@ -56,17 +56,17 @@ class AtGate:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def passed(self) -> None:
-        """Waits, in the coroutine."""
+        """Waits in a coroutine until the gate is open."""
         self._loop = asyncio.get_running_loop()
         self._reached.set()
         await self._opened.wait()
 
     def wait_reached(self) -> None:
-        """Waits, in a test, until a coroutine has come to the gate."""
+        """Waits in a test until a coroutine has reached the gate."""
         assert self._reached.wait(PATIENCE), "no coroutine came to the gate"
 
     def open(self) -> None:
-        """Lets the coroutines go."""
+        """Opens the gate."""
         self.wait_reached()
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._opened.set)

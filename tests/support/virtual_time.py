@@ -8,7 +8,7 @@ from typing import Any
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Waits for sockets a moment at most; where none is ready, the time that was to be waited for is over."""
+    """Waits for sockets for a moment at most; if none is ready, sets the clock to the end of the wait."""
 
     def __init__(self, patience: float) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """A loop that waits `patience` real seconds for a socket, and then jumps to the next timer.
 
-    Its clock stands between the jumps, so that how long the machine takes for something makes no difference.
+    Its clock stands still between the jumps, so that the speed of the machine makes no difference.
     """
 
     def __init__(self, patience: float) -> None:
@@ -42,9 +42,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 def virtual_time_loop(*, patience: float = 0.005) -> Callable[[], VirtualTimeLoop]:
     """Returns a loop factory, which `@pytest.mark.virtual_time` also takes its argument for.
 
-    With the server on the same loop, bytes that were sent over loopback are there at once, or on a busy machine in a
-    moment: a test with many thousand jumps does with a patience of 0, and one with a server on another thread needs
-    `OTHER_THREAD`.
+    With the server on the same loop, bytes sent over loopback arrive at once, or in a moment on a busy machine: for a test
+    with thousands of jumps a patience of 0 is enough. A test with its server on another thread needs `OTHER_THREAD`.
     """
     return lambda: VirtualTimeLoop(patience)
 

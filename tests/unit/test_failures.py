@@ -140,7 +140,7 @@ def test_the_message_tells_what_the_body_says_or_that_it_says_nothing(body: obje
     assert str(error_for(418, body)).startswith(f"List PagerDuty services failed with 418 I'm a Teapot: {said}. (")
 
 
-def test_an_response_with_millions_of_errors_keeps_twenty() -> None:
+def test_a_response_with_millions_of_errors_keeps_twenty() -> None:
     assert len(error_for(400, failure(*[code(n) for n in range(1000, 3000)])).errors) == 20
 
 

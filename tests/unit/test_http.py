@@ -17,7 +17,7 @@ def test_the_values_of_a_repeated_header_are_joined() -> None:
     assert len(folded) == 2
 
 
-def test_a_header_of_an_response_is_found_without_regard_to_case_and_joined() -> None:
+def test_a_header_of_a_response_is_found_without_regard_to_case_and_joined() -> None:
     answer = RawResponse(200, CIMultiDict([("Ratelimit", "a"), ("ratelimit", "b")]), b"")
 
     assert answer.header("RateLimit") == answer.headers["RATELIMIT"] == "a, b"
@@ -71,7 +71,7 @@ def test_the_headers_of_aiohttp_4_are_read_as_well() -> None:
     assert pickle.loads(pickle.dumps(answer.headers)) == answer.headers == {"Ratelimit": "a, b"}
 
 
-def test_the_repr_of_an_response_shows_neither_headers_nor_body() -> None:
+def test_the_repr_of_a_response_shows_neither_headers_nor_body() -> None:
     answer = RawResponse(302, CIMultiDict({"Location": "/connect/opensesame"}), b"opensesame")
     assert "opensesame" not in repr(answer)
 

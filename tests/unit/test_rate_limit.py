@@ -60,7 +60,7 @@ def test_a_header_can_hold_back_for_an_hour_at_most() -> None:
     assert observe({}, said("default", 0, 86_400), 100.0) == {"default": Quota(0, 3701.0)}
 
 
-def test_an_response_of_a_later_window_replaces_what_was_known() -> None:
+def test_a_response_of_a_later_window_replaces_what_was_known() -> None:
     known = {"default": Quota(5, 131.0, 50, 60.0)}
 
     assert observe(known, said("default", 9, 30), 101.5) == {"default": Quota(9, 132.5)}
@@ -78,7 +78,7 @@ def test_without_a_policy_of_its_name_the_length_of_a_window_is_unknown() -> Non
     assert observe({}, answer(200, headers=headers), 100.0) == {"b": Quota(9, 131.0)}
 
 
-def test_an_response_that_does_not_tell_was_counted_by_every_quota() -> None:
+def test_a_response_that_does_not_tell_was_counted_by_every_quota() -> None:
     known = {"a": Quota(5, 131.0, 50, 60.0), "b": Quota(1, 140.0), "c": Quota(0, 150.0)}
     left = {"a": Quota(4, 131.0, 50, 60.0), "b": Quota(0, 140.0), "c": Quota(0, 150.0)}
 

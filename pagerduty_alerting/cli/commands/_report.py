@@ -1,4 +1,4 @@
-"""The form of one list response without any values, for bug reports.
+"""Describes the form of one list response without any values, for bug reports.
 
 The request is sent with aiohttp alone, to record responses that the client would reject, too.
 """

@@ -27,7 +27,7 @@ from pagerduty_alerting.cli.output import (
     show_services,
     write_json,
 )
-from pagerduty_alerting.cli.settings import UsageError, ask, find_settings
+from pagerduty_alerting.cli.settings import UsageError, as_sentence, ask, find_settings
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
 AUTHORIZE_URL_VARIABLE = "PAGERDUTY_ALERTING_AUTHORIZE_URL"
@@ -305,13 +305,15 @@ _UNKNOWN_TOKEN = (
 
 def given_token(token_id: str) -> IntegrationToken:
     """Returns the token argument, or for `-` reads it from standard input."""
+    name = "TOKEN_ID"
     if token_id == STDIN:
+        name = "the integration token"
         typed = ask("Integration token (it is not shown): ")
         token_id = sys.stdin.readline().strip() if typed is None else typed
     try:
-        arguments.check_identifier("TOKEN_ID", token_id)
+        arguments.check_identifier(name, token_id)
     except ValueError as error:
-        raise UsageError(f"{error}.") from None
+        raise UsageError(as_sentence(error)) from None
     return IntegrationToken(token_id)
 
 

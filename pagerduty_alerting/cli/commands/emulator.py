@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pagerduty_alerting.cli.failures import DONE, stop_writing
-from pagerduty_alerting.cli.settings import UsageError
+from pagerduty_alerting.cli.settings import UsageError, as_sentence
 from pagerduty_alerting.cli.terminal import Terminal, printable
 from pagerduty_alerting.emulator import Dialect, EmulatorUsageError
 from pagerduty_alerting.emulator.standalone import serve
@@ -41,7 +41,7 @@ def emulator(
             dialect=Dialect.of(*dialect),
         )
     except EmulatorUsageError as error:
-        raise UsageError(f"{error}.") from None
+        raise UsageError(as_sentence(error)) from None
     except OSError as error:
         raise UsageError(
             f"The emulator cannot listen on {host}, port {port}: {error.strerror}. Try --port=0."
