@@ -42,8 +42,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 def virtual_time_loop(*, patience: float = 0.005) -> Callable[[], VirtualTimeLoop]:
     """Returns a loop factory, which `@pytest.mark.virtual_time` also takes its argument for.
 
-    With the server on the same loop, bytes sent over loopback arrive at once, or in a moment on a busy machine: for a test
-    with thousands of jumps a patience of 0 is enough. A test with its server on another thread needs `OTHER_THREAD`.
+    With the server on the same loop, bytes sent over loopback arrive at once, or in a moment on a busy machine: a
+    patience of 0 is enough for a test with thousands of jumps. A server on another thread needs `OTHER_THREAD`.
     """
     return lambda: VirtualTimeLoop(patience)
 
