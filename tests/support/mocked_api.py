@@ -61,7 +61,7 @@ class MockedApi:
         base_url: str = BASE_URL,
         repeat: bool = False,
     ) -> None:
-        """Sets the response to the next (or with `repeat` every) request to a path; a body other than bytes becomes JSON."""
+        """Sets the response to the next request to a path, or to all with `repeat`; JSON unless the body is bytes."""
         self._aioresponses.add(
             base_url + path,
             method,
