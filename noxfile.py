@@ -246,7 +246,10 @@ def fleet(session: nox.Session) -> None:
 
 @nox.session
 def hosts(session: nox.Session) -> None:
-    """The synchronous client in the servers, task queues, greenlets and other programs that legacy code lives in."""
+    """The synchronous client in the servers, task queues, greenlets and other programs that legacy code lives in.
+
+    `-P 3.13` chooses another Python.
+    """
     for program, package in {"redis-server": "redis-server", "Xvfb": "xvfb"}.items():
         if shutil.which(program) is None:
             session.warn(f"there is no {program} on this machine (Debian: {package}): its hosts will be skipped")

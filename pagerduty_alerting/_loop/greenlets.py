@@ -116,7 +116,7 @@ class NativeThread:
 
     def __init__(self, target: Callable[[], None]) -> None:
         self._target = target
-        self._is_over = False
+        self._is_over = self._is_joined = False
 
     def start(self) -> None:
         """Starts the thread."""
@@ -131,13 +131,15 @@ class NativeThread:
             raise
 
     def is_alive(self) -> bool:
-        """Whether the thread has not come to its end."""
-        return not self._is_over
+        """Whether `join` has yet to see the end of the thread."""
+        return not self._is_joined
 
     def join(self) -> None:
         """Waits for the end of the thread, while other greenlets run."""
-        self._reading.recv(1)
+        if not self._is_over:
+            self._reading.recv(1)
         self._reading.close()
+        self._is_joined = True
 
     def _work(self) -> None:
         try:

@@ -310,8 +310,10 @@ class LoopRunner:
     def _wait_for_helper(self, call: _Call[Any]) -> None:
         helper = self._helper(call)
         helper.start()
-        while helper.is_alive():
+        while True:
             try:
+                if not helper.is_alive():
+                    return
                 helper.join()
             except BaseException as error:
                 self._strike(call, error)

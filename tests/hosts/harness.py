@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 CALLS = 320
 THREADS = 32
-PATIENCE = 30.0  # seconds for a host to start, to respond, or to stop
+PATIENCE = 60.0  # seconds for a host to start, to respond, or to stop
 
 HANGING_ACCOUNT = "f" * 32
 """The emulator never responds to a list of the services of this account."""
@@ -66,6 +66,11 @@ def check(answers: Mapping[str, object], accounts: Sequence[str]) -> None:
     assert not wrong, f"{wrong.total()} of {len(accounts)} calls failed: {dict(wrong.most_common(5))}"
 
 
+def without(usual_stderr: str, stderr: str) -> str:
+    """Returns standard error without the lines that such a host always writes."""
+    return re.sub(usual_stderr, "", stderr, flags=re.DOTALL | re.MULTILINE)
+
+
 class End(NamedTuple):
     """How a process ended."""
 
@@ -96,7 +101,7 @@ class Process:
         """Sends a signal, waits for the end, and returns it without the lines that such a host always writes."""
         self.send_signal(number)
         ended = self.end()
-        return ended._replace(stderr=re.sub(usual_stderr, "", ended.stderr, flags=re.DOTALL | re.MULTILINE))
+        return ended._replace(stderr=without(usual_stderr, ended.stderr))
 
     def send_signal(self, number: int) -> None:
         """Sends a signal."""
@@ -174,7 +179,7 @@ def ask(port: int, account_id: str) -> object:
         response = connection.getresponse()
         body = response.read()
         return json.loads(body) if response.status == 200 else f"{response.status}: {body.decode(errors='replace')}"
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
         return f"{type(error).__name__}: {error}"
     finally:
         connection.close()
@@ -192,3 +197,25 @@ def ask_for_all(port: int, accounts: Sequence[str]) -> dict[str, object]:
 
     with ThreadPoolExecutor(THREADS) as pool:
         return dict(zip(accounts, pool.map(answer, accounts), strict=True))
+
+
+def ask_until_the_end(port: int, accounts: Sequence[str], stop: Callable[[], None]) -> None:
+    """Requests all accounts, and stops the web server at the first response; checks those that came."""
+    is_stopped = threading.Lock()
+
+    def answer(account_id: str) -> object:
+        found = ask(port, account_id)
+        if isinstance(found, list) and is_stopped.acquire(blocking=False):
+            stop()
+        return found
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        answers = dict(zip(accounts, pool.map(answer, accounts), strict=True))
+    check(answers, [account_id for account_id in accounts if not is_cut_off(answers[account_id])])
+    assert is_stopped.locked(), answers
+
+
+def is_cut_off(answer: object) -> bool:
+    """Whether the server did not accept the connection, or closed it before the end of a response."""
+    errors = ("Connection", "RemoteDisconnected", "BrokenPipe", "IncompleteRead", "JSONDecodeError")
+    return isinstance(answer, str) and answer.startswith(errors)

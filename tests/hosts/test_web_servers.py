@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from tests.hosts.harness import HANGING_ACCOUNT, account_ids, ask, ask_for_all, check, listening, needs, running
+from tests.hosts.harness import (
+    HANGING_ACCOUNT,
+    account_ids,
+    ask,
+    ask_for_all,
+    ask_until_the_end,
+    check,
+    listening,
+    needs,
+    running,
+    without,
+)
 
 
 @frozen
@@ -91,6 +102,22 @@ def test_every_call_returns_the_services_of_its_account_and_the_server_stops_wit
     ):
         check(ask_for_all(socket.getsockname()[1], accounts), accounts)
         assert process.stop(server.stop, server.usual_stderr) == (server.status, "")
+
+
+@pytest.mark.parametrize("server", [pytest.param(it, id=name, marks=needs(*it.needs)) for name, it in SERVERS.items()])
+def test_a_server_that_is_stopped_during_calls_returns_no_wrong_result_and_stops_without_messages(
+    server: Server, api: Mapping[str, str], tmp_path: Path
+) -> None:
+    with (
+        listening() as socket,
+        running(command(server, socket.fileno()), api, tmp_path, [socket.fileno()]) as process,
+    ):
+        port = socket.getsockname()[1]
+        check({account_id: ask(port, account_id) for account_id in account_ids(1)}, account_ids(1))
+        socket.close()  # so that the server's end closes it
+        ask_until_the_end(port, account_ids(), lambda: process.send_signal(server.stop))
+        ended = process.end()
+        assert (ended.status, without(server.usual_stderr, ended.stderr)) == (server.status, "")
 
 
 @needs("gunicorn")

@@ -62,7 +62,7 @@ def test_calls_of_greenlets_overlap_in_a_patched_program(emulator: Emulator, hos
     client.close()
     """
     with script(PATCH[host] + lines, emulator.environ, *QUIET) as running:
-        gate.wait_arrived(24)
+        gate.wait_arrived(24, timeout=60)
         gate.release()
         assert running.end() == (0, "True\n", "")
 
@@ -201,7 +201,7 @@ def test_a_greenlet_that_is_killed_during_its_call_leaves_the_client_usable(emul
     say(client.list_services())
     """
     with script(PATCH[host] + TIMEOUTS[host] + lines, emulator.environ, *QUIET) as running:
-        gate.wait_arrived(1)
+        gate.wait_arrived(1, timeout=60)
         running.tell()
         assert running.end() == (0, "GreenletExit\n[]\n", "")
 

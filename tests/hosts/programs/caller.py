@@ -1,14 +1,16 @@
 """The calls that every host makes, with a client that is created and used when this module is imported.
 
 In a host that imports its application before it forks or patches, the client is therefore used before that as well.
+At the end of the program an exit handler and a finalizer make calls, the latter perhaps too late.
 """
 
+import atexit
 import json
 import os
 import sys
 from collections.abc import Mapping
 
-from pagerduty_alerting import Client
+from pagerduty_alerting import Client, ClientClosedError
 
 CALLS = int(os.environ["HOSTS_CALLS"])
 HANGING_ACCOUNT = "f" * 32
@@ -33,6 +35,25 @@ def names_or_error(account_id: str) -> object:
         return names(account_id)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+
+
+@atexit.register
+def call_at_exit() -> None:
+    """Makes a call; exceptions of exit handlers are written to standard error."""
+    names(account_ids(1)[0])
+
+
+class CallsWhenFinalized:
+    """Makes a call when the module is taken down, with what is there even then."""
+
+    def __del__(self, client: Client = client, late: type[Exception] = ClientClosedError) -> None:
+        try:  # noqa: SIM105  # `contextlib` may be gone
+            client.list_services()
+        except late:
+            pass
+
+
+kept = CallsWhenFinalized()
 
 
 def report(answers: Mapping[str, object]) -> None:

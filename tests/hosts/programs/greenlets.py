@@ -206,7 +206,9 @@ def answers_of_both_sides(host: Gevent | Eventlet, caller: ModuleType) -> dict[s
     """Forks; parent and child make half of the calls each."""
     accounts = caller.account_ids()
     reading, writing = os.pipe()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python 3.12 warns where there are threads, as there are during calls
+        pid = os.fork()
     if pid == 0:
         mine = accounts[::2]
         with os.fdopen(writing, "w") as pipe:
