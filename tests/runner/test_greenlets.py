@@ -248,8 +248,9 @@ def test_unpatched_greenlets_with_a_limiter_that_yields_get_an_error_that_says_s
         assert running.end() == (0, "[[], True, True]\n[]\n", "")
 
 
-# A full collection takes long enough to leave some situations out.
-STRIKES = {"exception": [], "signal": [], "ctrl-c": [], "call": [], "garbage-collection": ["alone", "leaves", "closes"]}
+# A full collection takes long enough to leave some situations out. Signals are left out: which greenlet the host runs
+# when Python calls their handlers, and therefore who gets what they raise, is not certain.
+STRIKES = {"exception": [], "call": [], "garbage-collection": ["alone", "leaves", "closes"]}
 
 
 @both
