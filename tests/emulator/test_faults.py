@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from pagerduty_alerting.emulator import Emulator, EmulatorUsageError, Operation, TokenState
+from pagerduty_alerting.emulator.faults.kinds import Drip
 
 LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
 
@@ -146,7 +147,33 @@ async def test_an_ordered_rate_limit_has_retry_after(api, call, given, sent):
 async def test_a_redirect_names_its_target(api, call):
     api.on(LIST).redirect("http://elsewhere.example/", status=307)
     reply = await call(LIST)
-    assert (reply.status, reply.headers["Location"]) == (307, "http://elsewhere.example/")
+    assert (reply.status, reply.headers["Location"], reply.body) == (307, "http://elsewhere.example/", b"")
+
+
+async def test_a_response_of_the_wrong_shape_fits_in_no_field(api, call):
+    api.on(LIST).wrong_shape()
+    assert (await call(LIST)).json == {"success": True, "errors": {}, "messages": 7, "result": "not a result"}
+
+
+@pytest.mark.parametrize("status", [200, 399])
+async def test_without_a_body_the_response_to_a_status_below_400_is_a_success(api, call, status):
+    api.on(LIST).respond(status)
+    assert (await call(LIST)).json == {"success": True, "errors": [], "messages": [], "result": None}
+
+
+@pytest.mark.parametrize("status", [400, 503])
+async def test_without_a_body_the_response_to_a_status_from_400_is_a_failure(api, call, status):
+    api.on(LIST).respond(status)
+    errors = [{"code": 15000, "message": f"HTTP {status}, as ordered from the emulator"}]
+    assert (await call(LIST)).json == {"success": False, "errors": errors, "messages": [], "result": None}
+
+
+async def test_a_reset_before_acting_changes_nothing_whatever_was_ordered_earlier(api, call):
+    api.add_service("Database")
+    api.on(DELETE).after_acting().reset_before_acting()
+    with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
+        await call(DELETE)
+    assert len(api.services()) == 1
 
 
 async def test_reset_before_acting_changes_nothing(api, call):
@@ -210,8 +237,9 @@ async def test_a_length_too_short_leaves_bytes_before_the_next_response(api, cal
 
 async def test_a_dripped_response_is_complete(api, call):
     api.add_service("Database")
-    api.on(LIST).drip(size=7, interval=0)
+    order = api.on(LIST).drip(size=7, interval=0)
     assert await call.names() == ["Database"]
+    assert order.effect == Drip(size=7, interval=0)
 
 
 async def test_a_dripped_response_keeps_the_connection(api, call):

@@ -47,6 +47,38 @@ async def test_a_request_that_is_released_before_it_arrives_is_not_held(api, cal
     await held
 
 
+async def test_releases_before_arrivals_add_up(api, call):
+    gate = api.on(LIST).hold()
+    gate.release(1)
+    gate.release(1)
+    assert [(await call(LIST)).status for _ in range(2)] == [200, 200]
+    held = asyncio.create_task(call(LIST))
+    await gate.arrived(3)
+    assert gate.held == 1
+    gate.release(2)  # the one that is held, and the next
+    assert [(await held).status, (await call(LIST)).status] == [200, 200]
+    held = asyncio.create_task(call(LIST))
+    await gate.arrived(5)
+    assert gate.held == 1
+    gate.release()
+    await held
+
+
+async def test_what_has_arrived_already_is_not_waited_for(api, call):
+    gate = api.on(LIST).hold()
+    gate.release()
+    await call(LIST)
+    await gate.arrived(1, timeout=0)
+    with pytest.raises(TimeoutError):
+        await gate.arrived(2, timeout=0)
+
+
+async def test_a_held_request_is_logged_as_such(api, call):
+    api.on(LIST).hold().release()
+    await call(LIST)
+    assert api.requests[-1].fault == "hold"
+
+
 async def test_a_request_is_held_before_it_is_carried_out(api, call):
     with api.on(CREATE).hold() as gate:
         creating = asyncio.create_task(call(CREATE))
@@ -80,7 +112,7 @@ async def test_a_gate_without_arrivals_times_out_with_a_count(api):
 
 
 async def test_waiting_synchronously_on_the_emulators_own_loop_is_refused(api):
-    with pytest.raises(RuntimeError, match="await gate"):
+    with pytest.raises(RuntimeError, match=r"^this thread runs the emulator: use `await gate\.arrived"):
         api.on(LIST).hold().wait_arrived()
 
 

@@ -16,6 +16,7 @@ import fnmatch
 import functools
 import gc
 import importlib
+import io
 import json
 import os
 import pickle
@@ -31,11 +32,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
+from typing import NoReturn
 
 import coverage
 import libcst as cst
 import pytest
-from _pytest.runner import runtestprotocol
 from attrs import define, frozen
 from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation.mutators import mutation_operators
@@ -83,9 +84,8 @@ TESTS = [
     "--ignore=tests/unit/test_generate.py",
 ]
 
-SECONDS_OF_A_TEST = 20  # after which it has failed
 SECONDS_OF_TESTS = 30.0  # run for one change, as long as they took unchanged
-SECONDS_OF_A_CHANGE = 120.0  # after which it counts as noticed
+SECONDS_OF_A_CHANGE = 300.0  # after which it counts as noticed
 MEMORY = 8 * 2**30
 
 NOTICED, MISSED, UNTESTED, IMPOSSIBLE = "noticed", "missed", "without a test", "impossible"
@@ -166,19 +166,30 @@ def code_objects(code: CodeType) -> Iterator[CodeType]:
             yield from code_objects(constant)
 
 
-def apply(change: Change) -> bool:
+def functions_of_the_package() -> dict[tuple[str, str], list[FunctionType]]:
+    """Returns all functions by file and qualified name, also those that are wrapped by a decorator."""
+    functions = defaultdict(list)
+    for found in gc.get_objects():
+        if isinstance(found, FunctionType) and found.__code__.co_filename.startswith(str(PACKAGE)):
+            functions[found.__code__.co_filename, found.__code__.co_qualname].append(found)
+    return functions
+
+
+def apply(change: Change, functions: list[FunctionType]) -> bool:
     """Replaces the code of the changed function in this process; returns whether that can be done."""
-    filename = str(change.path)
-    found = [it for it in gc.get_objects() if isinstance(it, FunctionType) and it.__code__.co_filename == filename]
-    functions = [it for it in found if it.__code__.co_qualname == change.function]
     try:
-        codes = code_objects(compile(change.source(), filename, "exec", dont_inherit=True))
+        codes = code_objects(compile(change.source(), str(change.path), "exec", dont_inherit=True))
         new = {it.co_firstlineno: it for it in codes if it.co_qualname == change.function}
         for function in functions:
             function.__code__ = new[function.__code__.co_firstlineno]
     except (KeyError, SyntaxError, ValueError):
         return False
     return bool(functions)
+
+
+def seconds_for(test_seconds: float) -> float:
+    """Returns the seconds after which a test hangs, on a busy machine too, that took so many of the processor."""
+    return 10 + 20 * test_seconds
 
 
 @frozen
@@ -212,6 +223,7 @@ class Mutation:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.outcomes: dict[str, Counter[str]] = defaultdict(Counter)
+        self.on_failure: Callable[[str], object] = print
 
     @pytest.hookimpl
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -228,7 +240,9 @@ class Mutation:
         changes = [change for path in chosen_modules(self.options.patterns) for change in self.sample(path)]
         print(f"{len(changes)} changes, {len(self.items)} tests", flush=True)
         began = time.monotonic()
-        reading, _ = fork(self.measure)
+        self.functions = functions_of_the_package()
+        gc.freeze()  # so that the children share what there is
+        reading, _ = fork(lambda tell: tell(self.measure()))
         with os.fdopen(reading, "rb") as stream:
             self.baseline: Baseline = pickle.load(stream)
         os.wait()
@@ -247,10 +261,16 @@ class Mutation:
             return [changes[at] for at in sorted(chosen)]
         return changes
 
-    def fails(self, tests: Sequence[int], at: int) -> bool:
-        """Runs one of these tests; returns whether it fails."""
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.on_failure(report.nodeid)
+
+    def run_test(self, tests: Sequence[int], at: int) -> None:
+        """Runs one of these tests."""
+        item = self.items[tests[at]]
         following = self.items[tests[at + 1]] if at + 1 < len(tests) else None
-        return any(report.failed for report in runtestprotocol(self.items[tests[at]], log=False, nextitem=following))
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
 
     def measure(self) -> bytes:
         """Runs every test with coverage."""
@@ -258,15 +278,15 @@ class Mutation:
         cached_functions = [it for it in gc.get_objects() if isinstance(it, type(functools.cache(len)))]
         caches = [it for it in cached_functions if str(it.__module__).startswith(PACKAGE.name)]
         seconds: list[float] = []
-        failed: list[int] = []
+        failed: list[str] = []
+        self.on_failure = failed.append
         measured.start()
         for at in range(len(self.items)):
             measured.switch_context(str(at))
             for cached in caches:
                 cached.cache_clear()  # so that it runs in each test that needs it
             began = time.process_time()
-            if self.fails(range(len(self.items)), at):
-                failed.append(at)
+            self.run_test(range(len(self.items)), at)
             seconds.append(time.process_time() - began)
         measured.stop()
         data = measured.get_data()
@@ -274,7 +294,8 @@ class Mutation:
             name: {line: [int(it) for it in found if it] for line, found in data.contexts_by_lineno(name).items()}
             for name in data.measured_files()
         }
-        return pickle.dumps(Baseline(seconds, failed, tests))
+        numbers = [at for at, item in enumerate(self.items) if item.nodeid in failed]
+        return pickle.dumps(Baseline(seconds, numbers, tests))
 
     def tests_of(self, change: Change) -> list[int]:
         """Returns the tests of the changed lines, the quickest first."""
@@ -288,15 +309,22 @@ class Mutation:
             chosen.append(test)
         return chosen
 
-    def try_out(self, change: Change, tests: list[int]) -> bytes:
-        """Makes the change and runs the tests until one fails; returns the outcome and that test."""
-        if not apply(change):
-            return json.dumps([IMPOSSIBLE, None]).encode()
+    def try_out(self, change: Change, tests: list[int], tell: Callable[[bytes], None]) -> None:
+        """Makes the change and runs the tests until one fails; tells the outcome and that test."""
+
+        def end(outcome: str, test: str | None = None) -> NoReturn:
+            tell(json.dumps([outcome, test]).encode())
+            os._exit(0)  # without what the test would do after its failure, which may hang
+
+        self.on_failure = lambda test: end(NOTICED, test)
+        if not apply(change, self.functions[str(change.path), change.function]):
+            end(IMPOSSIBLE)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         for at, test in enumerate(tests):
-            if self.fails(tests, at):
-                return json.dumps([NOTICED, self.items[test].nodeid]).encode()
-        return json.dumps([MISSED, None]).encode()
+            signal.signal(signal.SIGALRM, lambda *_, test=test: end(NOTICED, f"{self.items[test].nodeid} hangs"))
+            signal.setitimer(signal.ITIMER_REAL, seconds_for(self.baseline.seconds[test]))
+            self.run_test(tests, at)
+        end(MISSED)
 
     def try_all(self, changes: list[Change]) -> None:
         left = iter(changes)
@@ -307,7 +335,7 @@ class Mutation:
                     if not tests:
                         self.note(change, UNTESTED, None)
                         continue
-                    reading, pid = fork(lambda change=change, tests=tests: self.try_out(change, tests))
+                    reading, pid = fork(functools.partial(self.try_out, change, tests))
                     ends_at = time.monotonic() + SECONDS_OF_A_CHANGE
                     children.register(reading, selectors.EVENT_READ, Child(change, pid, ends_at))
                 if not children.get_map():
@@ -347,8 +375,8 @@ class Mutation:
         return total[NOTICED] / max(1, sum(total[it] for it in (NOTICED, MISSED, UNTESTED)))
 
 
-def fork(work: Callable[[], bytes]) -> tuple[int, int]:
-    """Runs a function that returns bytes in a child of its own process group; returns a pipe with them, and its pid."""
+def fork(work: Callable[[Callable[[bytes], None]], None]) -> tuple[int, int]:
+    """Calls a function in a child, with a function that writes to the returned pipe; returns the child's pid too."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid:
@@ -360,15 +388,18 @@ def fork(work: Callable[[], bytes]) -> tuple[int, int]:
         nothing, errors = os.open(os.devnull, os.O_RDWR), os.dup(2)
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
-        try:
-            told = work()
-        except BaseException:
-            os.write(errors, traceback.format_exc().encode())
-            raise
-        with os.fdopen(writing, "wb") as stream:
-            stream.write(told)
+        with os.fdopen(writing, "wb", buffering=0) as stream:
+            try:
+                work(lambda data: write_all(stream, data))
+            except BaseException:
+                os.write(errors, traceback.format_exc().encode())
     finally:
         os._exit(0)
+
+
+def write_all(stream: io.RawIOBase, data: bytes) -> None:
+    while data:
+        data = data[stream.write(data) or 0 :]
 
 
 def kill(pid: int) -> None:
@@ -398,7 +429,7 @@ def main() -> int:
     options = parser.parse_args()
     os.chdir(ROOT)
     mutation = Mutation(options)
-    quiet = ["-qq", "-p", "no:cacheprovider", "-p", "no:terminalreporter", f"--timeout={SECONDS_OF_A_TEST}"]
+    quiet = ["-qq", "-p", "no:cacheprovider", "-p", "no:terminalreporter", "--timeout=0"]
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = scratch
         pytest.main([*quiet, f"--basetemp={scratch}/tests", *(options.tests or TESTS)], plugins=[mutation])
