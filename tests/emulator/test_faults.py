@@ -94,6 +94,12 @@ async def test_random_faults_are_the_same_with_the_same_seed(caller_of):
     assert set(runs[0]) == {200, 500}
 
 
+@pytest.mark.parametrize(("probability", "status"), [(0, 200), (1, 500)])
+async def test_at_the_ends_of_the_probabilities_nothing_is_left_to_chance(api, call, probability, status):
+    api.on().sometimes(probability).respond(500)
+    assert {(await call(LIST)).status for _ in range(5)} == {status}
+
+
 async def test_a_failure_rate_survives_a_reset(caller_of):
     async with Emulator(fail_rate=1.0) as api:
         assert (await caller_of(api)(LIST)).status == 503
@@ -245,13 +251,29 @@ async def test_a_dripped_response_is_complete(api, call):
 async def test_a_dripped_response_keeps_the_connection(api, call):
     api.on(LIST).once().drip(size=50, interval=0)
     response = await raw_exchange(api, raw_list(call) * 2, until=b"}}HTTP/1.1 200")
-    assert b"keep-alive" in response
+    assert b"\r\nConnection: keep-alive\r\n" in response
+
+
+async def test_a_dripped_response_closes_a_connection_that_is_not_kept(api, call):
+    api.on(LIST).drip(size=50, interval=0)
+    response = await raw_exchange(api, raw_list(call).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert b"\r\nConnection: close\r\n" in response
+    assert response.endswith(b"}}")
+
+
+async def test_an_ordered_header_replaces_the_standard_one_in_any_case(api, call):
+    api.on(LIST).respond(200, headers={"cf-RAY": "ordered", "X-Other": "too"})
+    response = (await raw_exchange(api, raw_list(call), until=b"\r\n\r\n")).lower()
+    assert response.count(b"cf-ray: ") == 1
+    assert b"cf-ray: ordered\r\n" in response
+    assert b"server: cloudflare\r\n" in response
 
 
 async def test_a_huge_response_is_valid_and_has_the_ordered_size(api, call):
     api.on(LIST).huge(300_000)
     reply = await call(LIST)
     assert len(reply.body) >= 300_000
+    assert reply.headers["Content-Length"] == str(len(reply.body))
     assert reply.json["success"] is True
 
 
@@ -283,6 +305,7 @@ async def test_a_hanging_request_ends_with_a_reset_of_the_emulator(api, call):
     hanging = asyncio.create_task(call(CREATE))
     await gate.arrived(1)
     gate.release()
+    assert (await call(LIST)).status == 200
     assert not hanging.done()
     api.reset()
     with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -351,25 +374,29 @@ async def test_a_predicate_that_raises_is_a_500_with_a_traceback_in_the_log(api,
 
 
 @pytest.mark.parametrize(
-    "order",
+    ("order", "problem"),
     [
-        lambda on: on.times(0),
-        lambda on: on.skip(-1),
-        lambda on: on.sometimes(1.5),
-        lambda on: on.respond(99),
-        lambda on: on.respond(600),
-        lambda on: on.respond(200, json=[], body=b""),
-        lambda on: on.drip(size=0),
-        lambda on: on.truncate(keep=-1),
-        lambda on: on.huge(0),
-        lambda on: on.gzip_bomb(0),
-        lambda on: on.latency(-1),
+        (lambda on: on.times(0), "times must be >= 1, not 0"),
+        (lambda on: on.skip(-1), "skip must be >= 0, not -1"),
+        (lambda on: on.sometimes(-0.1), "a probability is >= 0 and <= 1, not -0.1"),
+        (lambda on: on.sometimes(1.1), "a probability is >= 0 and <= 1, not 1.1"),
+        (lambda on: on.respond(199), "199 is not the status of an HTTP response: use 200 to 599"),
+        (lambda on: on.respond(600), "600 is not the status of an HTTP response: use 200 to 599"),
+        (lambda on: on.respond(200, json=[], body=b""), "give either json or body, not both"),
+        (lambda on: on.respond(200, headers={"a b": "c"}), "'a b': 'c' is not an HTTP header"),
+        (lambda on: on.respond(200, headers={"a": "b\r\nc"}), r"'a': 'b\r\nc' is not an HTTP header"),
+        (lambda on: on.drip(size=0), "size must be >= 1, not 0"),
+        (lambda on: on.truncate(keep=-1), "keep must be >= 0, not -1"),
+        (lambda on: on.huge(0), "size must be >= 1, not 0"),
+        (lambda on: on.gzip_bomb(0), "size must be >= 1, not 0"),
+        (lambda on: on.latency(-1), "seconds must be >= 0, not -1"),
     ],
-    ids=["times", "skip", "sometimes", "99", "600", "both", "drip", "truncate", "huge", "bomb", "latency"],
+    ids=str,
 )
-async def test_an_impossible_order_is_refused_at_once(api, order):
-    with pytest.raises(EmulatorUsageError):
+async def test_an_impossible_order_is_refused_at_once(api, order, problem):
+    with pytest.raises(EmulatorUsageError) as caught:
         order(api.on(LIST))
+    assert str(caught.value) == problem
     assert api.orders == []
 
 
