@@ -1,6 +1,9 @@
 """Calls are held back while the quota that the API reports is used up; in virtual time."""
 
 import asyncio
+import email.utils
+import math
+import time
 from typing import Any
 
 import aiohttp
@@ -412,6 +415,52 @@ async def test_before_the_first_response_fifty_requests_are_under_way_at_most() 
     settle(pacer, tickets[0], answer(200))
 
     assert [bool(ticket) for ticket, _ in await asyncio.gather(*waiting)] == [True] * 3
+
+
+async def test_a_call_that_is_cancelled_while_it_waits_is_in_nobodys_way() -> None:
+    pacer = learned(NONE_LEFT)
+    waiting = asyncio.ensure_future(pacer.wait_for_admission(now() + 300))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert pacer.admit(now() + 70)
+
+
+async def test_a_block_until_a_date_holds_back_until_then() -> None:
+    in_two_minutes = email.utils.formatdate(time.time() + 120, usegmt=True)
+    pacer = learned(answer(429, headers={"Retry-After": in_two_minutes}))
+    assert not pacer.admit(now())
+    ticket, too_long = await pacer.wait_for_admission(now() + 30)
+    assert ticket == 0
+    assert 100 < too_long < 125
+
+
+async def test_while_a_request_is_under_way_its_response_may_make_room() -> None:
+    pacer = Pacer()
+    first, second, third = (pacer.admit(now()) for _ in range(3))
+    settle(pacer, second, None)
+    settle(pacer, first, ONE_LEFT)  # which the request without a response may have used
+    waiting = asyncio.ensure_future(pacer.wait_for_admission(now() + 30))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    settle(pacer, third, answer(200, headers={"Ratelimit": '"default";r=5;t=120'}))
+    assert (await waiting)[0]
+
+
+def test_waiters_are_finalized_after_their_loop_was_closed() -> None:
+    pacer = Pacer()
+    waiting = [pacer.wait_for_admission(math.inf) for _ in range(2)]
+
+    async def leave_behind() -> None:
+        settle(pacer, pacer.admit(now()), NONE_LEFT)
+        for coroutine in waiting:
+            coroutine.send(None)
+
+    with asyncio.Runner(loop_factory=virtual_time_loop()) as runner:
+        runner.run(leave_behind())
+    for coroutine in waiting:
+        coroutine.close()
 
 
 def test_waiters_of_a_loop_that_was_closed_do_not_hold_up_the_next_one() -> None:
