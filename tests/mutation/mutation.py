@@ -169,6 +169,7 @@ def code_objects(code: CodeType) -> Iterator[CodeType]:
 def functions_of_the_package() -> dict[tuple[str, str], list[FunctionType]]:
     """Returns all functions by file and qualified name, also those that are wrapped by a decorator."""
     functions = defaultdict(list)
+    gc.unfreeze()  # what is frozen is not among the objects
     for found in gc.get_objects():
         if isinstance(found, FunctionType) and found.__code__.co_filename.startswith(str(PACKAGE)):
             functions[found.__code__.co_filename, found.__code__.co_qualname].append(found)

@@ -69,6 +69,16 @@ NOT_SENT: list[tuple[Exception, str, bool]] = [
         False,
     ),
     (
+        aiohttp.ClientHttpProxyError(SimpleNamespace(real_url="x"), (), status=499),  # type: ignore[arg-type]
+        "the proxy proxy.example:3128 refused the connection with status 499",
+        False,
+    ),
+    (
+        aiohttp.ClientHttpProxyError(SimpleNamespace(real_url="x"), (), status=500),  # type: ignore[arg-type]
+        "the proxy proxy.example:3128 refused the connection with status 500",
+        True,
+    ),
+    (
         aiohttp.ClientHttpProxyError(SimpleNamespace(real_url="x"), (), status=503),  # type: ignore[arg-type]
         "the proxy proxy.example:3128 refused the connection with status 503",
         True,
@@ -86,6 +96,12 @@ BROKE: list[tuple[Exception, str, bool]] = [
         "the connection broke: Connection reset by peer",
         True,
     ),
+    (
+        ConnectionBrokeError(aiohttp.ClientOSError(errno.ECONNRESET, "in the words of the system")),
+        "the connection broke: in the words of the system",
+        True,
+    ),
+    (ConnectionBrokeError(), "the connection broke before the response was complete", True),
     (aiohttp.ClientPayloadError("x"), "the response is incomplete", True),
     (aiohttp.ClientPayloadError("400, Can not decode content-encoding: gzip"), "cannot be decompressed", True),
     (
@@ -286,6 +302,10 @@ def test_a_closed_session_of_the_callers_is_a_closed_client() -> None:
 def test_a_session_with_credentials_of_its_own_is_a_configuration_error() -> None:
     failure, _ = describe(ValueError("Cannot combine AUTHORIZATION header with AUTH argument"))
     assert type(failure) is ConfigurationError
+    assert str(failure) == (
+        "the aiohttp session that was passed to the client has credentials of its own (auth=…, or trust_env"
+        " with a netrc entry for the host), which contradict the client's"
+    )
 
 
 @pytest.mark.parametrize("endpoint", [LIST_SERVICES, CONNECT], ids=lambda endpoint: endpoint.operation)

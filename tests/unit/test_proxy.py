@@ -34,6 +34,7 @@ API = "https://api.cloudflare.com/client/v4"
         ({"HTTP_PROXY": "http://proxy"}, "http://10.0.0.1/client/v4", "http://proxy"),
         ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "2001:db8::1"}, "https://[2001:db8::1]/v4", None),
         ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "a,[2001:db8::1] "}, "https://[2001:db8::1]:8443/v4", None),
+        ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "a,2001:db8::1,b"}, "https://[2001:db8::1]:8443/v4", None),
         ({"HTTPS_PROXY": "http://proxy", "no_proxy": "2001:DB8:0::1"}, "https://[2001:db8::1]/v4", None),
         ({"HTTPS_PROXY": "http://proxy", "NO_PROXY": "2001:db8::2"}, "https://[2001:db8::1]/v4", "http://proxy"),
     ],
@@ -90,7 +91,8 @@ def test_a_user_may_have_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_credentials_are_sent_as_basic_authentication_in_utf_8() -> None:
-    (value,) = Proxy("http://proxy", "me", "p\u00e4ss").headers().values()
+    ((name, value),) = Proxy("http://proxy", "me", "p\u00e4ss").headers().items()
+    assert name == "Proxy-Authorization"
     scheme, encoded = value.split(" ")
     assert (scheme, base64.b64decode(encoded).decode()) == ("Basic", "me:p\u00e4ss")
     assert Proxy("http://proxy").headers() == {}

@@ -22,6 +22,9 @@ async def test_no_more_slots_are_taken_than_there_are() -> None:
     assert [slots.take() for _ in range(3)] == [True, True, False]
     slots.give_back()
     assert [slots.take() for _ in range(2)] == [True, False]
+    slots.give_back()
+    slots.give_back()
+    assert [slots.take() for _ in range(3)] == [True, True, False]
 
 
 async def test_the_longest_waiter_gets_the_next_slot() -> None:
