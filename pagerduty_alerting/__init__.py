@@ -23,6 +23,7 @@
     errors.py      what calls raise
     config.py      settings and `RetryPolicy`
     _call.py       one call: deadline, quota, attempts, retries
+    _outcome.py    what a call ends with: its response, or an exception
     _fleet.py      one call for each of many accounts
     _pacer.py      waiting for the quota
     _arguments.py  checks of callers' arguments

@@ -12,106 +12,39 @@ import math
 import random
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Generic, Self, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Self, TypeVar
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from pagerduty_alerting._arguments import check_seconds
-from pagerduty_alerting._http.connector import CONNECTING, QUEUED, Progress
+from pagerduty_alerting._http.progress import BACKING_OFF, CONNECTING, HELD_BACK, LIMITED, QUEUED
 from pagerduty_alerting._http.transport import Transport
-from pagerduty_alerting._loop.deadlines import Deadlines, Expired, Limit
+from pagerduty_alerting._loop.deadlines import Deadlines, Expired
+from pagerduty_alerting._outcome import Call, Failure, Success, closed, final, quota_used_up, timed_out, unreadable
 from pagerduty_alerting._pacer import Pacer, Ticket
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
 from pagerduty_alerting._protocol.endpoints import ENDPOINTS, Endpoint, Request, build_request
 from pagerduty_alerting._protocol.frames import hide_requests
-from pagerduty_alerting._protocol.rate_limit import LONGEST_HOLD, parse_rate_limits
-from pagerduty_alerting._protocol.retry import doubt, may_have_acted, next_delay
+from pagerduty_alerting._protocol.rate_limit import LONGEST_HOLD
+from pagerduty_alerting._protocol.retry import next_delay
 from pagerduty_alerting.config import RetryEvent, Settings
 from pagerduty_alerting.errors import (
     APIConnectionError,
     APIResponseValidationError,
     APIStatusError,
-    APITimeoutError,
     ClientClosedError,
     ConfigurationError,
     RateLimitError,
 )
-from pagerduty_alerting.models import Envelope, IntegrationToken, Response
+from pagerduty_alerting.models import Envelope, IntegrationToken
 
 T = TypeVar("T")
 
-Failure = APIConnectionError | APIResponseValidationError | APIStatusError
-
 logger = logging.getLogger("pagerduty_alerting")
 
-_TOO_MANY_REQUESTS = 429
 
-# Phases of a call besides those of an attempt, which are in `_http/connector.py`.
-HELD_BACK = "waiting for the rate limit"
-LIMITED = "waiting for the limiter"
-BACKING_OFF = "waiting to try again"
-
-
-@define(eq=False)
-class Call(Progress, Generic[T]):
-    """One call: its request, its deadline and its state.
-
-    Attributes:
-        request: The request of every attempt.
-        seconds: Timeout of the whole call.
-        started: Start of the call, on the clock of the event loop.
-        is_patient: Whether waiting for the quota, a connection and the limiter does not count against its time.
-        limit: Its deadline.
-        attempts: Number of attempts begun.
-        ticket: Ticket with which the pacer admitted the latest attempt.
-        may_have_acted: Whether the API may have carried out a request of an attempt that failed.
-        earlier: One line for each failed attempt.
-    """
-
-    request: Request[T]
-    seconds: float
-    started: float
-    is_patient: bool
-    limit: Limit = field(init=False)
-    attempts: int = 0
-    ticket: Ticket = 0
-    may_have_acted: bool = False
-    earlier: tuple[str, ...] = ()
-
-    def uncounted(self) -> AbstractContextManager[None]:
-        """Returns a context manager that stops the clock of a patient call, and has no effect on others."""
-        return self.limit.paused() if self.is_patient else contextlib.nullcontext()
-
-
-@define(eq=False)
-class Success(Generic[T]):
-    """The outcome of a call that succeeded.
-
-    Attributes:
-        envelope: The decoded response.
-        answer: The raw response.
-        call: The call.
-    """
-
-    envelope: Envelope[T]
-    answer: RawResponse
-    call: Call[T]
-
-    def response(self) -> Response[T]:
-        """Returns the response, whose `elapsed` ends now."""
-        return Response(
-            envelope=self.envelope,
-            status=self.answer.status,
-            headers=self.answer.headers,
-            ray_id=self.answer.ray_id,
-            rate_limits=parse_rate_limits(self.answer.headers),
-            attempts=self.call.attempts,
-            elapsed=asyncio.get_running_loop().time() - self.call.started,
-        )
-
-
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Core:
     """Settings of a client, and the connections, quota and deadlines that it shares with others."""
 
@@ -120,8 +53,8 @@ class Core:
     pacer: Pacer
     deadlines: Deadlines
     limiter: AbstractAsyncContextManager[object] | None = None
-    _headers: Mapping[str, str] = field(init=False, repr=False)
-    _requests: Mapping[Endpoint[Any], Request[Any]] = field(init=False, repr=False)
+    _headers: Mapping[str, str] = field(init=False)
+    _requests: Mapping[Endpoint[Any], Request[Any]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_headers", SecretHeaders(self.settings.headers()))
@@ -174,7 +107,7 @@ class Core:
         seconds = self.settings.timeout if timeout is None else check_seconds("timeout", timeout)
         self.transport.check_usable()
         started = asyncio.get_running_loop().time()
-        call = Call(CONNECTING, request, seconds, started, is_patient)
+        call = Call(request, seconds, started, is_patient)
         call.limit = self.deadlines.limit(started + seconds, lambda: call.was_sent)
         return call
 
@@ -196,7 +129,7 @@ class Core:
             failure = error
         # Outside the handlers, so that the exception gets no context except the caller's.
         if failure is None:
-            failure = self._ended_early(call)
+            failure = closed(call) if self.transport.is_closed else final(timed_out(call, call.seconds), call)
         if isinstance(failure, ClientClosedError):
             failure.may_have_acted |= call.may_have_acted or call.was_sent
         hide_requests(failure, outer)
@@ -242,7 +175,7 @@ class Core:
                 jitter=random.random(),  # noqa: S311  # spreads retries, protects nothing
             )
             if delay is None:
-                raise _final(outcome, call)
+                raise final(outcome, call)
             if is_for_quota:
                 delay = min(delay, LONGEST_HOLD)
             self._announce(outcome, call, delay, clock() - call.started)
@@ -257,16 +190,7 @@ class Core:
         with call.uncounted():
             ticket, too_long = await self.pacer.wait_for_admission(math.inf if call.is_patient else call.limit.when)
         if too_long:
-            error = RateLimitError(
-                f"{call.request.endpoint.operation}: not sent, because the API's rate limit is used up for another"
-                f" {too_long:.0f} s, longer than the timeout of {call.seconds:g} s allows. Wait, or call with a longer"
-                f" timeout. ({call.request})",
-                method=call.request.method,
-                path=call.request.path,
-                status=_TOO_MANY_REQUESTS,
-                retry_after=too_long,
-            )
-            raise _final(error, call)
+            raise final(quota_used_up(call, too_long), call)
         return ticket
 
     async def _attempt(self, call: Call[T]) -> Success[T] | Failure:
@@ -294,7 +218,7 @@ class Core:
         except Exception as error:
             if answer is None:  # raised by the limiter or a hook
                 raise
-            return _unreadable(call, answer, error)
+            return unreadable(call, answer, error)
         finally:
             if slots is not None and slot_is_held:
                 slots.give_back()
@@ -318,7 +242,7 @@ class Core:
                     return await self._send(call)
             except Expired:
                 pass
-            raise _timed_out(call, seconds)
+            raise timed_out(call, seconds)
 
     def _send(self, call: Call[Any]) -> Coroutine[Any, Any, RawResponse]:
         return self.transport.send(
@@ -332,9 +256,7 @@ class Core:
     def _announce(self, error: Failure, call: Call[Any], delay: float, elapsed: float) -> None:
         """Records a failed attempt, logs the retry, calls `on_retry`."""
         hide_requests(error, sys.exception())
-        error.attempts = call.attempts
-        call.may_have_acted |= may_have_acted(error)
-        call.earlier += (f"attempt {call.attempts} failed too, {elapsed:.3f} s into the call: {error}",)
+        call.add_failure(error, elapsed)
         operation = call.request.endpoint.operation
         logger.info("%s: attempt %d failed, the next follows in %.2f s: %s", operation, call.attempts, delay, error)
         on_retry = self.settings.retry.on_retry
@@ -344,14 +266,6 @@ class Core:
             except Exception as hooks_error:
                 hide_requests(hooks_error, sys.exception())
                 logger.exception("on_retry raised; the call goes on")
-
-    def _ended_early(self, call: Call[Any]) -> Failure | ClientClosedError:
-        """Returns the exception for a call that the deadlines ended: its time is over, or the client was closed."""
-        if self.transport.is_closed:
-            acted = doubt(call.request.endpoint, was_sent=call.may_have_acted or call.was_sent)
-            message = "the client was closed during the call"
-            return ClientClosedError(f"{message}. {acted}" if acted else message)
-        return _final(_timed_out(call, call.seconds), call)
 
 
 @functools.cache
@@ -367,46 +281,3 @@ def _log_attempt(call: Call[Any], answer: RawResponse | None, milliseconds: floa
         logger.debug("%s: no response in %.1f ms, it ended while %s", call.request, milliseconds, call.phase)
     else:
         logger.debug("%s: %d in %.1f ms, ray %s", call.request, answer.status, milliseconds, answer.ray_id)
-
-
-def _unreadable(call: Call[Any], answer: RawResponse, error: Exception) -> APIResponseValidationError:
-    """Returns the exception for a complete response that this package, or a dependency, failed to read."""
-    request = call.request
-    acted = doubt(request.endpoint, was_sent=True)
-    return APIResponseValidationError(
-        f"{request.endpoint.operation}: the response with status {answer.status} cannot be read: unexpected"
-        f" {type(error).__name__}.{f' {acted}.' if acted else ''} ({request})",
-        method=request.method,
-        path=request.path,
-        status=answer.status,
-    )
-
-
-def _final(error: Failure, call: Call[Any]) -> Failure:
-    """Returns the error that ends a call, with notes about the earlier attempts."""
-    error.attempts = call.attempts
-    if isinstance(error, APIConnectionError):
-        error.may_have_acted |= call.may_have_acted
-    for note in call.earlier:
-        error.add_note(note)
-    return error
-
-
-def _timed_out(call: Call[Any], seconds: float) -> APITimeoutError:
-    """Returns the exception for a call, or one of its attempts, whose deadline passed."""
-    request = call.request
-    acted = doubt(request.endpoint, was_sent=call.was_sent)
-    if call.phase in {HELD_BACK, BACKING_OFF}:
-        attempts = f"after {call.attempts} attempt{'' if call.attempts == 1 else 's'}"
-    else:
-        attempts = f"in attempt {call.attempts}"
-    return APITimeoutError(
-        f"{request.endpoint.operation}: no result within {seconds:g} s: the time ran out {attempts}, while"
-        f" {call.phase}.{f' {acted}.' if acted else ''} ({request})",
-        method=request.method,
-        path=request.path,
-        phase=call.phase,
-        timeout=seconds,
-        attempts=call.attempts,
-        may_have_acted=call.was_sent,
-    )

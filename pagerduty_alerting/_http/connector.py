@@ -17,71 +17,10 @@ from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
-from attrs import define, field
-from yarl import URL
 
-from pagerduty_alerting._http.errors import Circumstances, ConnectionBrokeError, without_url
+from pagerduty_alerting._http.errors import ConnectionBrokeError, without_url
+from pagerduty_alerting._http.progress import WAITING, Progress
 from pagerduty_alerting._loop import greenlets
-
-QUEUED = "waiting for a free connection"
-CONNECTING = "connecting"
-WAITING = "waiting for the response"
-READING = "reading the response"
-
-
-@define(eq=False)
-class Progress:
-    """The phase and the connection of an attempt, for the message of its failure.
-
-    Attributes:
-        phase: What it is doing, one of the constants above.
-        connect_timeout: Seconds for establishing a connection.
-        connection: Its connection in the client's own session; None until it is established.
-        proxy: Host and port of the proxy; None without one.
-        unresolved: The host name that is being resolved; None otherwise.
-        connected: Called when the connection is established.
-        url: URL of the request, for sessions whose hooks see a URL without the integration token.
-    """
-
-    phase: str
-    connect_timeout: float = field(default=5.0, init=False)
-    connection: ResponseHandler | None = field(default=None, init=False)
-    proxy: tuple[str | None, int | None] | None = field(default=None, init=False)
-    unresolved: str | None = field(default=None, init=False)
-    connected: Callable[[], object] | None = field(default=None, init=False)
-    url: URL = field(default=URL(), init=False, repr=False)
-
-    @property
-    def was_sent(self) -> bool:
-        """Whether the request of the attempt can have reached the API."""
-        return self.phase in {WAITING, READING}
-
-    def begin(self, url: URL, connect_timeout: float) -> None:
-        """Begins an attempt; until it waits for a connection, its request counts as sent."""
-        self.phase, self.url, self.connect_timeout = WAITING, url, connect_timeout
-        self.connection = self.proxy = self.unresolved = self.connected = None
-
-    def begin_connecting(self, request: aiohttp.ClientRequest) -> None:
-        """Records that the attempt waits for a connection, so its request has not been sent."""
-        self.phase = CONNECTING
-        if request.proxy is not None:
-            self.proxy = request.proxy.host, request.proxy.port
-
-    def end_connecting(self) -> None:
-        """Records that the request is about to be written."""
-        self.phase = WAITING
-        if self.connected is not None:
-            self.connected()
-
-    def circumstances(self) -> Circumstances:
-        """Returns the state of the attempt, for the message of its failure."""
-        return Circumstances(
-            was_sent=self.was_sent,
-            connect_timeout=self.connect_timeout,
-            proxy=self.proxy,
-            unresolved=self.unresolved,
-        )
-
 
 current_progress: contextvars.ContextVar[Progress | None] = contextvars.ContextVar(
     "pagerduty_alerting_progress", default=None
@@ -104,13 +43,13 @@ class Connector(aiohttp.TCPConnector):
     ) -> Connection:
         """Returns a connection from the pool that received nothing while idle, or a new one."""
         progress = _current()
-        if progress.connection is not None:
+        if progress.has_connection:
             # It broke, and aiohttp requests another one to send a GET or a DELETE again.
             raise ConnectionBrokeError
-        progress.begin_connecting(req)
+        progress.begin_connecting(req.proxy)
         _close_stale(self, req)
         connection = await super().connect(req, traces, timeout)
-        progress.phase, progress.connection = WAITING, connection.protocol
+        progress.phase, progress.has_connection = WAITING, True
         return connection
 
     async def _create_connection(
@@ -218,7 +157,7 @@ async def _send_once(
             with _checked_before_written(request, reused, progress), _without_resending():
                 return await _in_time(request, send, progress)
         except _StaleConnectionError:
-            progress.connection = None
+            progress.has_connection = False
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientResponseError) as error:
             failure = without_url(error)
     try:
@@ -268,7 +207,7 @@ def _checked_before_written(
         await report_headers(*arguments)
         check()
 
-    progress.begin_connecting(request)
+    progress.begin_connecting(request.proxy)
     instance = vars(request)
     instance.update({send_name: checked_send, report_name: checked_report})
     try:

@@ -14,8 +14,9 @@ from typing import Any
 import aiohttp
 
 from pagerduty_alerting._arguments import check_count
-from pagerduty_alerting._http.connector import READING, Connector, Progress, current_progress, middlewares_for
+from pagerduty_alerting._http.connector import Connector, current_progress, middlewares_for
 from pagerduty_alerting._http.errors import connection_error
+from pagerduty_alerting._http.progress import READING, Progress
 from pagerduty_alerting._http.proxy import Proxy, find_proxy
 from pagerduty_alerting._http.slots import Slots
 from pagerduty_alerting._loop import fork, greenlets
@@ -180,7 +181,7 @@ class Transport:
         except Exception as error:
             if self.is_closed:
                 raise ClientClosedError("the client was closed during the call") from None
-            failure, cause = connection_error(error, request, progress.circumstances())
+            failure, cause = connection_error(error, request, progress)
         finally:
             # A tracing hook may have made this call within another. Set, not reset: an abandoned coroutine may be
             # closed in another context, where a reset is an error.

@@ -19,6 +19,7 @@ from pagerduty_alerting._protocol.endpoints import Endpoint, Request
 from pagerduty_alerting._protocol.failures import status_error
 from pagerduty_alerting._protocol.infos import load_json, read_infos, read_number
 from pagerduty_alerting._protocol.rate_limit import parse_rate_limits
+from pagerduty_alerting._protocol.retry import doubt
 from pagerduty_alerting.errors import APIResponseValidationError, APIStatusError
 from pagerduty_alerting.models import (
     ConnectedDestination,
@@ -103,9 +104,9 @@ def _structure(
 def _validation_error(request: Request[object], answer: RawResponse, *problems: str) -> APIResponseValidationError:
     ray_id = request.redact(answer.ray_id or "") or None
     ray = f", ray {ray_id}" if ray_id else ""
-    acted = "" if request.endpoint.replay_safe else " The operation may have been carried out nevertheless."
+    acted = doubt(request.endpoint, was_sent=True)
     return APIResponseValidationError(
-        f"{request.endpoint.operation}: status {answer.status} reports success, but {'; '.join(problems)}.{acted}"
+        f"{request.endpoint.operation}: status {answer.status} reports success, but {'; '.join(problems)}{acted}."
         f" Is the base URL that of the Cloudflare API? ({request}{ray})",
         method=request.method,
         path=request.path,

@@ -72,8 +72,8 @@ def may_have_acted(error: PagerDutyAlertingError) -> bool:
 
 
 def doubt(endpoint: Endpoint[object], *, was_sent: bool) -> str:
-    """Returns a sentence for the message if the operation may have been carried out, else an empty string."""
-    return "The operation may have been carried out nevertheless" if was_sent and not endpoint.replay_safe else ""
+    """Returns a sentence to add to a message if the operation may have been carried out, else an empty string."""
+    return ". The operation may have been carried out nevertheless" if was_sent and not endpoint.replay_safe else ""
 
 
 def _retry_after(error: PagerDutyAlertingError) -> float:

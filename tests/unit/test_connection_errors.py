@@ -12,12 +12,12 @@ from aiohttp.client_reqrep import ConnectionKey
 
 from pagerduty_alerting import APIConnectionError, APITimeoutError, ClientClosedError, ConfigurationError
 from pagerduty_alerting._http.errors import (
-    Circumstances,
     ConnectionBrokeError,
     NotHttpError,
     connection_error,
     without_url,
 )
+from pagerduty_alerting._http.progress import WAITING, Progress
 from pagerduty_alerting._protocol.endpoints import CONNECT, LIST_SERVICES, Endpoint
 from tests.support.operations import API_TOKEN, TOKEN_ID
 from tests.support.requests_and_answers import request_for
@@ -120,7 +120,16 @@ PROXY = ("proxy.example", 3128)
 def describe(error: Exception, endpoint: Endpoint[Any] = LIST_SERVICES, *, was_sent: bool = True, **known: Any) -> Any:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         known["proxy"] = PROXY
-    return connection_error(error, request_for(endpoint), Circumstances(was_sent=was_sent, **known))
+    return connection_error(error, request_for(endpoint), attempt(was_sent=was_sent, **known))
+
+
+def attempt(*, was_sent: bool, **known: Any) -> Progress:
+    progress = Progress()
+    if was_sent:
+        progress.phase = WAITING
+    for name, value in known.items():
+        setattr(progress, name, value)
+    return progress
 
 
 def problems(cases: list[tuple[Exception, str, bool]]) -> list[str]:
@@ -321,6 +330,6 @@ def test_every_description_names_the_request_and_can_be_pickled(error: Exception
 @pytest.mark.parametrize("text", ["a313ba7d-3e46-4c0e-a408-08fafbc3816b", API_TOKEN.upper()])
 def test_a_token_that_nobody_knows_and_a_credential_in_any_case_are_masked_in_what_aiohttp_says(text: str) -> None:
     error = NotHttpError(f"header value is too long: b'/connect/{text}'")
-    failure, cause = connection_error(error, request_for(LIST_SERVICES), Circumstances(was_sent=True))
+    failure, cause = connection_error(error, request_for(LIST_SERVICES), attempt(was_sent=True))
     assert "header value is too long: b'/connect/<hidden>'" in str(failure)
     assert cause is None

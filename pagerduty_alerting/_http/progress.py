@@ -1,0 +1,60 @@
+"""What a call is doing, and with which connection, for the message of its failure; no I/O."""
+
+from collections.abc import Callable
+
+from attrs import define, field
+from yarl import URL
+
+# The phases of a call, as `APITimeoutError.phase` names them.
+HELD_BACK = "waiting for the rate limit"
+QUEUED = "waiting for a free connection"
+LIMITED = "waiting for the limiter"
+CONNECTING = "connecting"
+WAITING = "waiting for the response"
+READING = "reading the response"
+BACKING_OFF = "waiting to try again"
+
+
+@define(eq=False, repr=False)
+class Progress:
+    """The phase of a call, and the connection of its attempt.
+
+    Attributes:
+        phase: What it is doing, one of the constants above.
+        connect_timeout: Seconds for establishing a connection.
+        has_connection: Whether the attempt has got its connection, in the client's own session.
+        proxy: Host and port of the proxy; None without one.
+        unresolved: The host name that is being resolved; None otherwise.
+        connected: Called when the connection is established.
+        url: URL of the request, for sessions whose hooks see a URL without the integration token.
+    """
+
+    phase: str = field(default=CONNECTING, init=False)
+    connect_timeout: float = field(default=5.0, init=False)
+    has_connection: bool = field(default=False, init=False)
+    proxy: tuple[str | None, int | None] | None = field(default=None, init=False)
+    unresolved: str | None = field(default=None, init=False)
+    connected: Callable[[], object] | None = field(default=None, init=False)
+    url: URL = field(default=URL(), init=False)
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether the request of the attempt can have reached the API."""
+        return self.phase in {WAITING, READING}
+
+    def begin(self, url: URL, connect_timeout: float) -> None:
+        """Begins an attempt; until it waits for a connection, its request counts as sent."""
+        self.phase, self.url, self.connect_timeout = WAITING, url, connect_timeout
+        self.has_connection, self.proxy, self.unresolved, self.connected = False, None, None, None
+
+    def begin_connecting(self, proxy: URL | None) -> None:
+        """Records that the attempt waits for a connection, so its request has not been sent."""
+        self.phase = CONNECTING
+        if proxy is not None:
+            self.proxy = proxy.host, proxy.port
+
+    def end_connecting(self) -> None:
+        """Records that the request is about to be written."""
+        self.phase = WAITING
+        if self.connected is not None:
+            self.connected()
