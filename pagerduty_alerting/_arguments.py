@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 
 MAX_IDENTIFIER_LENGTH = 256
 
-_HOST_NAME = re.compile(r"[a-z0-9._-]+")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HOST_NAME = r"[a-z0-9._-]+"
+_HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _HEADERS_OF_CONNECTIONS = frozenset(
     {
         "connection",
@@ -67,7 +67,7 @@ def check_headers(name: str, value: object) -> dict[str, str]:
     for key, text in cast("Mapping[object, object]", value).items():
         if not isinstance(key, str):
             raise TypeError(f"{name} must have names of type str, not {type(key).__name__}")
-        if not _HEADER_NAME.fullmatch(key):
+        if not re.fullmatch(_HEADER_NAME, key):
             raise ValueError(f"{name} has a name that is not valid in HTTP: {key!r}")
         if key.lower() in _HEADERS_OF_CONNECTIONS:
             raise ValueError(f"{name} must not set {key}, which belongs to the connection")
@@ -153,7 +153,7 @@ def check_base_url(name: str, value: object, *, allow_insecure_http: bool) -> st
         raise ValueError(f"{name} must be an absolute https:// URL")
     if "@" in parts.netloc:
         raise ValueError(f"{name} must not contain credentials")
-    if not (_HOST_NAME.fullmatch(host) or ":" in host):
+    if not (re.fullmatch(_HOST_NAME, host) or ":" in host):
         raise ValueError(f"{name} is not a URL with a valid host and port")
     if "?" in text or "#" in text:
         raise ValueError(f"{name} must have neither a query nor a fragment")

@@ -53,8 +53,8 @@ class Core:
     pacer: Pacer
     deadlines: Deadlines
     limiter: AbstractAsyncContextManager[object] | None = None
-    _headers: Mapping[str, str] = field(init=False)
-    _requests: Mapping[Endpoint[Any], Request[Any]] = field(init=False)
+    _headers: Mapping[str, str] = field(init=False, repr=False)
+    _requests: Mapping[Endpoint[Any], Request[Any]] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_headers", SecretHeaders(self.settings.headers()))

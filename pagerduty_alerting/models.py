@@ -208,20 +208,20 @@ class AccountServices:
     error: Exception | None = None
 
 
-@frozen
 class ServicesListed(AccountServices):
     """The services of an account; `error` is None."""
 
-    services: list[Service] = field(factory=list[Service])
-    error: None = None
+    __slots__ = ()
+    services: list[Service]
+    error: None
 
 
-@frozen
 class ServicesNotListed(AccountServices):
     """The error of an account; `services` is None."""
 
-    services: None = None
-    error: Exception = field(factory=Exception)
+    __slots__ = ()
+    services: None
+    error: Exception
 
 
 @frozen
@@ -239,17 +239,17 @@ class AccountDeletion:
     error: Exception | None = None
 
 
-@frozen
 class ServicesDeleted(AccountDeletion):
     """The envelope of the response for an account; `error` is None."""
 
-    envelope: Envelope[None] = field(factory=lambda: Envelope(True, None))
-    error: None = None
+    __slots__ = ()
+    envelope: Envelope[None]
+    error: None
 
 
-@frozen
 class ServicesNotDeleted(AccountDeletion):
     """The error of an account; `envelope` is None."""
 
-    envelope: None = None
-    error: Exception = field(factory=Exception)
+    __slots__ = ()
+    envelope: None
+    error: Exception

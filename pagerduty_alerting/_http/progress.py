@@ -35,7 +35,7 @@ class Progress:
     proxy: tuple[str | None, int | None] | None = field(default=None, init=False)
     unresolved: str | None = field(default=None, init=False)
     connected: Callable[[], object] | None = field(default=None, init=False)
-    url: URL = field(default=URL(), init=False)
+    url: URL = field(default=URL(), init=False, repr=False)
 
     @property
     def was_sent(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 from attrs import define, field
 
 # Hexadecimal digits and the code of a data center; shorter than any credential.
-_RAY_ID = re.compile(r"[0-9A-Za-z]{1,24}(?:-[0-9A-Za-z]{1,8})?")
+_RAY_ID = r"[0-9A-Za-z]{1,24}(?:-[0-9A-Za-z]{1,8})?"
 
 
 class SecretHeaders(dict[str, str]):
@@ -115,4 +115,4 @@ class RawResponse:
     def ray_id(self) -> str | None:
         """Cloudflare's id of the request; None if it is missing or not in the form of one."""
         ray_id = self.header("CF-Ray")
-        return ray_id if ray_id and _RAY_ID.fullmatch(ray_id) else None
+        return ray_id if ray_id and re.fullmatch(_RAY_ID, ray_id) else None

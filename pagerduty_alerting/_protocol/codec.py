@@ -12,11 +12,9 @@ import orjson
 from cattrs import BaseConverter, Converter, transform_error
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, override
-from cattrs.preconf.orjson import make_converter
 
 from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting._protocol.endpoints import Endpoint, Request
-from pagerduty_alerting._protocol.failures import status_error
 from pagerduty_alerting._protocol.infos import load_json, read_infos, read_number
 from pagerduty_alerting._protocol.rate_limit import parse_rate_limits
 from pagerduty_alerting._protocol.retry import doubt
@@ -70,7 +68,7 @@ def decode(request: Request[T], answer: RawResponse) -> Envelope[T]:
 def _read(request: Request[T], answer: RawResponse) -> Envelope[T] | APIStatusError | APIResponseValidationError:
     """Returns the envelope, or the exception to raise."""
     if not 200 <= answer.status < 300:
-        return status_error(request, answer)
+        return _status_error(request, answer)
     if not answer.is_whole:
         return _validation_error(request, answer, f"the body is longer than the limit of {len(answer.body):,} bytes")
     try:
@@ -89,7 +87,7 @@ def _structure(
     request: Request[T], answer: RawResponse, document: dict[str, object]
 ) -> Envelope[T] | APIStatusError | APIResponseValidationError:
     if document.get("success") is False:
-        return status_error(request, answer)
+        return _status_error(request, answer)
     document.setdefault("result", None)
     try:
         envelope: Envelope[T] = _envelope_hook(request.endpoint)(document, None)
@@ -99,6 +97,12 @@ def _structure(
         errors = read_infos(document.get("errors"), request.redact)
         return attrs.evolve(envelope, errors=errors, messages=read_infos(document.get("messages"), request.redact))
     return envelope
+
+
+def _status_error(request: Request[object], answer: RawResponse) -> APIStatusError:
+    from pagerduty_alerting._protocol.failures import status_error  # not needed by a program whose calls succeed
+
+    return status_error(request, answer)
 
 
 def _validation_error(request: Request[object], answer: RawResponse, *problems: str) -> APIResponseValidationError:
@@ -148,7 +152,7 @@ def _envelope_hook(endpoint: Endpoint[object]) -> Hook:
 @functools.cache
 def _make_converter(*, explain: bool) -> Converter:
     """Returns the fast converter, or with `explain` one that takes twice as long and records JSON paths of problems."""
-    converter = make_converter(detailed_validation=explain)
+    converter = Converter(detailed_validation=explain)
     converter.register_structure_hook(str, _only(str, "a string"))
     converter.register_structure_hook(bool, _only(bool, "a boolean"))
     converter.register_structure_hook(type(None), lambda _value, _type: None)

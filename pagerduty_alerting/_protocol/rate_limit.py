@@ -17,18 +17,19 @@ from pagerduty_alerting.models import RateLimit, RateLimitPolicy, RateLimits
 _ONE_LIMIT = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]*)";r=([0-9]{1,15});t=([0-9]{1,15})')
 _ONE_POLICY = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]*)";q=([0-9]{1,15});w=([0-9]{1,15})')
 
-# RFC 9651: an item is a string or token, each parameter a key with an optional bare item.
+# RFC 9651: an item is a string or token, each parameter a key with an optional bare item. Compiled when first used:
+# compiling them takes as long as the first request.
 _STRING = r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"'
 _TOKEN = r"[A-Za-z*][A-Za-z0-9!#$%&'*+\-.^_`|~:/]*"
 _NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,3})?"
 _DISPLAY = r'%"(?:[\x20\x21\x23\x24\x26-\x7e]|%[0-9a-f]{2})*"'
 _BARE_ITEM = rf"(?:{_STRING}|{_TOKEN}|{_NUMBER}|{_DISPLAY}|:[A-Za-z0-9+/=]*:|\?[01]|@-?[0-9]{{1,15}})"
 _KEY = r"[a-z*][a-z0-9_\-.*]*"
-_ITEM = re.compile(rf"({_STRING}|{_TOKEN})((?:;[ ]*{_KEY}(?:={_BARE_ITEM})?)*)")
-_PARAMETER = re.compile(rf";[ ]*({_KEY})(?:=({_BARE_ITEM}))?")
-_COMMA = re.compile(r"[ \t]*,[ \t]*")
-_PLAIN_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,3})?")
-_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_ITEM = rf"({_STRING}|{_TOKEN})((?:;[ ]*{_KEY}(?:={_BARE_ITEM})?)*)"
+_PARAMETER = rf";[ ]*({_KEY})(?:=({_BARE_ITEM}))?"
+_COMMA = r"[ \t]*,[ \t]*"
+_PLAIN_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,3})?"
+_SECONDS = r"[0-9]+(?:\.[0-9]+)?"
 
 # Upper bound for `Retry-After`, in seconds: one year.
 _LONGEST_RETRY_AFTER = 365 * 86400.0
@@ -49,7 +50,7 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         return None
     # A repeated header contains several numbers, of which the largest is the safe one.
     parts = [part.strip() for part in value.split(",")]
-    if all(map(_SECONDS.fullmatch, parts)):
+    if all(re.fullmatch(_SECONDS, part) for part in parts):
         return min(max(map(float, parts)), _LONGEST_RETRY_AFTER)
     try:
         date = email.utils.parsedate_to_datetime(value)
@@ -85,17 +86,17 @@ def _items(header: str) -> Iterator[tuple[str, dict[str, float]]]:
     if len(header) > _MAX_HEADER:
         return
     items: list[tuple[str, dict[str, float]]] = []
-    position = 0
-    while item := _ITEM.match(header, position):
+    position, item_pattern, comma_pattern = 0, re.compile(_ITEM), re.compile(_COMMA)
+    while item := item_pattern.match(header, position):
         name = item[1]
         if name.startswith('"'):
             name = re.sub(r"\\(.)", r"\1", name[1:-1])
-        values = dict(_PARAMETER.findall(item[2]))
-        items.append((name, {key: float(value) for key, value in values.items() if _PLAIN_NUMBER.fullmatch(value)}))
+        values = dict(re.findall(_PARAMETER, item[2]))
+        items.append((name, {key: float(value) for key, value in values.items() if re.fullmatch(_PLAIN_NUMBER, value)}))
         if item.end() == len(header):
             yield from items
             return
-        comma = _COMMA.match(header, item.end())
+        comma = comma_pattern.match(header, item.end())
         if comma is None:
             return
         position = comma.end()

@@ -10,7 +10,7 @@ _WINDOW = 4096
 _SLACK = 1024
 _UUID_LENGTH = 36
 
-_UUID = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}(?![0-9a-fA-F])")
+_UUID = r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}(?![0-9a-fA-F])"
 
 
 def redact(text: str, secrets: Iterable[str], *, uuids: bool = False) -> str:
@@ -19,7 +19,7 @@ def redact(text: str, secrets: Iterable[str], *, uuids: bool = False) -> str:
     any_secret = "|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True))
     if any_secret:
         text = re.sub(any_secret, MASK, text, flags=re.IGNORECASE)  # host names are shown in lower case
-    return _UUID.sub(MASK, text) if uuids else text
+    return re.sub(_UUID, MASK, text) if uuids else text
 
 
 def excerpt(body: bytes, secrets: Collection[str], *, uuids: bool = False) -> str:
