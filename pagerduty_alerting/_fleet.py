@@ -59,7 +59,7 @@ def each_account(
     return run_over(account_ids, call, core.deadlines, run, concurrency=concurrency, ordered=ordered)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Account:
     """One account of a run: its call, once that is prepared."""
 
@@ -71,7 +71,7 @@ class Account:
         return self.call is not None and (self.call.was_sent or self.call.may_have_acted)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Run:
     """The state of a run over many accounts.
 

@@ -11,7 +11,6 @@ from typing import NoReturn, Self
 import aiohttp
 
 from pagerduty_alerting._call import Core
-from pagerduty_alerting._fleet import each_account
 from pagerduty_alerting._http.proxy import read_proxy
 from pagerduty_alerting._http.transport import Transport
 from pagerduty_alerting._loop.deadlines import Deadlines
@@ -273,6 +272,8 @@ class AsyncClient:
             ClientClosedError: The client was closed, which ends the run.
             TypeError, ValueError: An argument is invalid; nothing was sent.
         """
+        from pagerduty_alerting._fleet import each_account  # not needed by a program that makes one call
+
         return each_account(
             self._core,
             LIST_SERVICES,
@@ -311,6 +312,8 @@ class AsyncClient:
             ClientClosedError: The client was closed, which ends the run.
             TypeError, ValueError: An argument is invalid; nothing was sent.
         """
+        from pagerduty_alerting._fleet import each_account  # not needed by a program that makes one call
+
         return each_account(
             self._core,
             DELETE_SERVICES,

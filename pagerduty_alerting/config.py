@@ -150,7 +150,7 @@ def _check_retry(name: str, value: object) -> RetryPolicy:
     return value
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class Settings:
     """The settings of a client. Meanings and units are those of `AsyncClient`'s arguments."""
 

@@ -82,7 +82,7 @@ class ReceivedHeaders(Mapping[str, str]):
         return type(self), (_Headers(self),)  # aiohttp's view of them cannot be pickled
 
 
-@define(eq=False)  # never changed, but a frozen class takes three times as long to instantiate
+@define(eq=False, repr=False)  # never changed, but a frozen class takes three times as long to instantiate
 class RawResponse:
     """One response as it was received.
 

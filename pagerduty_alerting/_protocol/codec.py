@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 
 import attrs
 import orjson
-from cattrs import BaseConverter, Converter, transform_error
+from cattrs import BaseConverter, transform_error
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, override
 
@@ -150,9 +150,9 @@ def _envelope_hook(endpoint: Endpoint[object]) -> Hook:
 
 
 @functools.cache
-def _make_converter(*, explain: bool) -> Converter:
+def _make_converter(*, explain: bool) -> BaseConverter:
     """Returns the fast converter, or with `explain` one that takes twice as long and records JSON paths of problems."""
-    converter = Converter(detailed_validation=explain)
+    converter = BaseConverter(detailed_validation=explain)
     converter.register_structure_hook(str, _only(str, "a string"))
     converter.register_structure_hook(bool, _only(bool, "a boolean"))
     converter.register_structure_hook(type(None), lambda _value, _type: None)

@@ -23,7 +23,7 @@ _READ = (
 _WRITE = ("Notifications Write", "Account Settings Write")
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class Endpoint(Generic[T_co]):
     """One operation of the API.
 
@@ -90,7 +90,7 @@ CONNECT = Endpoint(
 ENDPOINTS: tuple[Endpoint[Any], ...] = (LIST_SERVICES, DELETE_SERVICES, CREATE_INTEGRATION_TOKEN, CONNECT)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Request(Generic[T_co]):
     """One request to an endpoint, without a query or a body.
 

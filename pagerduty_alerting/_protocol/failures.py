@@ -37,7 +37,7 @@ _ERROR_TYPES: dict[int, type[APIStatusError]] = {
 }
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Meaning:
     """The meaning of an error code, or of a status without one.
 
