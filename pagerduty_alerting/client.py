@@ -182,10 +182,7 @@ class AsyncClient:
             The envelope of the response, whose result is None.
 
         Raises:
-            APIStatusError: The API refused the request; its subclass says why.
-            APIConnectionError: No complete response arrived. APITimeoutError: Not before the deadline.
-            APIResponseValidationError: The response is not in the documented form.
-            ConfigurationError: There is no account id; nothing was sent.
+            PagerDutyAlertingError: As for `list_services`.
             TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         return (await self._core.call(DELETE_SERVICES, account_id, timeout)).envelope
@@ -206,11 +203,8 @@ class AsyncClient:
             The token. It is a secret: its repr hides the `id`.
 
         Raises:
-            APIStatusError: The API refused the request; its subclass says why.
-            APIConnectionError: No complete response arrived. APITimeoutError: Not before the deadline. If
-                `may_have_acted` is True, a token whose id is unknown may exist.
-            APIResponseValidationError: The response is not in the documented form.
-            ConfigurationError: There is no account id; nothing was sent.
+            PagerDutyAlertingError: As for `list_services`. If an APIConnectionError's `may_have_acted` is True,
+                a token whose id is unknown may exist.
             TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         return (await self._core.call(CREATE_INTEGRATION_TOKEN, account_id, timeout)).envelope.result
@@ -232,11 +226,8 @@ class AsyncClient:
             The new link. `list_services` returns the services that it added.
 
         Raises:
-            APIStatusError: The API refused the request; its subclass says why.
-            APIConnectionError: No complete response arrived. APITimeoutError: Not before the deadline. If
-                `may_have_acted` is True, `list_services` shows whether the account was linked.
-            APIResponseValidationError: The response is not in the documented form.
-            ConfigurationError: There is no account id; nothing was sent.
+            PagerDutyAlertingError: As for `list_services`. If an APIConnectionError's `may_have_acted` is True,
+                `list_services` shows whether the account was linked.
             TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         if isinstance(token, str):
@@ -307,10 +298,7 @@ class AsyncClient:
             distinguish them by `result.error is None`.
 
         Raises:
-            AuthenticationError: The API refused the credentials in its first two responses. It is raised after the last
-                result; any later refusal is the error of its account.
-            ClientClosedError: The client was closed, which ends the run.
-            TypeError, ValueError: An argument is invalid; nothing was sent.
+            AuthenticationError, ClientClosedError, TypeError, ValueError: As for `list_services_in`.
         """
         from pagerduty_alerting._fleet import each_account  # not needed by a program that makes one call
 
@@ -359,16 +347,7 @@ class AsyncClient:
     ) -> "AsyncClient":
         """Returns a client with other settings and the same connections: closing either closes both.
 
-        Args:
-            account_id: As for the class; None keeps the setting, as for every argument here.
-            timeout: As for the class.
-            connect_timeout: As for the class.
-            retry: As for the class.
-            respect_rate_limits: As for the class.
-            max_response_bytes: As for the class.
-            user_agent: As for the class.
-            headers: As for the class; they replace the previous ones, and `{}` removes them.
-            limiter: As for the class.
+        Arguments are those of the class. None keeps a setting; `headers` replace the previous ones, `{}` removes them.
 
         Raises:
             TypeError, ValueError: An argument is invalid.

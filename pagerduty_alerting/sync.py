@@ -149,10 +149,7 @@ class Client:
             The envelope of the response, whose result is None.
 
         Raises:
-            APIStatusError: The API refused the request; its subclass says why.
-            APIConnectionError: No complete response arrived. APITimeoutError: Not before the deadline.
-            APIResponseValidationError: The response is not in the documented form.
-            ConfigurationError: There is no account id; nothing was sent.
+            PagerDutyAlertingError: As for `list_services`.
             TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         return self._runner.run(self._async.delete_services(account_id=account_id, timeout=timeout))
@@ -173,11 +170,8 @@ class Client:
             The token. It is a secret: its repr hides the `id`.
 
         Raises:
-            APIStatusError: The API refused the request; its subclass says why.
-            APIConnectionError: No complete response arrived. APITimeoutError: Not before the deadline. If
-                `may_have_acted` is True, a token whose id is unknown may exist.
-            APIResponseValidationError: The response is not in the documented form.
-            ConfigurationError: There is no account id; nothing was sent.
+            PagerDutyAlertingError: As for `list_services`. If an APIConnectionError's `may_have_acted` is True,
+                a token whose id is unknown may exist.
             TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         return self._runner.run(self._async.create_integration_token(account_id=account_id, timeout=timeout))
@@ -199,11 +193,8 @@ class Client:
             The new link. `list_services` returns the services that it added.
 
         Raises:
-            APIStatusError: The API refused the request; its subclass says why.
-            APIConnectionError: No complete response arrived. APITimeoutError: Not before the deadline. If
-                `may_have_acted` is True, `list_services` shows whether the account was linked.
-            APIResponseValidationError: The response is not in the documented form.
-            ConfigurationError: There is no account id; nothing was sent.
+            PagerDutyAlertingError: As for `list_services`. If an APIConnectionError's `may_have_acted` is True,
+                `list_services` shows whether the account was linked.
             TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         if isinstance(token, str):
@@ -256,10 +247,7 @@ class Client:
             distinguish them by `result.error is None`.
 
         Raises:
-            AuthenticationError: The API refused the credentials in its first two responses. It is raised after the last
-                result; any later refusal is the error of its account.
-            ClientClosedError: The client was closed, which ends the run.
-            TypeError, ValueError: An argument is invalid; nothing was sent.
+            AuthenticationError, ClientClosedError, TypeError, ValueError: As for `list_services_in`.
         """
         return self._runner.iterate(
             self._async.delete_services_in(account_ids, concurrency=concurrency, ordered=ordered, timeout=timeout)
@@ -300,16 +288,7 @@ class Client:
     ) -> "Client":
         """Returns a client with other settings and the same connections: closing either closes both.
 
-        Args:
-            account_id: As for the class; None keeps the setting, as for every argument here.
-            timeout: As for the class.
-            connect_timeout: As for the class.
-            retry: As for the class.
-            respect_rate_limits: As for the class.
-            max_response_bytes: As for the class.
-            user_agent: As for the class.
-            headers: As for the class; they replace the previous ones, and `{}` removes them.
-            limiter: As for the class.
+        Arguments are those of the class. None keeps a setting; `headers` replace the previous ones, `{}` removes them.
 
         Raises:
             TypeError, ValueError: An argument is invalid.
