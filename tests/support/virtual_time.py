@@ -14,11 +14,12 @@ class _JumpingSelector(selectors.DefaultSelector):
         super().__init__()
         self.patience = patience
         self.jumped = 0.0
+        self.jobs = 0
 
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None:
             return super().select(None)
-        ready = super().select(min(timeout, self.patience))
+        ready = super().select(timeout if self.jobs else min(timeout, self.patience))
         if not ready and timeout > 0:
             self.jumped += timeout
         return ready
@@ -37,6 +38,20 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._started + self._jumping.jumped
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+        """Runs a function in a thread, which is waited for: the clock does not jump over a look-up of a name."""
+        job = super().run_in_executor(executor, func, *args)
+        self._jumping.jobs += 1
+        job.add_done_callback(self._job_is_done)
+        return job
+
+    def _job_is_done(self, _job: object) -> None:
+        self._jumping.jobs -= 1
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Waits for the threads without a limit, which the clock would jump to."""
+        await super().shutdown_default_executor()
 
 
 def virtual_time_loop(*, patience: float = 0.005) -> Callable[[], VirtualTimeLoop]:
