@@ -8,8 +8,7 @@ import contextlib
 import contextvars
 import functools
 import select
-import sys
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from typing import Any
 
 import aiohttp
@@ -21,6 +20,12 @@ from aiohttp.tracing import Trace
 from pagerduty_alerting._http.errors import ConnectionBrokeError, without_url
 from pagerduty_alerting._http.progress import WAITING, Progress
 from pagerduty_alerting._loop import greenlets
+
+# Looked up once: it is the native one also in programs that gevent or eventlet patched before, or will patch.
+try:
+    _poll: Callable[[], Any] | None = greenlets.original("select", "poll")
+except AttributeError:  # on Windows
+    _poll = None
 
 current_progress: contextvars.ContextVar[Progress | None] = contextvars.ContextVar(
     "pagerduty_alerting_progress", default=None
@@ -47,7 +52,9 @@ class Connector(aiohttp.TCPConnector):
             # It broke, and aiohttp requests another one to send a GET or a DELETE again.
             raise ConnectionBrokeError
         progress.begin_connecting(req.proxy)
-        _close_stale(self, req)
+        # All idle connections of this session lead to the same place: making a key for it would take as long again.
+        for idle in getattr(self, "_conns", {}).values():
+            _close_stale(idle)
         connection = await super().connect(req, traces, timeout)
         progress.phase, progress.has_connection = WAITING, True
         return connection
@@ -68,21 +75,16 @@ class Connector(aiohttp.TCPConnector):
         return addresses
 
 
-def _close_stale(connector: aiohttp.BaseConnector, request: aiohttp.ClientRequest) -> list[ResponseHandler]:
+def _close_stale(idle: Iterable[tuple[ResponseHandler, float]]) -> ResponseHandler | None:
     """Closes idle connections that must not be used, and returns the remaining one that aiohttp will take next.
 
     Data received on an idle connection belongs to no request. aiohttp would return it as the next response.
     """
-    idle = getattr(connector, "_conns", {}).get(request.connection_key)
-    if not idle:
-        return []
-    left: list[ResponseHandler] = []
     for protocol, _ in idle:  # the oldest first, as the pool takes them
         if not _is_stale(protocol):
-            left.append(protocol)
-            break
+            return protocol
         protocol.close()
-    return left
+    return None
 
 
 def _is_stale(protocol: ResponseHandler) -> bool:
@@ -109,12 +111,13 @@ def _is_within_head(parser: Any) -> bool:
 def _is_readable(transport: asyncio.BaseTransport) -> bool:
     """Whether the socket of a transport has unread data or is closed."""
     connection = transport.get_extra_info("socket")
-    if connection is None or connection.fileno() < 0:
+    descriptor = -1 if connection is None else connection.fileno()
+    if descriptor < 0:
         return True
-    if sys.platform == "win32":
-        return bool(select.select([connection], [], [], 0)[0])
-    poll = greenlets.original("select", "poll")()
-    poll.register(connection, select.POLLIN)
+    if _poll is None:
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = _poll()
+    poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
 
 
@@ -152,7 +155,7 @@ async def _send_once(
     progress = _current()
     failure: aiohttp.ClientError | None = None
     while failure is None:
-        reused = [] if session.connector is None else _close_stale(session.connector, request)
+        reused = _close_stale(getattr(session.connector, "_conns", {}).get(request.connection_key, ()))
         try:
             with _checked_before_written(request, reused, progress), _without_resending():
                 return await _in_time(request, send, progress)
@@ -184,7 +187,7 @@ async def _in_time(
 
 @contextlib.contextmanager
 def _checked_before_written(
-    request: aiohttp.ClientRequest, reused: list[ResponseHandler], progress: Progress
+    request: aiohttp.ClientRequest, reused: ResponseHandler | None, progress: Progress
 ) -> Generator[None]:
     """Checks a reused connection once more when the request is about to be written, and records that."""
     send_name = "_send" if hasattr(request, "_send") else "send"  # aiohttp 4, aiohttp 3
@@ -194,7 +197,7 @@ def _checked_before_written(
     taken: list[ResponseHandler] = []
 
     def check() -> None:
-        if any(protocol in reused and _is_stale(protocol) for protocol in taken):
+        if any(protocol is reused and _is_stale(protocol) for protocol in taken):
             raise _StaleConnectionError
 
     async def checked_send(connection: Connection) -> Any:

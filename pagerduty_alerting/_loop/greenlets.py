@@ -26,7 +26,9 @@ from typing import Any
 
 def is_patched() -> bool:
     """Whether waiting for a socket lets other greenlets run."""
-    return _gevent() is not None or _eventlet() is not None
+    modules = sys.modules
+    is_possible = "gevent.monkey" in modules or "eventlet.patcher" in modules
+    return is_possible and (_gevent() is not None or _eventlet() is not None)
 
 
 def _gevent() -> Any:

@@ -5,12 +5,12 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, ParamSpec
+from typing import Any, TypeVar
 
-P = ParamSpec("P")
+A = TypeVar("A")
 
 Handler = Callable[[int, FrameType | None], Any]
-Keep = Callable[[BaseException], bool]
+Keep = Callable[[A, BaseException], bool]
 
 # The C functions below `signal`, whose wrappers try to make enum members of handlers: before Python 3.13 that alone is
 # four per cent of a call.
@@ -26,37 +26,41 @@ _NOOP = getattr(getattr(asyncio, "unix_events", None), "_sighandler_noop", None)
 class _Deferring:
     """Replaces a signal handler while deferred work runs."""
 
-    __slots__ = ("_keep", "handler", "is_over")
+    __slots__ = ("_keep", "_subject", "handler", "is_over")
 
-    def __init__(self, handler: Handler, keep: Keep) -> None:
+    def __init__(self, handler: Handler, keep: Keep[Any], subject: Any) -> None:
         self.handler = handler
         self.is_over = False  # the work has ended: exceptions are no longer deferred
         self._keep = keep
+        self._subject = subject
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         try:
             self.handler(number, frame)
         except BaseException as error:
             traceback = error.__traceback__
-            if self.is_over or not self._keep(error.with_traceback(traceback and traceback.tb_next)):
+            if self.is_over or not self._keep(self._subject, error.with_traceback(traceback and traceback.tb_next)):
                 raise
 
 
-def defer(keep: Keep, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+_Replaced = list[tuple[int, Handler, _Deferring]]
+
+
+def defer(keep: Keep[A], work: Callable[[A, int], None], subject: A, thread: int) -> None:
     """Runs work in the main thread, and passes exceptions of signal handlers to `keep` meanwhile.
 
     Args:
-        keep: Takes an exception, with the handler's frames in its traceback, and returns True; or returns False, and
-            the exception is raised where the signal arrived.
-        work: The function to run.
-        args: Its positional arguments.
-        kwargs: Its keyword arguments.
+        keep: Takes the subject and an exception, with the handler's frames in its traceback, and returns True; or
+            returns False, and the exception is raised where the signal arrived.
+        work: The function to run, with the subject and the thread.
+        subject: What the work is about.
+        thread: Identifies the main thread.
     """
-    replaced: list[tuple[int, Handler, _Deferring]] = []
+    replaced: _Replaced = []
     try:
         try:
-            _replace(keep, replaced)
-            work(*args, **kwargs)
+            _replace(keep, subject, replaced)
+            work(subject, thread)
         finally:
             _restore(replaced)
     except BaseException:  # perhaps of a handler that has just been restored
@@ -71,35 +75,48 @@ def restore_after_fork() -> None:
             _signal.signal(number, handler.handler)
 
 
-_last_time: dict[str, list[Any]] = {"looked at": [], "found": []}
+class _Known:
+    """What the last call found of the signals' handlers."""
+
+    __slots__ = ("deferred", "handlers")
+
+    def __init__(self) -> None:
+        self.handlers: list[Any] = []  # of every signal
+        self.deferred: list[tuple[int, Handler]] = []  # those of them that may raise
+
+
+_known = _Known()
 
 
 def _python_handlers() -> list[tuple[int, Handler]]:
-    """Returns the signals that have a handler which may raise; in few steps if they are those of the last time."""
+    """Returns the signals that have a handler which may raise, with it; in few steps if they have not changed."""
     handlers = list(map(_get_handler, _NUMBERS))
-    if handlers == _last_time["looked at"]:
-        return _last_time["found"]
+    if handlers == _known.handlers:
+        return _known.deferred
     # uWSGI handles SIGINT below Python, which does not know. Setting Python's default would replace that handler, by
     # which a worker stops.
     below_python = signal.default_int_handler if "uwsgi" in sys.modules else None
-    pairs = zip(_NUMBERS, handlers, strict=True)
     found: list[tuple[int, Handler]] = [
         (number, handler)
-        for number, handler in pairs
+        for number, handler in zip(_NUMBERS, handlers, strict=True)
         if callable(handler) and handler is not _NOOP and handler is not below_python
     ]
-    if not any(isinstance(handler, _Deferring) for handler in handlers):
-        _last_time.update({"looked at": handlers, "found": found})
+    if not any(isinstance(handler, _Deferring) for _, handler in found):  # those would keep their calls alive
+        _known.handlers = []  # a signal handler may look between these lines
+        _known.deferred = found
+        _known.handlers = handlers
     return found
 
 
-def _replace(keep: Keep, replaced: list[tuple[int, Handler, _Deferring]]) -> None:
+def _replace(keep: Keep[A], subject: A, replaced: _Replaced) -> None:
     for number, handler in _python_handlers():
-        # Inside a handler that itself makes a call, there are those of the call that it struck. One that an exception
-        # has kept from being taken down is done with.
-        original = handler.handler if isinstance(handler, _Deferring) else handler
-        former = original if isinstance(handler, _Deferring) and handler.is_over else handler
-        deferring = _Deferring(original, keep)
+        original = former = handler
+        if isinstance(handler, _Deferring):
+            # Inside a handler that itself makes a call, there are those of the call that it struck. One that an
+            # exception has kept from being taken down is done with.
+            original = handler.handler
+            former = original if handler.is_over else handler
+        deferring = _Deferring(original, keep, subject)
         replaced.append((number, former, deferring))
         try:
             _signal.signal(number, deferring)
@@ -107,7 +124,7 @@ def _replace(keep: Keep, replaced: list[tuple[int, Handler, _Deferring]]) -> Non
             return
 
 
-def _restore(replaced: list[tuple[int, Handler, _Deferring]]) -> None:
+def _restore(replaced: _Replaced) -> None:
     for _, _, deferring in replaced:
         deferring.is_over = True
     for number, former, deferring in replaced:

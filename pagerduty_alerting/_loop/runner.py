@@ -36,7 +36,6 @@ import contextlib
 import contextvars
 import enum
 import functools
-import selectors
 import threading
 import time
 import weakref
@@ -97,6 +96,7 @@ class _Call(Generic[T]):
     interrupt: BaseException | None = None  # what to raise instead of the task's outcome, such as KeyboardInterrupt
     interrupted_at: float = 0.0
     timer: asyncio.TimerHandle | None = None  # gives the task up
+    on_end: Callable[[asyncio.Task[T]], None] | None = None  # the task's callback
 
     def wake(self) -> None:
         """Wakes the follower, or keeps it from falling asleep."""
@@ -228,11 +228,19 @@ class LoopRunner:
                 raise ClientClosedError("the client is closed, or was closed during the call")
             failure = None if call.task.cancelled() else call.task.exception()
             if failure is not None:
-                raise failure
+                raise self._without_own_frame(failure)
             return call.task.result()
         finally:
             # Frames that an exception's traceback leads to hold the call, which must not hold the exception in turn.
-            call.task = call.interrupt = failure = None
+            call.task = call.on_end = call.interrupt = failure = None
+
+    @classmethod
+    def _without_own_frame(cls, error: BaseException) -> BaseException:
+        """Returns an exception without `_stop_after` in its traceback."""
+        shown = error.__traceback__
+        if shown is not None and shown.tb_frame.f_code is cls._stop_after.__code__:
+            return error.with_traceback(shown.tb_next)
+        return error
 
     def _carry_out(self, call: _Call[Any]) -> None:
         """Returns when the call is over; what interrupted it, if anything did, is in the call."""
@@ -245,7 +253,7 @@ class LoopRunner:
         work = self._delegate if is_green or asyncio._get_running_loop() is not None else self._attend
         # Greenlets would put each other's handlers back; and the loop is then driven where no handler strikes.
         if thread == threading.main_thread().ident and not is_green:
-            interrupts.defer(functools.partial(self._keep, call), work, call, thread)
+            interrupts.defer(self._keep, work, call, thread)
         else:
             work(call, thread)
         while self._forgotten:
@@ -350,14 +358,14 @@ class LoopRunner:
         if self._is_disturbed:
             self._look_at_all(loop)
         if call.state is _WAITING:
-            if call.is_step or _has_news(loop):
-                # The server may have closed kept-alive connections while nobody drove the loop. It gets a turn to
-                # notice before the call starts, one that `_start` is not yet part of: with TLS it takes that long.
-                loop.call_soon(loop.call_soon, self._start, call, loop)
+            if call.is_step:
+                loop.call_soon(self._start, call, loop)
             else:
                 self._start(call, loop)
         if call.state is not _OVER:
             loop.run_forever()
+            if call.task is not None and call.task.done():
+                self._mark_over(call, call.task)
 
     def _leave(self, call: _Call[Any], thread: int) -> None:
         """Lets the call go. A leader wakes another caller to drive on; the last of a closed runner closes the loop."""
@@ -413,7 +421,7 @@ class LoopRunner:
     def _give_up_leading(self, call: _Call[Any]) -> None:
         if self._leader.get("") is call:
             self._leader.clear()
-        while not self._leader:
+        while (self._calls or self._closer) and not self._leader:
             for other in reversed(list(self._calls)):
                 # The newest, because it has the longest to wait and so gives up last.
                 if other.is_attended and other.state is not _OVER:
@@ -438,18 +446,37 @@ class LoopRunner:
             if call.is_refused or (call.interrupt is not None and not call.closes):
                 self._end(call)
                 return
-            call.task = loop.create_task(call.begin(), context=call.context)
-        call.is_begun = True
-        call.task.add_done_callback(functools.partial(self._end, call))
+            leads = self._leader.get("") is call and not call.is_step
+            call.task = loop.create_task(self._stop_after(call, loop) if leads else call.begin(), context=call.context)
+            call.is_begun = not leads
+        call.on_end = functools.partial(self._end, call)
+        call.task.add_done_callback(call.on_end)
         call.state = _RUNNING
 
-    def _end(self, call: _Call[Any], task: asyncio.Task[Any] | None = None) -> None:
-        """Marks the call as over and notifies its caller."""
+    async def _stop_after(self, call: _Call[T], loop: asyncio.AbstractEventLoop) -> T:
+        """Carries out the leader's own call, and stops the loop in the turn of its last step.
+
+        The task's callback takes another turn, but runs also where this coroutine is not entered or is interrupted.
+        """
+        call.is_begun = True
+        try:
+            return await call.begin()
+        finally:
+            if self._leader.get("") is call and call.task is not None and call.on_end is not None:
+                loop.stop()
+                call.task.remove_done_callback(call.on_end)
+
+    @staticmethod
+    def _mark_over(call: _Call[Any], task: asyncio.Task[Any] | None) -> None:
         call.state = _OVER
         if call.timer is not None:
             call.timer.cancel()
         if task is not None and not task.cancelled():
             task.exception()  # asyncio logs one that nobody asks for, as those who were interrupted do not
+
+    def _end(self, call: _Call[Any], task: asyncio.Task[Any] | None = None) -> None:
+        """Marks the call as over and notifies its caller."""
+        self._mark_over(call, task)
         if self._leader.get("") is not call:
             call.wake()
         elif self._loop is not None:
@@ -546,12 +573,6 @@ def _chained(error: BaseException, former: BaseException | None) -> BaseExceptio
     if former is not None and former is not error and shown is not former:
         shown.__context__ = former
     return error
-
-
-def _has_news(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether anything came while nobody drove the loop, as far as one can see from outside."""
-    selector = getattr(loop, "_selector", None)
-    return not isinstance(selector, selectors.BaseSelector) or bool(selector.select(0))
 
 
 _runners: "weakref.WeakSet[LoopRunner]" = weakref.WeakSet()

@@ -9,7 +9,6 @@ import importlib.util
 import itertools
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -237,7 +236,7 @@ async def test_news_of_a_socket_are_seen_with_and_without_poll(
     server: IdleServer, trusting: ssl.SSLContext, system: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if system == "without poll":
-        monkeypatch.setattr(connector, "sys", SimpleNamespace(platform="win32"))
+        monkeypatch.setattr(connector, "_poll", None)
     async with client_with("the client", server, trusting) as client:
         await client.list_services()
         await client.list_services()

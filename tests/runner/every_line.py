@@ -3,8 +3,9 @@
     python tests/runner/every_line.py STRIKE [SITUATION ...]
 
 A trace function counts the lines that the main thread executes in `_loop/`, and strikes at the n-th: n is 1, then 2,
-until the situation is over before it comes to that. The program prints the number of points, and for each that failed
-what was wrong; where something hangs, it prints all stacks and exits.
+until the situation is over before it comes to that. With EVERY_LINE_STRIDE=3, every third point is tried; each strike
+and situation begins at another one, so that all of them together come to all lines. The program prints the number of
+points, and for each that failed what was wrong; where something hangs, it prints all stacks and exits.
 
 With EVERY_LINE_HOST=gevent or eventlet, it patches itself, so that a greenlet waits while a native thread drives, and
 `greenlets.py` belongs to the lines. Two situations are left out then: their coroutines start a thread, which in such a
@@ -35,6 +36,7 @@ LOOP = Path(runner_module.__file__).parent
 HOST = os.environ.get("EVERY_LINE_HOST")
 FILES = {str(LOOP / name) for name in ("runner.py", "interrupts.py", *(["greenlets.py"] if HOST else []))}
 HANG = 20.0
+STRIDE = int(os.environ.get("EVERY_LINE_STRIDE", "1"))
 
 
 class Struck(BaseException):
@@ -406,16 +408,18 @@ def main(strike: str, *situations: str) -> None:
 
 def go_through(situation: str, strike: str) -> None:
     """Goes through the points of a situation."""
-    point, is_over, failed = 0, False, 0
+    point = 1 + (list(SITUATIONS).index(situation) + list(STRIKES).index(strike)) % STRIDE
+    tried, is_over, failed = 0, False, 0
     while not is_over:
-        point += 1
         faulthandler.dump_traceback_later(HANG, exit=True)
         is_over, problems = check(situation, strike, point)
         for problem in problems:
             print(f"{situation}, point {point}, {problem}", flush=True)
         failed += bool(problems)
+        tried += not is_over
+        point += STRIDE
     faulthandler.cancel_dump_traceback_later()
-    print(f"{situation}: {point - 1} points, {failed} failed")
+    print(f"{situation}: {tried} points, {failed} failed")
 
 
 if __name__ == "__main__":
