@@ -286,7 +286,8 @@ def _finished(calls: Iterable[asyncio.Task[T]], *, ordered: bool) -> list[asynci
 
 async def _end(tasks: list[asyncio.Task[Any]]) -> None:
     """Cancels what is still running and waits for it."""
-    for task in tasks:
+    running = [task for task in tasks if not task.get_loop().is_closed()]  # a run may be finalized later than its loop
+    for task in running:
         task.cancel()
-    if tasks:  # an abandoned generator is closed where no loop is running
-        await asyncio.gather(*tasks, return_exceptions=True)
+    if running:  # an abandoned generator is closed where no loop is running
+        await asyncio.gather(*running, return_exceptions=True)
