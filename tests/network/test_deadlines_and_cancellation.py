@@ -14,6 +14,7 @@ from pagerduty_alerting import (
     APITimeoutError,
     AsyncClient,
     ClientClosedError,
+    RetryEvent,
     RetryPolicy,
 )
 from tests.support.raw_calls import CALLS, NOT_REPLAY_SAFE, REPLAY_SAFE, call, client_of, open_files, settings, settled
@@ -461,10 +462,13 @@ async def test_a_refused_connection_is_not_a_timeout() -> None:
 # Standstill: the process, or the loop, does nothing for longer than the deadline.
 
 
+@pytest.mark.parametrize("limits", [{"timeout": 5}, {"timeout": 600, "retry": RetryPolicy(attempt_timeout=5)}])
 @pytest.mark.parametrize("body_length", [0, 1_000_000])
 @pytest.mark.parametrize("operation", CALLS)
-async def test_a_response_that_arrived_during_a_standstill_is_returned(operation: str, body_length: int) -> None:
-    """The loop is blocked past the deadline while the answer lies in the socket."""
+async def test_a_response_that_arrived_during_a_standstill_is_returned(
+    operation: str, body_length: int, limits: dict[str, Any]
+) -> None:
+    """The loop is blocked past the deadline, of the call or of the attempt, while the response lies in the socket."""
     answered = asyncio.Event()
 
     async def script(peer: Conversation) -> None:
@@ -474,11 +478,27 @@ async def test_a_response_that_arrived_during_a_standstill_is_returned(operation
         answered.set()
         await peer.client_to_go()
 
-    async with client_of(script, timeout=5) as (client, _):
+    async with client_of(script, **limits) as (client, server):
         calling = asyncio.ensure_future(call(client, operation))
         await answered.wait()
         stand_still(60)
         await calling
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("failures", "attempts"), [(1, "after 1 attempt,"), (2, "after 2 attempts,")])
+async def test_a_standstill_between_attempts_ends_the_call_and_says_how_many_there_were(
+    failures: int, attempts: str
+) -> None:
+    def retried(event: RetryEvent) -> None:
+        if event.attempt == failures:
+            asyncio.get_running_loop().call_later(1, stand_still, 600)
+
+    retry = RetryPolicy(on_retry=retried)
+    async with client_of(unavailable, timeout=60, retry=retry) as (client, _):
+        with pytest.raises(APITimeoutError, match=f"{attempts} while waiting to try again") as caught:
+            await client.list_services()
+    assert caught.value.attempts == failures
 
 
 @pytest.mark.parametrize("silence", ["no answer", "connecting"])
