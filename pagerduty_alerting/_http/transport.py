@@ -97,9 +97,7 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self._lifetime: AsyncGenerator[None, None] | None = None
-        self._session_headers: Mapping[str, str] | None = (
-            None  # those that the client's own session adds to each request
-        )
+        self._session_headers: Mapping[str, str] | None = None  # that the own session adds to each request
         self._options: dict[str, Any] = {}  # arguments of every request of the session
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.is_closed = False

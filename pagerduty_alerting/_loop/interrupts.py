@@ -19,7 +19,7 @@ _get_handler: Callable[[int], Any] = _signal.getsignal
 
 _NUMBERS = sorted(signal.valid_signals() - {getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")})
 
-# asyncio's own: it does nothing, and setting it again would take SA_RESTART from it.
+# The handler that asyncio sets. It does nothing, and setting it again would remove its flag SA_RESTART.
 _NOOP = getattr(getattr(asyncio, "unix_events", None), "_sighandler_noop", None)
 
 
@@ -53,7 +53,7 @@ def defer(keep: Keep[A], work: Callable[[A, int], None], subject: A, thread: int
         keep: Takes the subject and an exception, with the handler's frames in its traceback, and returns True; or
             returns False, and the exception is raised where the signal arrived.
         work: The function to run, with the subject and the thread.
-        subject: What the work is about.
+        subject: Passed to `work` and `keep`.
         thread: Identifies the main thread.
     """
     replaced: _Replaced = []
@@ -69,7 +69,7 @@ def defer(keep: Keep[A], work: Callable[[A, int], None], subject: A, thread: int
 
 
 def restore_after_fork() -> None:
-    """Puts the handlers back in a forked child, which does not have the thread that would do so."""
+    """Restores the handlers in a forked child, where the thread that would do it does not exist."""
     for number, handler in zip(_NUMBERS, map(_get_handler, _NUMBERS), strict=True):
         if isinstance(handler, _Deferring):
             _signal.signal(number, handler.handler)
@@ -89,20 +89,20 @@ _known = _Known()
 
 
 def _python_handlers() -> list[tuple[int, Handler]]:
-    """Returns the signals that have a handler which may raise, with it; in few steps if they have not changed."""
+    """Returns the signals with a handler that may raise; quickly if no handler has changed since the last call."""
     handlers = list(map(_get_handler, _NUMBERS))
     if handlers == _known.handlers:
         return _known.deferred
-    # uWSGI handles SIGINT below Python, which does not know. Setting Python's default would replace that handler, by
-    # which a worker stops.
-    below_python = signal.default_int_handler if "uwsgi" in sys.modules else None
+    # uWSGI handles SIGINT in C, and `getsignal` still returns Python's default. Setting that would replace uWSGI's
+    # handler, which stops the worker.
+    shown_for_uwsgi = signal.default_int_handler if "uwsgi" in sys.modules else None
     found: list[tuple[int, Handler]] = [
         (number, handler)
         for number, handler in zip(_NUMBERS, handlers, strict=True)
-        if callable(handler) and handler is not _NOOP and handler is not below_python
+        if callable(handler) and handler is not _NOOP and handler is not shown_for_uwsgi
     ]
-    if not any(isinstance(handler, _Deferring) for _, handler in found):  # those would keep their calls alive
-        _known.handlers = []  # a signal handler may look between these lines
+    if not any(isinstance(handler, _Deferring) for _, handler in found):  # one keeps its call in memory
+        _known.handlers = []  # a signal handler that makes a call may run between these lines
         _known.deferred = found
         _known.handlers = handlers
     return found
@@ -112,8 +112,8 @@ def _replace(keep: Keep[A], subject: A, replaced: _Replaced) -> None:
     for number, handler in _python_handlers():
         original = former = handler
         if isinstance(handler, _Deferring):
-            # Inside a handler that itself makes a call, there are those of the call that it struck. One that an
-            # exception has kept from being taken down is done with.
+            # A signal handler makes a call during another call; or an exception prevented the removal of this one,
+            # which is over and is not restored.
             original = handler.handler
             former = original if handler.is_over else handler
         deferring = _Deferring(original, keep, subject)
@@ -128,5 +128,5 @@ def _restore(replaced: _Replaced) -> None:
     for _, _, deferring in replaced:
         deferring.is_over = True
     for number, former, deferring in replaced:
-        if _get_handler(number) is deferring:  # a hook of the caller's may have set another
+        if _get_handler(number) is deferring:  # the caller's code may have set another one
             _signal.signal(number, former)

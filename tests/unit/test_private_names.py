@@ -127,11 +127,6 @@ NAMES = {
         "the running loop or None, without an exception",
         "no synchronous call can be made",
     ),
-    "asyncio BaseSelectorEventLoop._selector": PrivateName(
-        lambda: sys.platform == "win32" or in_source(asyncio.SelectorEventLoop.__mro__[1], "self._selector"),
-        "whether anything came while nobody drove the loop",
-        "each synchronous call takes one more turn of the loop",
-    ),
     "asyncio BaseSelectorEventLoop._make_self_pipe": PrivateName(
         lambda: in_source(asyncio.SelectorEventLoop.__mro__[1], "socket.socketpair()"),
         "makes the sockets that wake a loop of native ones in programs patched by gevent or eventlet",
