@@ -9,7 +9,7 @@ import pytest
 from multidict import CIMultiDict
 
 from pagerduty_alerting._protocol.answer import RawResponse
-from pagerduty_alerting.cli.commands.audit import Findings, Progress
+from pagerduty_alerting.cli.commands.audit import Findings, RunProgress
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.command_line import on_terminal, run, started
 
@@ -254,14 +254,14 @@ def response(remaining: int, reset_after: int, *, status: int = 200, retry_after
     ],
 )
 def test_the_time_left_is_what_the_quota_makes_of_it(remaining, reset_after, requests, left):
-    progress = Progress(Findings(requests), Clock())
+    progress = RunProgress(Findings(requests), Clock())
     progress.observe_response(response(remaining, reset_after))
     assert progress.words().split("  ")[2] == f"{left} left"
 
 
 def test_a_429_is_learnt_from_and_waited_for():
     clock = Clock()
-    progress = Progress(Findings(100), clock)
+    progress = RunProgress(Findings(100), clock)
     progress.observe_response(response(1000, 200))
     progress.observe_response(response(0, 0, status=429, retry_after="250"))
     clock.now = 100.0
@@ -271,14 +271,14 @@ def test_a_429_is_learnt_from_and_waited_for():
 
 
 def test_a_429_without_a_time_holds_nothing_back():
-    progress = Progress(Findings(100), Clock())
+    progress = RunProgress(Findings(100), Clock())
     progress.observe_response(RawResponse(429, CIMultiDict(), b""))
     assert "held back" not in progress.words()
 
 
 def test_without_a_quota_the_rate_decides():
     clock = Clock()
-    progress = Progress(Findings(100), clock)
+    progress = RunProgress(Findings(100), clock)
     for _ in range(20):
         progress.findings.add("a", None, is_empty=False)
     clock.now = 10.0
@@ -289,7 +289,7 @@ def test_accounts_of_an_earlier_run_are_no_part_of_the_pace():
     clock, findings = Clock(), Findings(100)
     for _ in range(50):
         findings.add("earlier", None, is_empty=False)
-    progress = Progress(findings, clock)
+    progress = RunProgress(findings, clock)
     for _ in range(10):
         findings.add("now", None, is_empty=False)
     clock.now = 5.0
@@ -298,7 +298,7 @@ def test_accounts_of_an_earlier_run_are_no_part_of_the_pace():
 
 def test_the_pace_is_that_of_the_last_seconds():
     clock, findings = Clock(), Findings(1000)
-    progress = Progress(findings, clock)
+    progress = RunProgress(findings, clock)
     for seconds in range(1, 61):
         clock.now = float(seconds)
         for _ in range(10 if seconds <= 30 else 1):

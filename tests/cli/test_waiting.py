@@ -10,7 +10,7 @@ from pagerduty_alerting import (
     RateLimitError,
     ResponseInfo,
 )
-from pagerduty_alerting.cli.commands._waiting import Meaning, meaning_of, next_wait, refusal_in
+from pagerduty_alerting.cli.commands._waiting import NextStep, client_error, next_step, next_wait
 
 WHERE = {"method": "GET", "path": "/connect/<hidden>"}
 
@@ -22,32 +22,32 @@ def refused(status: int, code: int | None = 17302, *, retry_after: float | None 
 
 @pytest.mark.parametrize("status", [200, 400, 404, 409, 410, 422, 425])
 def test_the_first_refusal_of_a_new_token_is_not_yet(status):
-    assert meaning_of(refused(status), None, is_new=True) is Meaning.NOT_YET
+    assert next_step(refused(status), None, is_new=True) is NextStep.RETRY
 
 
 def test_the_same_refusal_again_is_not_yet():
-    first = refusal_in(refused(400))
-    assert meaning_of(refused(400), first, is_new=True) is Meaning.NOT_YET
+    first = client_error(refused(400))
+    assert next_step(refused(400), first, is_new=True) is NextStep.RETRY
 
 
 @pytest.mark.parametrize("changed", [refused(409, 17302), refused(400, 17304), refused(400, None)])
 def test_another_refusal_than_before_is_final(changed):
-    assert meaning_of(changed, refusal_in(refused(400)), is_new=True) is Meaning.REFUSED
+    assert next_step(changed, client_error(refused(400)), is_new=True) is NextStep.FAIL
 
 
 @pytest.mark.parametrize("status", [404, 409, 410])
 def test_a_token_of_before_that_is_unknown_or_used_is_not_waited_for(status):
-    assert meaning_of(refused(status), None, is_new=False) is Meaning.REFUSED
+    assert next_step(refused(status), None, is_new=False) is NextStep.FAIL
 
 
 @pytest.mark.parametrize("error", [refused(401), refused(403), refused(400, 10000)])
 def test_credentials_that_are_refused_will_not_do_later_either(error):
-    assert meaning_of(error, None, is_new=True) is Meaning.REFUSED
+    assert next_step(error, None, is_new=True) is NextStep.FAIL
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520])
 def test_after_a_server_error_nobody_knows(status):
-    assert meaning_of(refused(status), None, is_new=True) is Meaning.UNKNOWN
+    assert next_step(refused(status), None, is_new=True) is NextStep.CHECK
 
 
 @pytest.mark.parametrize(
@@ -60,27 +60,27 @@ def test_after_a_server_error_nobody_knows(status):
     ids=["broken connection", "timeout", "undocumented answer"],
 )
 def test_after_a_lost_or_unreadable_answer_nobody_knows(error):
-    assert meaning_of(error, None, is_new=True) is Meaning.UNKNOWN
+    assert next_step(error, None, is_new=True) is NextStep.CHECK
 
 
 def test_a_request_that_was_never_sent_may_be_sent_again():
     error = APIConnectionError("no route", **WHERE, may_have_acted=False)
-    assert meaning_of(error, None, is_new=True) is Meaning.NOT_YET
+    assert next_step(error, None, is_new=True) is NextStep.RETRY
 
 
 def test_an_untrusted_certificate_will_not_do_later_either():
     error = APIConnectionError("untrusted", **WHERE, may_have_acted=False, transient=False)
-    assert meaning_of(error, None, is_new=True) is Meaning.REFUSED
+    assert next_step(error, None, is_new=True) is NextStep.FAIL
 
 
 def test_a_rate_limit_is_waited_for_and_is_not_how_the_api_says_not_yet():
-    assert meaning_of(refused(429), None, is_new=False) is Meaning.NOT_YET
-    assert refusal_in(refused(429)) is None
+    assert next_step(refused(429), None, is_new=False) is NextStep.RETRY
+    assert client_error(refused(429)) is None
 
 
 @pytest.mark.parametrize("status", [302, 404])
 def test_a_page_that_is_no_answer_of_the_api_is_final(status):
-    assert meaning_of(APIStatusError("page", **WHERE, status=status), None, is_new=True) is Meaning.REFUSED
+    assert next_step(APIStatusError("page", **WHERE, status=status), None, is_new=True) is NextStep.FAIL
 
 
 def test_the_next_attempt_waits_as_long_as_the_api_asks():

@@ -18,20 +18,20 @@ from pagerduty_alerting import (
 
 _AUTHENTICATION_ERROR = 10000
 
-Refusal: TypeAlias = tuple[int, tuple[int, ...]]
-"""The status and the error codes of a refusal."""
+StatusAndCodes: TypeAlias = tuple[int, tuple[int, ...]]
+"""The status and the error codes of a response that is a client error."""
 
 
-class Meaning(enum.Enum):
+class NextStep(enum.Enum):
     """What to do after *connect* failed."""
 
-    NOT_YET = "nothing was done: retry later"
-    REFUSED = "nothing was done, and a retry will not help"
-    UNKNOWN = "it may have been done: check first"
+    RETRY = "nothing was done: retry later"
+    FAIL = "nothing was done, and a retry will not help"
+    CHECK = "it may have been done: check first"
 
 
-def refusal_in(error: PagerDutyAlertingError) -> Refusal | None:
-    """Returns the refusal of the API in an error, or None for any other failure."""
+def client_error(error: PagerDutyAlertingError) -> StatusAndCodes | None:
+    """Returns the status and the error codes of a client error, or None for any other failure."""
     match error:
         case RateLimitError():
             return None
@@ -41,8 +41,8 @@ def refusal_in(error: PagerDutyAlertingError) -> Refusal | None:
             return None
 
 
-def meaning_of(error: PagerDutyAlertingError, not_yet: Refusal | None, *, is_new: bool) -> Meaning:
-    """Returns the meaning of a failure of *connect*.
+def next_step(error: PagerDutyAlertingError, not_yet: StatusAndCodes | None, *, is_new: bool) -> NextStep:
+    """Returns what to do after *connect* failed.
 
     Args:
         error: The failure.
@@ -51,23 +51,23 @@ def meaning_of(error: PagerDutyAlertingError, not_yet: Refusal | None, *, is_new
     """
     match error:
         case APIConnectionError(may_have_acted=False):
-            return Meaning.NOT_YET if error.transient else Meaning.REFUSED
+            return NextStep.RETRY if error.transient else NextStep.FAIL
         case APIConnectionError() | APIResponseValidationError():
-            return Meaning.UNKNOWN
+            return NextStep.CHECK
         case RateLimitError():
-            return Meaning.NOT_YET
+            return NextStep.RETRY
         case APIStatusError() if error.status == 408 or error.status >= 500:
-            return Meaning.UNKNOWN
+            return NextStep.CHECK
         case APIStatusError() if error.status in {401, 403} or _AUTHENTICATION_ERROR in error.codes:
-            return Meaning.REFUSED
+            return NextStep.FAIL
         case _:
-            refusal = refusal_in(error)
+            refusal = client_error(error)
     if refusal is None:
-        return Meaning.REFUSED
+        return NextStep.FAIL
     if not_yet is not None:
-        return Meaning.NOT_YET if refusal == not_yet else Meaning.REFUSED
+        return NextStep.RETRY if refusal == not_yet else NextStep.FAIL
     # An earlier token may be unknown or used. Other client errors may mean "not yet".
-    return Meaning.NOT_YET if is_new or refusal[0] not in {404, 409, 410} else Meaning.REFUSED
+    return NextStep.RETRY if is_new or refusal[0] not in {404, 409, 410} else NextStep.FAIL
 
 
 def next_wait(error: PagerDutyAlertingError, poll_interval: float) -> float:

@@ -114,7 +114,7 @@ def audit(terminal: Terminal, options: Options, given: AuditOptions) -> int:
                 del accounts[account_id]
                 findings.add(account_id, None, is_empty=is_empty)
     settings = find_settings(options, terminal)
-    progress = Progress(findings)
+    progress = RunProgress(findings)
     client = settings.client(trace_configs=[progress.trace_config()])
     try:
         asyncio.run(_ask(client, terminal, accounts, given, progress))
@@ -129,7 +129,7 @@ def audit(terminal: Terminal, options: Options, given: AuditOptions) -> int:
 
 
 async def _ask(
-    client: AsyncClient, terminal: Terminal, accounts: Iterable[str], given: AuditOptions, progress: "Progress"
+    client: AsyncClient, terminal: Terminal, accounts: Iterable[str], given: AuditOptions, progress: "RunProgress"
 ) -> None:
     # Lines on a terminal already show the progress.
     shows_lines = terminal.as_json and terminal.out.is_terminal
@@ -226,7 +226,7 @@ def _name(file: str) -> str:
     return "standard input" if file == STDIN else printable(file)
 
 
-class Progress:
+class RunProgress:
     """The progress of a run, its rate, and the time left."""
 
     def __init__(self, findings: Findings, clock: Callable[[], float] = time.monotonic) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from pagerduty_alerting import APIStatusError, AsyncClient, IntegrationToken, PagerDutyAlertingError, Service
 from pagerduty_alerting import _arguments as arguments
-from pagerduty_alerting.cli.commands._waiting import Meaning, meaning_of, next_wait, refusal_in
+from pagerduty_alerting.cli.commands._waiting import NextStep, client_error, next_step, next_wait
 from pagerduty_alerting.cli.failures import DONE, FailedError, NoAnswerError, Stopped, explanation
 from pagerduty_alerting.cli.options import Options
 from pagerduty_alerting.cli.output import (
@@ -146,7 +146,7 @@ class Flow:
         try:
             token = await client.create_integration_token()
         except PagerDutyAlertingError as error:
-            if meaning_of(error, None, is_new=True) is Meaning.UNKNOWN:
+            if next_step(error, None, is_new=True) is NextStep.CHECK:
                 raise FailedError(_UNKNOWN_TOKEN) from error
             raise
         self.in_progress = None
@@ -162,12 +162,12 @@ class Flow:
                 failure = await self._try_to_connect(client, token)
                 if failure is None:
                     return
-                meaning = meaning_of(failure, not_yet, is_new=self.given.token_id is None)
-                if meaning is Meaning.UNKNOWN and await self._is_connected_after_all(client, failure, before):
+                step = next_step(failure, not_yet, is_new=self.given.token_id is None)
+                if step is NextStep.CHECK and await self._is_connected_after_all(client, failure, before):
                     return
-                if meaning is Meaning.REFUSED or not self.given.waits:
+                if step is NextStep.FAIL or not self.given.waits:
                     raise self._refused(failure) from failure
-                not_yet = not_yet or refusal_in(failure)
+                not_yet = not_yet or client_error(failure)
                 pause, left = next_wait(failure, self.given.poll_interval), deadline - clock()
                 if left <= 0 or (pause > left and pause > self.given.poll_interval):
                     raise NoAnswerError(
