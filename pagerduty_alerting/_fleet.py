@@ -184,7 +184,7 @@ class Turns:
                     await asyncio.sleep(max(0.0, self._next - clock()))
                     self._next = clock() + self._pacer.spacing(clock())
                 finally:
-                    if not self._loop.is_closed():  # a call that is finalized later than its loop wakes nobody
+                    if not self._loop.is_closed():  # else the call is finalized later than its loop
                         self._lock.release()
         except Expired:
             raise ClientClosedError("the client was closed during the run") from None

@@ -1,9 +1,9 @@
 """Drives coroutines for synchronous callers, in the callers' own threads; independent of the API and of HTTP.
 
-One event loop serves all threads that share a runner. A caller that finds nobody driving the loop becomes the *leader*
-and drives it. Callers that come meanwhile are *followers*: they hand their coroutine over and sleep. When the leader's
-own call is over, it wakes the newest follower, which drives on. So there is no thread of the runner's own (except where
-a caller's thread is already running another loop), and all calls share one pool of connections.
+One event loop serves all threads that share a runner. A caller that finds no leader becomes the *leader* and drives
+it. Callers that come meanwhile are *followers*: they hand their coroutine over and sleep. When the leader's own call is
+over, it wakes the newest follower, which becomes the leader. So the runner has no thread of its own (except where a
+caller's thread is already running another loop), and all calls share one pool of connections.
 
 The states of a call:
 
@@ -13,21 +13,21 @@ The states of a call:
      └─────────────┴───────────────┴───────────────┘
        the runner is closed, or the caller was interrupted
 
-**Why nothing hangs.** Signal handlers, finalizers and asynchronous exceptions may strike between any two instructions.
+**Why nothing hangs.** Signal handlers, finalizers and asynchronous exceptions may occur between any two instructions.
 
 - There is no lock. Every change of shared state is one operation of a dict that CPython carries out as one, and can be
   repeated. Who leads, and who closes, is decided by `dict.setdefault`.
 - A caller first makes itself visible in `_calls` and then tries to lead. A leader first gives up leading and then looks
-  for a follower to wake. So either the leader sees the follower, or the follower finds nobody leading.
+  for a follower to wake. So either the leader sees the follower, or the follower finds no leader.
 - A thread that is anywhere inside the runner is in `_busy`. A call that a handler, a finalizer or a hook makes there
-  would wait for its own thread, and is refused; a generator that is forgotten there is closed at the end of the call.
-- What a signal handler raises during a call is kept until the call's end (`interrupts.py`). What strikes all the same,
-  an asynchronous exception, is caught in `_attend`; the call is cancelled, and left after a second if that is not
-  enough. After that, or where asyncio swallowed an exception, notifications are not relied on: the leader checks
-  every call (`_look_at_all`).
+  would wait for its own thread, and is refused; a generator that is abandoned there is closed at the end of the call.
+- What a signal handler raises during a call is kept until the call's end (`interrupts.py`). An asynchronous
+  exception cannot be kept: it is caught in `_attend`; the call is cancelled, and left after a second if that is not
+  enough. After that, or where asyncio swallowed an exception, notifications are not relied on: the leader checks every
+  call (`_look_at_all`).
 
-One case is not covered: an asynchronous exception that strikes the leader's thread within a step of another thread's
-call belongs to neither, as far as CPython says, and ends that other call.
+One case is not covered: an asynchronous exception in the leader's thread within a step of another thread's call
+belongs to neither, as far as CPython says, and ends that other call.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ _LAST_TURNS = 10
 _RE_ENTERED = (
     "a synchronous call was made from code that runs inside another call of the same client, in the same thread, and"
     " would wait for itself. That is so in aiohttp's trace hooks and other code on the client's own event loop, in"
-    " signal handlers and finalizers that strike during a call, and in greenlets of a program that is not"
+    " signal handlers and finalizers that run during a call, and in greenlets of a program that is not"
     " monkey-patched: use an AsyncClient there, or another Client"
 )
 
@@ -127,7 +127,7 @@ class LoopRunner:
         self._leader: dict[str, _Call[Any]] = {}  # at most one
         self._closer: dict[str, _Call[Any]] = {}  # at most one, which stays
         self._busy: set[int] = set()  # the threads that are inside the runner
-        self._forgotten: deque[_Call[Any]] = deque()  # closings of generators, which busy threads have yet to wait for
+        self._forgotten: deque[_Call[Any]] = deque()  # closings of abandoned generators, for busy threads
         self._is_disturbed = False  # a notification may have been lost
         fork.register(self)
         _runners.add(self)
@@ -139,7 +139,7 @@ class LoopRunner:
             ClientClosedError: The runner is closed, or was while the coroutine ran.
             ClientUsageError: The thread is already in a call of this runner.
             KeyboardInterrupt: Ctrl-C; the coroutine was cancelled.
-            BaseException: Whatever the coroutine, or a signal handler that struck meanwhile, raises.
+            BaseException: Whatever the coroutine, or a signal handler that ran meanwhile, raises.
         """
         call = _Call(lambda: coroutine, contextvars.copy_context())
         try:
@@ -164,7 +164,7 @@ class LoopRunner:
                 yield item
         finally:
             closing = _Call(functools.partial(_close_generator, items), context, is_step=True)
-            if threading.get_ident() in self._busy:  # this is a finalizer, or a handler, that struck during a call
+            if threading.get_ident() in self._busy:  # a finalizer or a signal handler runs during a call
                 self._admit(closing)
                 self._forgotten.append(closing)
             elif greenlets.in_hub():
@@ -197,7 +197,7 @@ class LoopRunner:
             call.task.result()
 
     def close_quietly(self) -> None:
-        """Closes a runner that was forgotten, unless calls are under way; raises nothing, and needs no global."""
+        """Closes a runner that was not closed, unless calls are in progress; raises nothing, and needs no global."""
         try:
             if not self._closer and not self._calls:
                 self.close()
@@ -251,7 +251,7 @@ class LoopRunner:
             return
         is_green = greenlets.is_patched()
         work = self._delegate if is_green or asyncio._get_running_loop() is not None else self._attend
-        # Greenlets would put each other's handlers back; and the loop is then driven where no handler strikes.
+        # Greenlets would put each other's handlers back; and the loop is then driven in a thread that runs no handlers.
         if thread == threading.main_thread().ident and not is_green:
             interrupts.defer(self._keep, work, call, thread)
         else:
@@ -472,7 +472,7 @@ class LoopRunner:
         if call.timer is not None:
             call.timer.cancel()
         if task is not None and not task.cancelled():
-            task.exception()  # asyncio logs one that nobody asks for, as those who were interrupted do not
+            task.exception()  # asyncio logs one that is not retrieved, as that of an interrupted call
 
     def _end(self, call: _Call[Any], task: asyncio.Task[Any] | None = None) -> None:
         """Marks the call as over and notifies its caller."""
@@ -545,7 +545,7 @@ class LoopRunner:
                 self._end(call)
         await asyncio.get_running_loop().shutdown_asyncgens()
         await asyncio.sleep(0)
-        await _wait_for(_other_tasks())  # that close generators which were forgotten meanwhile
+        await _wait_for(_other_tasks())  # that close generators which were abandoned meanwhile
 
 
 async def _close_generator(items: AsyncGenerator[Any, None]) -> None:

@@ -85,7 +85,7 @@ async def test_calls_of_which_a_third_is_cancelled_are_never_refused(
     callers: int, latency: float, session_of: str
 ) -> None:
     admissions = Admissions()
-    dice = random.Random(callers)
+    rng = random.Random(callers)
     numbers = iter(range(CALLS))
     async with limited() as api, client_for(api, session_of, limiter=admissions, timeout=AGES) as client:
         if latency:
@@ -94,7 +94,7 @@ async def test_calls_of_which_a_third_is_cancelled_are_never_refused(
         async def caller() -> None:
             for number in numbers:
                 if number % 3 == 2:
-                    await admissions.call_and_cancel(client, dice.randrange(5, 25))
+                    await admissions.call_and_cancel(client, rng.randrange(5, 25))
                 else:
                     # As a task, so that it has no advantage over the others in getting admitted.
                     assert await asyncio.create_task(client.list_services()) == []

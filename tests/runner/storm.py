@@ -97,7 +97,7 @@ class Sender:
         self._wakes.release()
 
 
-def storm_of_signals(client: Client, kind: str, count: int, dice: random.Random, typical: float) -> Counter[str]:
+def storm_of_signals(client: Client, kind: str, count: int, rng: random.Random, typical: float) -> Counter[str]:
     """Makes calls until so many were interrupted; returns what came of them."""
     global may_raise
     number = signal.SIGINT if kind == "ctrl-c" else signal.SIGALRM
@@ -112,7 +112,7 @@ def storm_of_signals(client: Client, kind: str, count: int, dice: random.Random,
         outcome = "answered"
         try:
             may_raise = True
-            signal.setitimer(signal.ITIMER_REAL, dice.uniform(1e-6, 1.2 * typical))
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, 1.2 * typical))
             client.list_services(timeout=TIMEOUT)
             may_raise = False
         except BaseException as error:
@@ -128,7 +128,7 @@ def storm_of_signals(client: Client, kind: str, count: int, dice: random.Random,
     return came
 
 
-def storm_of_exceptions(client: Client, count: int, dice: random.Random, typical: float) -> Counter[str]:
+def storm_of_exceptions(client: Client, count: int, rng: random.Random, typical: float) -> Counter[str]:
     """The same with asynchronous exceptions."""
     came: Counter[str] = Counter()
     sender = Sender()
@@ -136,7 +136,7 @@ def storm_of_exceptions(client: Client, count: int, dice: random.Random, typical
         try:
             faulthandler.dump_traceback_later(HANG, exit=True)
             started = time.monotonic()
-            sender.send(dice.uniform(0, 1.2 * typical))
+            sender.send(rng.uniform(0, 1.2 * typical))
             client.list_services(timeout=TIMEOUT)
             came["answered"] += 1
         except BaseException as error:
@@ -161,7 +161,7 @@ def storm_of_exceptions(client: Client, count: int, dice: random.Random, typical
 def main(kind: str, count: int, seed: int, threads: int) -> None:
     """Runs a storm and says what came of it."""
     sys.unraisablehook = dropped.append
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     client = Client()
     client.list_services()
     others = Others(client, threads)
@@ -173,9 +173,9 @@ def main(kind: str, count: int, seed: int, threads: int) -> None:
         import logging
 
         logging.disable()  # asyncio logs those that strike its callbacks
-        came = storm_of_exceptions(client, count, dice, typical)
+        came = storm_of_exceptions(client, count, rng, typical)
     else:
-        came = storm_of_signals(client, kind, count, dice, typical)
+        came = storm_of_signals(client, kind, count, rng, typical)
     faulthandler.dump_traceback_later(HANG, exit=True)
     others.end()
     client.list_services()

@@ -1,7 +1,7 @@
 """Interruptions at every line of the runner, and storms of them: nothing hangs, gets lost or stays broken.
 
 `nox -s soak` strikes at every line instead of every third, and takes 10,000 interruptions for each storm. STORM_SEED
-sets the dice.
+seeds the random numbers.
 """
 
 import ast

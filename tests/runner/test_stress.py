@@ -1,6 +1,6 @@
 """Many threads, many calls, and a server that does everything wrong: each call gets its own answer, and only that.
 
-`nox -s soak` makes more calls; STRESS_SEED sets the dice.
+`nox -s soak` makes more calls; STRESS_SEED seeds the random numbers.
 """
 
 import asyncio
@@ -49,17 +49,17 @@ def counting_server() -> Iterator[tuple[str, Callable[[], Counter[str]]]]:
         process.communicate()
 
 
-def plan(dice: random.Random, thread: int, number: int) -> tuple[str, str, float]:
+def plan(rng: random.Random, thread: int, number: int) -> tuple[str, str, float]:
     """Returns the kind of a call, its account id, and its timeout in seconds."""
-    (kind,) = dice.choices(list(KINDS), list(KINDS.values()))
-    late = dice.randint(0, 15)
+    (kind,) = rng.choices(list(KINDS), list(KINDS.values()))
+    late = rng.randint(0, 15)
     match kind:
         case "late":
             return kind, f"late.{late}-{thread}-{number}", NEVER
         case "edge":  # the answer comes at about the time at which the call runs out of time
             return kind, f"late.{late}-{thread}-{number}", max(0.001, late / 1000)
         case "hangs":
-            return kind, f"hangs-{thread}-{number}", dice.uniform(0.001, 0.03)
+            return kind, f"hangs-{thread}-{number}", rng.uniform(0.001, 0.03)
         case _:
             return kind, f"{kind}-{thread}-{number}", NEVER
 
@@ -97,9 +97,9 @@ def test_every_response_belongs_to_its_request_and_nothing_is_lost_doubled_or_le
     wrong: list[str] = []
 
     def work(thread: int) -> None:
-        dice = random.Random(f"{SEED} {thread}")
+        rng = random.Random(f"{SEED} {thread}")
         for number in range(CALLS):
-            kind, account, timeout = plan(dice, thread, number)
+            kind, account, timeout = plan(rng, thread, number)
             planned[account] = 1
             found = outcome(client, account, timeout)
             if found not in EXPECTED[kind]:
