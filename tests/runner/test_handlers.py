@@ -11,7 +11,7 @@ import pytest
 from pagerduty_alerting._loop.runner import LoopRunner
 
 if sys.platform == "win32":
-    pytest.skip("there are no signals to speak of", allow_module_level=True)
+    pytest.skip("Windows has no POSIX signals", allow_module_level=True)
 
 ALL = ["SIGUSR1", "SIGALRM", "SIGTERM", "SIGCHLD", "SIGRTMIN", "SIGWINCH"]
 
