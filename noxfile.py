@@ -355,7 +355,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The measurements that the README quotes, side by side with other clients; takes about six minutes.
+    """The measurements that the README quotes, side by side with other clients; takes about eight minutes.
 
     `-- --write` writes the README's table, `-- --check` fails if a bound is missed, `-- --quick` is a try.
     """
