@@ -107,7 +107,7 @@ async def test_the_marker_gives_a_test_a_loop_whose_clock_jumps() -> None:
     assert isinstance(loop, VirtualTimeLoop)
     started = loop.time()
     await asyncio.sleep(3600)
-    assert 3600 <= loop.time() - started < 3700
+    assert started + 3600 <= loop.time() < started + 3700
 
 
 async def test_without_the_marker_time_is_real() -> None:

@@ -33,7 +33,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, patience: float) -> None:
         self._jumping = _JumpingSelector(patience)
-        self._started = time.monotonic()
+        self._started = float(int(time.monotonic()))  # so that differences of whole seconds are exact
         super().__init__(self._jumping)
 
     def time(self) -> float:
