@@ -36,9 +36,9 @@ FULL_SIZE = {"PAGERDUTY_ALERTING_FULL_SIZE": "1"}
 # Tests that are smaller every day: see tests/support/size.py.
 HAVE_A_FULL_SIZE = [
     "tests/fleet/test_fleet_quota.py",
-    "tests/network/test_hostile_answers.py",
+    "tests/network/test_hostile_responses.py",
     "tests/network/test_secrets.py",
-    "tests/network/test_stale_answers.py",
+    "tests/network/test_stale_responses.py",
     "tests/runner",
 ]
 MUTATION_SCORE = 0.95  # the rest are changes that make no difference, such as to texts that are compared in parts

@@ -77,7 +77,7 @@ TESTS = [
     "tests/network/test_rate_limit_headers.py",
     "tests/network/test_retries.py",
     "tests/network/test_secrets_in_frames.py",
-    "tests/network/test_stale_answers.py",
+    "tests/network/test_stale_responses.py",
     "tests/network/test_tls_and_proxies.py",
     "--ignore=tests/emulator/test_pytest_plugin.py",
     "--ignore=tests/emulator/test_standalone.py",

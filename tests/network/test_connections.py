@@ -1,4 +1,4 @@
-"""How many connections there are, how long they may be idle, and how a dead path is found out."""
+"""Limits of connections, idle connections, and the detection of a dead network path."""
 
 import asyncio
 import ctypes
@@ -22,7 +22,7 @@ ACCOUNTS = [f"{number:032x}" for number in range(120)]
 
 
 async def slow(peer: Conversation) -> None:
-    """Takes 1.2 s for each answer."""
+    """Takes 1.2 s for each response."""
     while True:
         await peer.request()
         await asyncio.sleep(1.2)
@@ -37,7 +37,7 @@ def phases(found: list[Any]) -> list[str]:
     return [found.phase if isinstance(found, APITimeoutError) else "succeeded" for found in found]
 
 
-async def test_a_call_that_gets_no_connection_in_time_says_so_and_was_not_sent() -> None:
+async def test_a_timeout_while_waiting_for_a_free_connection_names_that_phase_and_nothing_was_sent() -> None:
     async with client_of(slow, max_connections=2) as (client, server):
         found = await outcomes(client, 6)
 
@@ -47,7 +47,7 @@ async def test_a_call_that_gets_no_connection_in_time_says_so_and_was_not_sent()
     assert len(server.requests) == 4
 
 
-async def test_the_limit_of_the_callers_session_is_waited_for_in_the_same_way() -> None:
+async def test_calls_wait_for_the_connection_limit_of_the_callers_session_too() -> None:
     for limits in ({"limit": 1}, {"limit": 7, "limit_per_host": 1}):
         async with (
             raw_server(slow) as server,
@@ -57,19 +57,19 @@ async def test_the_limit_of_the_callers_session_is_waited_for_in_the_same_way() 
         assert phases(found) == ["succeeded", "waiting for the response", "waiting for a free connection"]
 
 
-async def test_calls_that_are_cancelled_while_they_wait_take_no_connection_from_others() -> None:
+async def test_calls_cancelled_while_waiting_for_a_connection_leave_it_to_others() -> None:
     async with client_of(slow, max_connections=1) as (client, _):
         first, second, third = (asyncio.create_task(client.list_services()) for _ in range(3))
         await asyncio.sleep(0.5)
         second.cancel()
         await asyncio.wait([first])
-        third.cancel()  # in the very moment in which it gets one
+        third.cancel()  # at the moment at which it gets the connection
         await asyncio.wait([second, third])
         assert len(await client.list_services()) == 1
 
 
 @pytest.mark.parametrize("of_caller", [False, True], ids=["own session", "caller's session"])
-async def test_in_a_fleet_waiting_for_a_connection_does_not_count(of_caller: bool) -> None:
+async def test_waiting_for_a_connection_does_not_count_against_the_timeout_in_a_fleet(of_caller: bool) -> None:
     async with raw_server(slow) as server, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2)) as session:
         changes = {"session": session} if of_caller else {"max_connections": 2}
         client = AsyncClient(**settings(server.url, **changes))
@@ -78,25 +78,25 @@ async def test_in_a_fleet_waiting_for_a_connection_does_not_count(of_caller: boo
         await client.aclose()
 
 
-async def test_without_a_setting_a_fleet_has_as_many_connections_as_calls() -> None:
+async def test_by_default_a_fleet_opens_as_many_connections_as_it_makes_calls_at_once() -> None:
     started = 0
-    everybody = asyncio.Event()
+    all_started = asyncio.Event()
 
-    async def together(peer: Conversation) -> None:
+    async def respond_together(peer: Conversation) -> None:
         nonlocal started
         await peer.request()
         started += 1
         if started == len(ACCOUNTS):
-            everybody.set()
-        await everybody.wait()
+            all_started.set()
+        await all_started.wait()
         peer.send(http(200, LISTED))
 
-    async with client_of(together, respect_rate_limits=False) as (client, _):
+    async with client_of(respond_together, respect_rate_limits=False) as (client, _):
         fleet = client.list_services_in(ACCOUNTS, concurrency=len(ACCOUNTS))
         assert [result.error async for result in fleet] == [None] * len(ACCOUNTS)
 
 
-async def test_single_calls_have_a_hundred_connections() -> None:
+async def test_by_default_single_calls_share_a_hundred_connections() -> None:
     async with client_of(slow, respect_rate_limits=False) as (client, server):
         calls = [asyncio.create_task(client.list_services()) for _ in range(101)]
         await asyncio.sleep(0.6)
@@ -105,12 +105,12 @@ async def test_single_calls_have_a_hundred_connections() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, True, "10", 1.5])
-def test_a_limit_that_is_none_is_refused(value: Any) -> None:
+def test_an_invalid_max_connections_is_refused(value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="max_connections must be"):
         AsyncClient(**settings("https://api.example/v4", max_connections=value))
 
 
-async def test_the_limit_of_a_callers_session_is_the_callers() -> None:
+async def test_max_connections_cannot_be_combined_with_a_session() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ConfigurationError, match="max_connections belong to the session"):
             AsyncClient(**settings("https://api.example/v4", session=session, max_connections=1))
@@ -127,7 +127,7 @@ class Clock:
 
 
 @pytest.mark.parametrize(("idle", "connections"), [(3.9, 1), (4.1, 2)])
-async def test_a_connection_that_was_idle_for_four_seconds_is_not_used(
+async def test_a_connection_that_was_idle_for_four_seconds_is_not_reused(
     monkeypatch: pytest.MonkeyPatch, idle: float, connections: int
 ) -> None:
     clock = Clock()
@@ -147,7 +147,7 @@ async def test_a_connection_that_was_idle_for_four_seconds_is_not_used(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names and values are Linux's")
-async def test_a_path_that_has_died_is_found_out_within_twenty_seconds() -> None:
+async def test_socket_options_detect_a_dead_path_within_twenty_seconds() -> None:
     async with client_of(answering(http(200, LISTED))) as (client, _):
         await client.list_services()
         (connection,) = client._core.transport._sockets
@@ -166,7 +166,7 @@ async def test_a_system_without_the_socket_options_can_connect(monkeypatch: pyte
         assert len(await client.list_services()) == 1
 
 
-# A fork that runs none of Python's hooks, as uWSGI's does.
+# A fork that runs none of Python's hooks, like that of uWSGI.
 
 FORK_WITHOUT_HOOKS = """
     import asyncio, ctypes, os
@@ -194,7 +194,7 @@ FORK_WITHOUT_HOOKS = """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or not hasattr(ctypes.PyDLL(None), "fork"), reason="there is no fork")
-async def test_a_child_of_a_fork_without_hooks_makes_connections_of_its_own() -> None:
+async def test_a_child_forked_without_hooks_opens_its_own_connections() -> None:
     made = 0
 
     async def answer(peer: Conversation) -> None:

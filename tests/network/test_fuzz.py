@@ -1,6 +1,6 @@
-"""Answers made up by Hypothesis: nothing but a right result or an exception of ours, within the deadline.
+"""Whatever response Hypothesis generates, a call returns a valid result or raises an exception of the package, in time.
 
-In the suite it is a few hundred answers; `nox -s fuzz` sets PAGERDUTY_ALERTING_FUZZ to how many each test is to make.
+The suite generates a few hundred responses; `nox -s fuzz` sets PAGERDUTY_ALERTING_FUZZ to the number for each test.
 """
 
 import asyncio
@@ -45,18 +45,17 @@ many = settings(
     database=None,
 )
 
-# Seconds that a call may take, by its own clock and by the test's.
+# Seconds that a call may take: by its own deadline, and before the test fails.
 TIMEOUT = 3.0
-PATIENCE = 20.0
+TEST_TIMEOUT = 20.0
 
 
-class Bench:
-    """A client and a server that gives each connection the next answer, on a loop in a thread."""
+class Exchange:
+    """A client and a server that sends `answer` to each request, on a loop in a thread."""
 
     def __init__(self) -> None:
         self.answer = b""
-        self.answer = b""
-        self.rest: bytes | None = None  # sent before the second answer of a connection; None closes connections
+        self.rest: bytes | None = None  # sent before later answers of a connection; None closes it after the first
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -85,7 +84,7 @@ class Bench:
             peer.send(self.rest + self.answer)
 
     def run(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(TEST_TIMEOUT)
 
     def close(self) -> None:
         self.run(self.stack.aclose())
@@ -96,8 +95,8 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    made = Bench()
+def exchange() -> Iterator[Exchange]:
+    made = Exchange()
     yield made
     made.close()
 
@@ -118,8 +117,8 @@ def is_info(value: object) -> bool:
     return type(value) is ResponseInfo and type(value.message) is str and type(value.code) in {int, type(None)}
 
 
-def is_right(operation: str, response: object) -> bool:
-    """Whether a response has the types that it promises, down to the last field."""
+def is_valid(operation: str, response: object) -> bool:
+    """Returns whether a response and all its fields have the documented types."""
     assert type(response) is Response
     envelope = response.envelope
     assert type(envelope) is Envelope
@@ -134,22 +133,22 @@ def is_right(operation: str, response: object) -> bool:
 
 def check_error(error: PagerDutyAlertingError) -> None:
     text = str(error)
-    # Errors of aiohttp that we do not know are called so.
+    # The text of errors of aiohttp that the package does not know.
     assert not (isinstance(error, APIConnectionError) and ": unexpected " in text), text
     assert text.isprintable(), text
     assert len(text) < 3000
     assert TOKEN_ID not in text
 
 
-def check(bench: Bench, operation: str, answer: bytes) -> bool:
-    """Makes a call that is answered so; True if it succeeded."""
-    bench.answer = answer
+def check(exchange: Exchange, operation: str, answer: bytes) -> bool:
+    """Makes a call that gets this answer, and returns whether it succeeded."""
+    exchange.answer = answer
     try:
-        response = bench.run(getattr(bench.client.with_response, operation)(*CALLS[operation]))
+        response = exchange.run(getattr(exchange.client.with_response, operation)(*CALLS[operation]))
     except PagerDutyAlertingError as error:
         check_error(error)
         return False
-    assert is_right(operation, response)
+    assert is_valid(operation, response)
     return True
 
 
@@ -165,7 +164,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(fields, inner, max_size=6),
     max_leaves=12,
 )  # fmt: skip
-REAL: list[Any] = [
+VALID: list[Any] = [
     orjson.loads(LISTED),
     orjson.loads(CREATED),
     {"success": True, "errors": [], "messages": [], "result": None, "result_info": {"count": 1, "page": 1}},
@@ -176,8 +175,8 @@ REAL: list[Any] = [
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A real answer, of which one value anywhere is another one."""
-    document = draw(st.sampled_from(REAL))
+    """A valid body in which values anywhere are replaced."""
+    document = draw(st.sampled_from(VALID))
 
     def replaced(value: Any) -> Any:
         if draw(st.integers(0, 4)) == 0:
@@ -193,8 +192,8 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A real answer with some of its bytes cut out, doubled or changed."""
-    data = bytearray(orjson.dumps(draw(st.sampled_from(REAL))))
+    """A valid body with some bytes removed, doubled or changed."""
+    data = bytearray(orjson.dumps(draw(st.sampled_from(VALID))))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(data)))
         end = min(len(data), start + draw(st.integers(0, 10)))
@@ -229,51 +228,62 @@ def framed(status: int, header_list: list[tuple[bytes, bytes]], body: bytes, *, 
 
 @many
 @given(operations, statuses, bodies)
-def test_any_body_with_any_status(bench: Bench, operation: str, status: int, body: bytes) -> None:
-    target(float(check(bench, operation, framed(status, [], body, with_length=True))))
+def test_any_body_with_any_status_gives_a_result_or_an_error(
+    exchange: Exchange, operation: str, status: int, body: bytes
+) -> None:
+    target(float(check(exchange, operation, framed(status, [], body, with_length=True))))
 
 
 @many
 @given(operations, statuses, headers, st.sampled_from([LISTED, CREATED]) | bodies, st.booleans())
-def test_any_headers(
-    bench: Bench, operation: str, status: int, header_list: list[tuple[bytes, bytes]], body: bytes, with_length: bool
+def test_any_headers_give_a_result_or_an_error(
+    exchange: Exchange,
+    operation: str,
+    status: int,
+    header_list: list[tuple[bytes, bytes]],
+    body: bytes,
+    with_length: bool,
 ) -> None:
-    target(float(check(bench, operation, framed(status, header_list, body, with_length=with_length))))
+    target(float(check(exchange, operation, framed(status, header_list, body, with_length=with_length))))
 
 
 @many
 @given(operations, st.binary(max_size=400))
-def test_any_bytes(bench: Bench, operation: str, data: bytes) -> None:
-    check(bench, operation, data)
+def test_any_bytes_give_a_result_or_an_error(exchange: Exchange, operation: str, data: bytes) -> None:
+    check(exchange, operation, data)
 
 
 @many
 @given(operations, st.sampled_from([LISTED, CREATED]), st.data())
-def test_a_right_response_with_damage_anywhere(bench: Bench, operation: str, body: bytes, data: st.DataObject) -> None:
+def test_a_damaged_response_gives_a_result_or_an_error(
+    exchange: Exchange, operation: str, body: bytes, data: st.DataObject
+) -> None:
     answer = bytearray(framed(200, [(b"Content-Type", b"application/json"), (b"CF-Ray", b"r")], body, with_length=True))
     for _ in range(data.draw(st.integers(1, 5))):
         start = data.draw(st.integers(0, len(answer)))
         end = min(len(answer), start + data.draw(st.integers(0, 6)))
         answer[start:end] = data.draw(st.binary(max_size=6))
-    check(bench, operation, bytes(answer))
+    check(exchange, operation, bytes(answer))
 
 
 whole = framed(200, [], b'{"success":true,"result":{"id":"another\'s"}}', with_length=True)
 starts = st.integers(1, len(whole)).map(lambda length: (whole[:length], whole[length:]))
-unasked = starts | st.tuples(st.binary(min_size=1, max_size=300), st.just(b""))
+unsolicited = starts | st.tuples(st.binary(min_size=1, max_size=300), st.just(b""))
 
 
 BODIES = {"list_services": LISTED, "delete_services": b'{"success":true,"result":null}'}
 
 
 @many
-@given(operations, unasked)
-def test_what_follows_a_response_is_not_the_next_one(bench: Bench, operation: str, data: tuple[bytes, bytes]) -> None:
-    """The start of another caller's response, whose rest comes later, or any bytes."""
-    sent, bench.rest = data
+@given(operations, unsolicited)
+def test_data_after_a_response_is_not_the_next_response(
+    exchange: Exchange, operation: str, data: tuple[bytes, bytes]
+) -> None:
+    """The data are the start of another caller's response, whose rest arrives later, or any bytes."""
+    sent, exchange.rest = data
     try:
-        check(bench, operation, framed(200, [], BODIES.get(operation, CREATED), with_length=True) + sent)
-        bench.answer = framed(201, [], b'{"success":true,"result":{"id":"its own"}}', with_length=True)
-        assert bench.run(bench.client.create_integration_token()) == IntegrationToken("its own")
+        check(exchange, operation, framed(200, [], BODIES.get(operation, CREATED), with_length=True) + sent)
+        exchange.answer = framed(201, [], b'{"success":true,"result":{"id":"its own"}}', with_length=True)
+        assert exchange.run(exchange.client.create_integration_token()) == IntegrationToken("its own")
     finally:
-        bench.rest = None
+        exchange.rest = None

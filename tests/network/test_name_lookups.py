@@ -1,4 +1,4 @@
-"""Names that cannot be resolved: an error that says so, in time, and not a call that never ends."""
+"""A host name that cannot be resolved raises an error in time, and never blocks a call."""
 
 import socket
 import threading
@@ -31,31 +31,29 @@ def test_a_name_that_does_not_exist_is_a_connection_error(
 
 
 @pytest.fixture
-def look_up_without_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Look-ups that hang, as they do without a network, until the end of the test.
+def hanging_lookups(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Makes name lookups hang, as without a network, until the end of the test.
 
-    A test asks for it after `make_caller`, so that it ends before the threads that look names up are waited for.
+    A test requests it after `make_caller`, so that the lookups end before the clients wait for their threads.
     """
-    ends = threading.Event()
+    end = threading.Event()
 
     def hang(*_: Any, **__: Any) -> list[Any]:
-        ends.wait(60)
-        return []  # an error that comes after the call is over would be logged by newer Pythons
+        end.wait(60)
+        return []  # newer Pythons log an error that is raised after the end of the call
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     yield
-    ends.set()
+    end.set()
 
 
-def test_a_look_up_that_hangs_is_ended_by_the_connect_timeout(
-    make_caller: MakeCaller, look_up_without_end: None
-) -> None:
+def test_the_connect_timeout_ends_a_hanging_name_lookup(make_caller: MakeCaller, hanging_lookups: None) -> None:
     caller = make_caller(base_url=UNKNOWN, timeout=60.0, connect_timeout=0.05)
     with pytest.raises(APITimeoutError, match="within the connect_timeout of 0.05 s"):
         caller.call("create_integration_token")
 
 
-def test_a_look_up_that_hangs_is_ended_by_the_deadline(make_caller: MakeCaller, look_up_without_end: None) -> None:
+def test_the_deadline_ends_a_hanging_name_lookup(make_caller: MakeCaller, hanging_lookups: None) -> None:
     caller = make_caller(base_url=UNKNOWN, timeout=0.5, connect_timeout=60.0)
     with pytest.raises(APITimeoutError, match="while connecting"):
         caller.call("create_integration_token")

@@ -1,4 +1,4 @@
-"""A client that is alone on a quota is never refused, also where a third of its calls is cancelled; in virtual time."""
+"""A client that alone uses a quota never exceeds it, even if a third of its calls is cancelled; in virtual time."""
 
 import asyncio
 import contextlib
@@ -22,8 +22,7 @@ from tests.support.virtual_time import virtual_time_loop
 
 QUOTA = 60
 CALLS = 200
-AGES = 100_000.0
-"""Seconds that no call takes, whatever it waits for."""
+LONG_TIMEOUT = 100_000.0  # seconds, longer than any wait
 
 in_virtual_time = pytest.mark.virtual_time(patience=0)
 
@@ -33,18 +32,18 @@ def now() -> float:
 
 
 def limited(requests: int = QUOTA) -> Emulator:
-    """An emulator with a quota for each minute, on the clock of the loop."""
+    """Returns an emulator with a quota for each minute, on the clock of the loop."""
     return Emulator(clock=now, rate_limits=RateLimits(requests=requests, window=60, per_second=None))
 
 
 def statuses(api: Emulator) -> dict[int | None, int]:
-    """How many requests were answered with each status; None for those whose client had gone."""
+    """Returns how many requests got each status; None stands for those whose client had disconnected."""
     return Counter(request.status for request in api.requests)
 
 
 @contextlib.asynccontextmanager
 async def client_for(api: Emulator, session_of: str, **changes: Any) -> AsyncIterator[AsyncClient]:
-    """A client with a session of its own or one of the caller's."""
+    """Yields a client with its own session or the caller's."""
     options = {"base_url": api.url, "api_token": api.api_token, "account_id": api.account_id, **changes}
     async with contextlib.AsyncExitStack() as stack:
         if session_of == "the caller":
@@ -55,7 +54,7 @@ async def client_for(api: Emulator, session_of: str, **changes: Any) -> AsyncIte
 
 @define(eq=False)
 class Admissions:
-    """A limiter that limits nothing. It is entered when the quota has admitted a request, just before that is sent."""
+    """A limiter that limits nothing. It is entered after the quota has admitted a request, just before it is sent."""
 
     watched: dict[asyncio.Task[Any] | None, asyncio.Event] = field(factory=dict)
 
@@ -81,13 +80,13 @@ class Admissions:
 @pytest.mark.parametrize("session_of", ["the client", "the caller"])
 @pytest.mark.parametrize("latency", [0.0, 0.05])
 @pytest.mark.parametrize("callers", [4, 100])
-async def test_calls_of_which_a_third_is_cancelled_are_never_refused(
+async def test_calls_never_exceed_the_quota_when_a_third_is_cancelled(
     callers: int, latency: float, session_of: str
 ) -> None:
     admissions = Admissions()
     rng = random.Random(callers)
     numbers = iter(range(CALLS))
-    async with limited() as api, client_for(api, session_of, limiter=admissions, timeout=AGES) as client:
+    async with limited() as api, client_for(api, session_of, limiter=admissions, timeout=LONG_TIMEOUT) as client:
         if latency:
             api.on().latency(latency)
 
@@ -96,7 +95,7 @@ async def test_calls_of_which_a_third_is_cancelled_are_never_refused(
                 if number % 3 == 2:
                     await admissions.call_and_cancel(client, rng.randrange(5, 25))
                 else:
-                    # As a task, so that it has no advantage over the others in getting admitted.
+                    # As a task, so that it is not admitted before the others.
                     assert await asyncio.create_task(client.list_services()) == []
 
         await asyncio.gather(*(caller() for _ in range(callers)))
@@ -107,7 +106,7 @@ async def test_calls_of_which_a_third_is_cancelled_are_never_refused(
 
 @in_virtual_time
 @pytest.mark.parametrize("session_of", ["the client", "the caller"])
-async def test_fleets_that_are_left_early_are_never_refused(session_of: str) -> None:
+async def test_fleets_never_exceed_the_quota_when_they_are_left_early(session_of: str) -> None:
     async with limited() as api, client_for(api, session_of) as client:
         api.on().latency(0.05)
         accounts = [api.add_account() for _ in range(50)]
@@ -120,7 +119,7 @@ async def test_fleets_that_are_left_early_are_never_refused(session_of: str) -> 
 
 
 class SteppedLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock another thread can put forward."""
+    """A loop whose clock another thread can advance."""
 
     ahead = 0.0
 
@@ -129,16 +128,16 @@ class SteppedLoop(asyncio.SelectorEventLoop):
 
     def advance(self, seconds: float) -> None:
         self.ahead += seconds
-        self.call_soon_threadsafe(lambda: None)  # looks at its timers
+        self.call_soon_threadsafe(lambda: None)  # checks its timers
 
 
-def test_synchronous_calls_of_which_a_third_runs_out_of_time_are_never_refused() -> None:
+def test_synchronous_calls_never_exceed_the_quota_when_a_third_times_out() -> None:
     loop = SteppedLoop()
     began = time.monotonic()
     ends: Counter[str] = Counter()
 
-    def is_to_hang(request: RecordedRequest) -> bool:
-        """Puts the client's clock beyond the deadline of a call, when its request has been counted."""
+    def hangs(request: RecordedRequest) -> bool:
+        """Advances the client's clock past the deadline of a call, once its request has been counted."""
         if request.account_id != hanging:
             return False
         loop.advance(1.5)
@@ -151,7 +150,7 @@ def test_synchronous_calls_of_which_a_third_runs_out_of_time_are_never_refused()
     ):
         client._runner._make_loop = lambda: loop
         hanging = api.add_account()
-        api.on().when(is_to_hang).hang()
+        api.on().when(hangs).hang()
         for number in range(CALLS):
             while True:
                 try:
@@ -172,11 +171,11 @@ def test_synchronous_calls_of_which_a_third_runs_out_of_time_are_never_refused()
         assert api.requests.total == CALLS
         assert client._async._core.pacer._under_way == 0
     assert ends["too late"] == CALLS // 3
-    # On a machine that takes minutes for it, windows end by themselves.
+    # On a machine that takes minutes, windows end by themselves.
     assert ends["held back"] >= 3 or time.monotonic() - began > 60
 
 
-# An outage: requests that get no response count, but not for ever.
+# An outage: requests without a response count, but not for ever.
 
 
 async def fail_until_held_back(client: AsyncClient) -> None:
@@ -190,7 +189,7 @@ async def fail_until_held_back(client: AsyncClient) -> None:
 
 
 @in_virtual_time
-async def test_an_outage_longer_than_a_window_holds_no_call_back_for_good() -> None:
+async def test_calls_continue_after_an_outage_longer_than_a_window() -> None:
     is_down = False
 
     async def script(peer: Conversation) -> None:
@@ -213,7 +212,7 @@ async def test_an_outage_longer_than_a_window_holds_no_call_back_for_good() -> N
 
 
 @in_virtual_time
-async def test_a_server_that_never_answered_is_asked_by_one_request_at_a_time() -> None:
+async def test_calls_are_sent_although_no_request_ever_got_a_response() -> None:
     is_down = True
 
     async def script(peer: Conversation) -> None:
@@ -234,27 +233,27 @@ async def test_a_server_that_never_answered_is_asked_by_one_request_at_a_time() 
 # The pacer by itself.
 
 
-def ended(pacer: Pacer, ticket: int) -> int:
+def end_without_response(pacer: Pacer, ticket: int) -> int:
     """Ends a request that was sent, without a response."""
     pacer.settle(ticket, was_answered=False, was_sent=True)
     return ticket
 
 
 @in_virtual_time
-async def test_before_the_first_response_requests_without_one_are_among_the_fifty() -> None:
+async def test_requests_that_ended_without_a_response_count_among_the_first_fifty() -> None:
     pacer = Pacer()
     tickets = [pacer.admit(now()) for _ in range(50)]
     for ticket in tickets[1:]:
-        ended(pacer, ticket)
+        end_without_response(pacer, ticket)
     assert not pacer.admit(now())
-    ended(pacer, tickets[0])
-    assert pacer.admit(now())  # nothing is under way, so it may go
+    end_without_response(pacer, tickets[0])
+    assert pacer.admit(now())  # nothing else is under way
     assert not pacer.admit(now())
 
 
 @in_virtual_time
 @pytest.mark.parametrize(("before_the_reset", "left"), [(30, 3), (1, 2)])
-async def test_a_request_without_a_response_counts_in_the_next_window_only_if_it_may_come_that_late(
+async def test_a_request_without_a_response_counts_in_the_next_window_only_near_the_reset(
     before_the_reset: float, left: int
 ) -> None:
     pacer = Pacer()
@@ -262,12 +261,12 @@ async def test_a_request_without_a_response_counts_in_the_next_window_only_if_it
     pacer.learn(first, answer(200, headers={"Ratelimit": '"q";r=2;t=59', "Ratelimit-Policy": '"q";q=3;w=60'}))
     pacer.settle(first, was_answered=True, was_sent=True)
     await asyncio.sleep(60 - before_the_reset)
-    ended(pacer, pacer.admit(now()))
+    end_without_response(pacer, pacer.admit(now()))
     await asyncio.sleep(before_the_reset + 0.1)
     assert [bool(pacer.admit(now())) for _ in range(3)] == [True] * left + [False] * (3 - left)
 
 
-def test_requests_of_a_loop_that_was_closed_count_on_the_next_one() -> None:
+def test_requests_of_a_closed_loop_count_on_the_next_loop() -> None:
     pacer = Pacer()
 
     async def leave() -> None:
@@ -285,8 +284,8 @@ def test_requests_of_a_loop_that_was_closed_count_on_the_next_one() -> None:
             runner.run(main())
 
 
-def test_a_request_may_end_when_its_loop_runs_no_more() -> None:
-    """As one does whose coroutine is closed by the garbage collector."""
+def test_a_request_may_end_after_its_loop_has_stopped() -> None:
+    """The garbage collector may close the coroutine of a request at that time."""
     pacer = Pacer()
 
     async def leave() -> int:
@@ -297,6 +296,6 @@ def test_a_request_may_end_when_its_loop_runs_no_more() -> None:
 
     loop = virtual_time_loop()()
     ticket = loop.run_until_complete(leave())
-    ended(pacer, ticket)
+    end_without_response(pacer, ticket)
     assert loop.run_until_complete(go_on()) == 49
     loop.close()

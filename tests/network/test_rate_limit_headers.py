@@ -1,4 +1,4 @@
-"""`Ratelimit` and `Ratelimit-Policy` as RFC 9651 says: what can be read is read, the rest left out; never an error."""
+"""`Ratelimit` and `Ratelimit-Policy` are parsed as RFC 9651 says; what is invalid is left out and never an error."""
 
 import pytest
 from hypothesis import example, given
@@ -25,12 +25,12 @@ from pagerduty_alerting._protocol.rate_limit import parse_rate_limits, parse_ret
         ('"default";r=0;t=0', [("default", 0, 0)]),
         ('"default";r=999999999999999;t=1', [("default", 999999999999999, 1)]),
         ('"default";r=1;r=2;t=3', [("default", 2, 3)]),
-        # Parameters that nobody knows, of every type.
+        # Unknown parameters of every type.
         (
             '"d";pk=:cGFydGl0aW9u:;x;b=?1;y=?0;s="a;r=7,b";k=tok/en:*;d=@1659578233;n=-1.5;z=%"f%c3%bc";*.-_9=1;r=5;t=6',
             [("d", 5, 6)],
         ),
-        # An item without a count says nothing, the others do.
+        # An item without a count is left out, the others are kept.
         ('"x";t=3, "default";r=50;t=30', [("default", 50, 30)]),
         ('"x";r=-1;t=3, "default";r=50;t=30', [("default", 50, 30)]),
         ('"x";r="5";t=3, "default";r=50;t=30', [("default", 50, 30)]),
@@ -60,7 +60,7 @@ from pagerduty_alerting._protocol.rate_limit import parse_rate_limits, parse_ret
         ('"x";r=1;t=1, ' * 200 + '"x";r=1;t=1', []),
     ],
 )
-def test_what_is_left_of_each_quota(header: str, limits: list[tuple[str, int, float | None]]) -> None:
+def test_remaining_quotas_are_parsed(header: str, limits: list[tuple[str, int, float | None]]) -> None:
     assert parse_rate_limits({"Ratelimit": header}) == RateLimits(tuple(RateLimit(*limit) for limit in limits))
 
 
@@ -75,12 +75,12 @@ def test_what_is_left_of_each_quota(header: str, limits: list[tuple[str, int, fl
         ('"burst";q=100;w=', []),
     ],
 )
-def test_the_policies(header: str, policies: list[tuple[str, int, float | None]]) -> None:
+def test_policies_are_parsed(header: str, policies: list[tuple[str, int, float | None]]) -> None:
     expected = RateLimits((), tuple(RateLimitPolicy(*policy) for policy in policies))
     assert parse_rate_limits({"Ratelimit-Policy": header}) == expected
 
 
-# Texts of the right alphabet come upon more of the grammar than arbitrary ones.
+# Texts made of these pieces cover more of the grammar than arbitrary ones.
 _pieces = st.sampled_from(
     ['"', "default", '"default"', ";", "r=", "t=", "q=", "w=", "50", "0", "-", ".", ",", " ", "\t", "=", "\\", "?1",
      ":", "@", "%", "(", ")", "*", "٣", "\x00", "\udcff", "é", "9" * 20, ";r=5", ";t=1"]
@@ -93,7 +93,7 @@ headers = st.text() | st.lists(_pieces, max_size=40).map("".join)
 @example(";r=1" * 2000)
 @example('"a"' + ";a" * 1000)
 @example("\\" * 3000)
-def test_no_header_is_an_error(header: str) -> None:
+def test_no_header_raises(header: str) -> None:
     found = parse_rate_limits({"Ratelimit": header, "Ratelimit-Policy": header})
     for limit in found.limits:
         assert limit.remaining >= 0
@@ -110,7 +110,7 @@ unknown = st.sampled_from(["", ";x", ";y=1.25", ';z="a;r=1"', ";p=:aGk=:", ";b=?
 
 
 @given(st.lists(st.tuples(names, counts, counts, unknown, optional_whitespace), min_size=1, max_size=8))
-def test_what_is_written_as_the_rfc_says_is_read_back(items: list[tuple[str, int, int, str, str]]) -> None:
+def test_a_header_written_as_the_rfc_says_is_parsed_back(items: list[tuple[str, int, int, str, str]]) -> None:
     def spelled(name: str) -> str:
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
@@ -131,7 +131,7 @@ _dates = st.sampled_from(
 @example("1 Jan 0000 00:00:00 GMT")
 @example("Mon, 99 Foo 10000 25:61:61 GMT")
 @example("," * 9000)
-def test_no_retry_after_is_an_error(value: str) -> None:
+def test_no_retry_after_raises(value: str) -> None:
     seconds = parse_retry_after(value, 1_700_000_000.0)
     assert seconds is None or 0 <= seconds <= 31_536_000
 
@@ -140,9 +140,7 @@ def test_no_retry_after_is_an_error(value: str) -> None:
     "spelled",
     ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "  784111777  "],
 )
-def test_all_three_spellings_of_a_date_are_read_wherever_the_machine_stands(
-    monkeypatch: pytest.MonkeyPatch, spelled: str
-) -> None:
+def test_all_three_date_formats_are_parsed_in_any_time_zone(monkeypatch: pytest.MonkeyPatch, spelled: str) -> None:
     import time
 
     monkeypatch.setenv("TZ", "America/Los_Angeles")

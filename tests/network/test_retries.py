@@ -1,4 +1,4 @@
-"""When a call is sent again, when it must not be, and how each retry can be seen; in virtual time."""
+"""When a call is retried, when it must not be, and how each retry can be observed; in virtual time."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def jitter_of(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+def set_jitter(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
     monkeypatch.setattr("random.random", lambda: value)
 
 
@@ -85,7 +85,7 @@ BROKEN = [reset_after_the_request, close_after_the_request, reset_in_the_head, r
 
 @pytest.mark.parametrize("operation", REPLAY_SAFE)
 @pytest.mark.parametrize("script", BROKEN)
-async def test_what_may_be_replayed_is_sent_again_when_the_connection_breaks(script: Script, operation: str) -> None:
+async def test_list_and_delete_are_sent_again_when_the_connection_breaks(script: Script, operation: str) -> None:
     async with client_of(script, retry=THREE) as (client, server):
         with pytest.raises(APIConnectionError) as caught:
             await call(client, operation)
@@ -104,7 +104,7 @@ async def test_create_and_connect_are_sent_once_when_the_connection_breaks(scrip
 
 @contextlib.asynccontextmanager
 async def session_of(whose: str) -> AsyncIterator[dict[str, Any]]:
-    """The settings for a session that is the client's own, has tracing hooks, or is the caller's."""
+    """Yields the settings for a session that is the client's own, has trace hooks, or is the caller's."""
     if whose == "the caller's":
         async with aiohttp.ClientSession() as session:
             yield {"session": session}
@@ -113,10 +113,10 @@ async def session_of(whose: str) -> AsyncIterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("whose", ["own", "traced", "the caller's"])
-@pytest.mark.parametrize("dies", [lambda peer: None, Conversation.reset], ids=["closed", "reset"])
+@pytest.mark.parametrize("break_connection", [lambda peer: None, Conversation.reset], ids=["closed", "reset"])
 @pytest.mark.parametrize("operation", CALLS)
-async def test_a_kept_alive_connection_that_dies_with_the_request_is_not_used_for_a_silent_replay(
-    operation: str, dies: Callable[[Conversation], None], whose: str
+async def test_a_request_lost_with_a_kept_alive_connection_is_not_silently_replayed(
+    operation: str, break_connection: Callable[[Conversation], None], whose: str
 ) -> None:
     """aiohttp by itself would send the GETs and the DELETE a second time, on a new connection."""
 
@@ -124,7 +124,7 @@ async def test_a_kept_alive_connection_that_dies_with_the_request_is_not_used_fo
         await peer.request()
         peer.send(SUCCESS[operation])
         await peer.request()  # the second call, on the same connection: acted on, then cut off
-        dies(peer)
+        break_connection(peer)
 
     async with session_of(whose) as session, client_of(script, **session) as (client, server):
         await call(client, operation)
@@ -135,8 +135,8 @@ async def test_a_kept_alive_connection_that_dies_with_the_request_is_not_used_fo
 
 
 @pytest.mark.parametrize("operation", CALLS)
-async def test_a_tracing_hook_may_make_calls_of_its_own(operation: str) -> None:
-    """Each call knows its own connection, also where one is made within another."""
+async def test_a_trace_hook_may_make_calls(operation: str) -> None:
+    """Each call knows its own connection, even if one is made within another."""
     calls = 0
 
     async def call_within(*_: object) -> None:
@@ -158,24 +158,24 @@ async def test_a_tracing_hook_may_make_calls_of_its_own(operation: str) -> None:
     assert len(server.requests) == calls == 5
 
 
-async def test_a_call_that_is_forgotten_may_be_closed_in_another_context() -> None:
-    """As the garbage collector does with the coroutine of a task that nobody awaits."""
+async def test_an_abandoned_call_can_be_closed_in_another_context() -> None:
+    """The garbage collector does that with the coroutine of a task that is never awaited."""
 
     async def script(peer: Conversation) -> None:
         await peer.request()
         await asyncio.Event().wait()
 
     async with client_of(script) as (client, server):
-        forgotten = client.list_services()
-        task = asyncio.create_task(forgotten)
+        abandoned = client.list_services()
+        task = asyncio.create_task(abandoned)
         await server.arrived.wait()
-        forgotten.close()
+        abandoned.close()
         with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
             await task
 
 
 @pytest.mark.parametrize("operation", CALLS)
-async def test_a_kept_alive_connection_that_the_server_closed_while_idle_is_not_used(operation: str) -> None:
+async def test_a_kept_alive_connection_that_the_server_closed_while_idle_is_not_reused(operation: str) -> None:
     async def script(peer: Conversation) -> None:
         await peer.request()
         peer.send(SUCCESS[operation])
@@ -190,7 +190,7 @@ async def test_a_kept_alive_connection_that_the_server_closed_while_idle_is_not_
 
 @pytest.mark.parametrize("operation", NOT_REPLAY_SAFE)
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
-async def test_create_and_connect_are_not_sent_again_after_a_failure_of_the_server(operation: str, status: int) -> None:
+async def test_create_and_connect_are_not_sent_again_after_a_server_error(operation: str, status: int) -> None:
     async with client_of(answering(http(status)), retry=THREE) as (client, server):
         with pytest.raises(Exception, match=str(status)):
             await call(client, operation)
@@ -198,7 +198,7 @@ async def test_create_and_connect_are_not_sent_again_after_a_failure_of_the_serv
 
 
 @pytest.mark.parametrize("operation", CALLS)
-async def test_everything_is_sent_again_after_too_many_requests(operation: str) -> None:
+async def test_every_operation_is_retried_after_too_many_requests(operation: str) -> None:
     script = answering(http(429, headers="Retry-After: 2\r\n"), SUCCESS[operation])
     async with client_of(script, retry=THREE) as (client, server):
         started = now()
@@ -209,7 +209,7 @@ async def test_everything_is_sent_again_after_too_many_requests(operation: str) 
 
 @pytest.mark.parametrize("operation", NOT_REPLAY_SAFE)
 @pytest.mark.parametrize("script", BROKEN)
-async def test_those_who_accept_a_replay_get_one(script: Script, operation: str) -> None:
+async def test_replay_unsafe_allows_a_replay_of_create_and_connect(script: Script, operation: str) -> None:
     retry = RetryPolicy(max_attempts=3, replay_unsafe=True)
     async with client_of(script, retry=retry) as (client, server):
         with pytest.raises(APIConnectionError) as caught:
@@ -219,7 +219,7 @@ async def test_those_who_accept_a_replay_get_one(script: Script, operation: str)
 
 
 @pytest.mark.parametrize("operation", CALLS)
-async def test_everything_is_tried_again_where_no_connection_was_made(operation: str) -> None:
+async def test_every_operation_is_retried_when_no_connection_was_made(operation: str) -> None:
     async with client_of(silent, retry=RetryPolicy()) as (client, server):
         server.stop_listening()
         with pytest.raises(APIConnectionError, match="cannot connect") as caught:
@@ -230,10 +230,10 @@ async def test_everything_is_tried_again_where_no_connection_was_made(operation:
 
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("jitter", [0.0, 1.0])
-async def test_an_outage_of_a_second_and_a_half_is_survived(
+async def test_calls_survive_an_outage_of_a_second_and_a_half(
     monkeypatch: pytest.MonkeyPatch, jitter: float, operation: str
 ) -> None:
-    jitter_of(monkeypatch, jitter)
+    set_jitter(monkeypatch, jitter)
     requests: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -285,7 +285,7 @@ async def test_a_response_of_the_wrong_form_is_final() -> None:
 async def test_back_off_is_at_least_half_of_the_doubled_delay(
     monkeypatch: pytest.MonkeyPatch, jitter: float, waited: float
 ) -> None:
-    jitter_of(monkeypatch, jitter)
+    set_jitter(monkeypatch, jitter)
     async with client_of(answering(http(500)), retry=THREE) as (client, _):
         started = now()
         with pytest.raises(InternalServerError):
@@ -294,7 +294,7 @@ async def test_back_off_is_at_least_half_of_the_doubled_delay(
 
 
 async def test_back_off_does_not_exceed_its_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
-    jitter_of(monkeypatch, 1.0)
+    set_jitter(monkeypatch, 1.0)
     delays: list[float] = []
     retry = RetryPolicy(max_attempts=8, max_delay=4, on_retry=lambda event: delays.append(event.delay))
     async with client_of(answering(http(500)), retry=retry) as (client, _):
@@ -311,18 +311,18 @@ def as_date(seconds: int) -> str:
     return email.utils.formatdate(time.time() + seconds, usegmt=True)
 
 
-@pytest.mark.parametrize("spell", [in_seconds, as_date])
-async def test_a_retry_comes_when_the_server_said(spell: Callable[[int], str]) -> None:
-    script = answering(http(503, headers=f"Retry-After: {spell(12)}\r\n"), http(200, LISTED))
+@pytest.mark.parametrize("format_delay", [in_seconds, as_date])
+async def test_a_retry_waits_as_long_as_retry_after_says(format_delay: Callable[[int], str]) -> None:
+    script = answering(http(503, headers=f"Retry-After: {format_delay(12)}\r\n"), http(200, LISTED))
     async with client_of(script, retry=THREE) as (client, _):
         response = await client.with_response.list_services()
     assert response.attempts == 2
     assert 10.5 <= response.elapsed < 16
 
 
-@pytest.mark.parametrize("spell", [in_seconds, as_date])
-async def test_a_wait_that_is_longer_than_the_time_left_is_not_begun(spell: Callable[[int], str]) -> None:
-    script = answering(http(429, headers=f"Retry-After: {spell(300)}\r\n"))
+@pytest.mark.parametrize("format_delay", [in_seconds, as_date])
+async def test_a_call_fails_at_once_if_retry_after_exceeds_the_time_left(format_delay: Callable[[int], str]) -> None:
+    script = answering(http(429, headers=f"Retry-After: {format_delay(300)}\r\n"))
     async with client_of(script, retry=THREE) as (client, server):
         started = now()
         with pytest.raises(RateLimitError, match="Wait (300|299) s") as caught:
@@ -351,14 +351,14 @@ async def test_a_wait_that_is_longer_than_the_time_left_is_not_begun(spell: Call
         ("", None),
     ],
 )
-async def test_retry_after_is_read_with_care(headers: str, retry_after: float | None) -> None:
+async def test_retry_after_is_limited_and_ignored_when_invalid(headers: str, retry_after: float | None) -> None:
     async with client_of(answering(http(429, headers=headers))) as (client, _):
         with pytest.raises(RateLimitError) as caught:
             await client.list_services()
     assert caught.value.retry_after == retry_after
 
 
-# Seeing it.
+# Observing retries.
 
 
 async def test_a_response_reports_the_number_of_attempts() -> None:
@@ -367,23 +367,23 @@ async def test_a_response_reports_the_number_of_attempts() -> None:
         assert (await client.with_response.list_services()).attempts == 3
 
 
-async def test_the_hook_hears_of_each_retry_before_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    jitter_of(monkeypatch, 1.0)
-    heard: list[tuple[float, RetryEvent]] = []
-    retry = RetryPolicy(max_attempts=3, on_retry=lambda event: heard.append((now() - started, event)))
+async def test_on_retry_is_called_before_each_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_jitter(monkeypatch, 1.0)
+    events: list[tuple[float, RetryEvent]] = []
+    retry = RetryPolicy(max_attempts=3, on_retry=lambda event: events.append((now() - started, event)))
     async with client_of(answering(http(500), http(502), http(200, LISTED)), retry=retry) as (client, _):
         started = now()
         await client.list_services()
-    assert [(event.operation, event.attempt, event.delay) for _, event in heard] == [
+    assert [(event.operation, event.attempt, event.delay) for _, event in events] == [
         ("List PagerDuty services", 1, 0.5),
         ("List PagerDuty services", 2, 1.0),
     ]
-    assert [(event.error.status, event.error.attempts) for _, event in heard] == [(500, 1), (502, 2)]
-    assert heard[0][0] < 0.4
-    assert 0.5 <= heard[1][0] < 0.9
+    assert [(event.error.status, event.error.attempts) for _, event in events] == [(500, 1), (502, 2)]
+    assert events[0][0] < 0.4
+    assert 0.5 <= events[1][0] < 0.9
 
 
-async def test_a_hook_that_raises_does_not_end_the_call(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_exception_of_on_retry_does_not_end_the_call(caplog: pytest.LogCaptureFixture) -> None:
     def hook(_: RetryEvent) -> None:
         raise ZeroDivisionError
 
@@ -490,7 +490,7 @@ async def test_nothing_is_formatted_for_a_disabled_log(monkeypatch: pytest.Monke
         logger.manager._clear_cache()
 
 
-async def test_an_error_that_is_not_ours_to_retry_has_one_attempt() -> None:
+async def test_an_error_that_is_not_retried_reports_one_attempt() -> None:
     async with client_of(answering(http(404)), retry=THREE) as (client, _):
         with pytest.raises(NotFoundError) as caught:
             await client.list_services()

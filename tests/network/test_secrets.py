@@ -1,4 +1,4 @@
-"""No secret is in anything that a call logs, raises, notes, prints or pickles, whatever the server does with it."""
+"""No secret is in anything that a call logs, raises or returns, even if the response of the server repeats it."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ PACKAGE = pathlib.Path(pagerduty_alerting.__file__).parent
 
 API_TOKEN = "sentinelApiToken0123456789_-abcdefghijkl"
 API_KEY = "sentinelApiKey0123456789abcdef0123456"
-GIVEN_TOKEN = "sentinel~given+token/é\"'<&>"  # it needs percent-encoding, escaping in JSON and in HTML
+GIVEN_TOKEN = "sentinel~given+token/é\"'<&>"  # needs percent-encoding, and escaping in JSON and HTML
 GIVEN_UUID = "5e47141e-1111-4222-8333-0123456789ab"
 MADE_TOKEN = "5e47141e2222422283330123456789ab"
 
@@ -32,7 +32,7 @@ SECRETS = (API_TOKEN, API_KEY, GIVEN_TOKEN, GIVEN_UUID, MADE_TOKEN)
 
 
 def spellings(secret: str) -> set[str]:
-    """The secret as it is, percent-encoded, in base64 with any neighbours, and as JSON and repr escape it."""
+    """Returns the secret as it is, percent-encoded, within base64, and as JSON and repr escape it."""
     raw = secret.encode()
     encoded = {base64.b64encode(raw[start:-3]).decode().rstrip("=")[2:-2] for start in range(3)}
     return {secret, quote(secret, safe=""), quote(secret), repr(secret)[1:-1], secret.upper(), *encoded}
@@ -45,7 +45,7 @@ def leaks(text: str) -> set[str]:
     return {spelling for spelling in FORBIDDEN if spelling in text}
 
 
-def test_the_search_finds_what_it_searches_for() -> None:
+def test_the_search_finds_secrets_in_every_spelling() -> None:
     for secret in SECRETS:
         assert leaks(f"before {secret} after")
         assert leaks(base64.b64encode(f"user:{secret}@x".encode()).decode())
@@ -64,7 +64,7 @@ def envelope(head: str, success: str = "false") -> bytes:
 
 
 def answers(head: str) -> list[bytes]:
-    """What a server can answer that repeats the whole head of the request, its secrets included."""
+    """Returns responses that repeat the whole head of the request, its secrets included."""
     path = head.split(" ")[1]
     line = head.replace("\r\n", " ")
     return [
@@ -135,7 +135,7 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
 
 
 def everything_about(error: BaseException) -> str:
-    """All that people and their tools make of an exception: texts, chains, notes, local variables, pickles."""
+    """Returns all that tools show of an exception: texts, chains, notes, local variables, pickles."""
     shown = [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
@@ -145,7 +145,7 @@ def everything_about(error: BaseException) -> str:
             continue
         seen.add(id(current))
         shown += [str(current), repr(current), *getattr(current, "__notes__", ())]
-        # As formatters do, which follow a context only where it is not suppressed.
+        # Like formatters, follows a context only if it is not suppressed.
         pending += [current.__cause__, None if current.__suppress_context__ else current.__context__]
         for frame, _ in traceback.walk_tb(current.__traceback__):
             if PACKAGE in pathlib.Path(frame.f_code.co_filename).parents:
@@ -173,7 +173,7 @@ def all_logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 @pytest.mark.parametrize(
     ("name", "credentials"),
-    # With each answer one of the credentials, in turn; both in the full size.
+    # Each response with one of the credentials in turn, or with both in the full size.
     list(itertools.product(SCRIPTS, CREDENTIALS) if IS_FULL else zip(SCRIPTS, itertools.cycle(CREDENTIALS))),
 )
 def test_an_asynchronous_call_shows_no_secret(all_logs: pytest.LogCaptureFixture, name: str, credentials: str) -> None:
@@ -227,7 +227,7 @@ def test_no_secret_is_in_the_traceback_of_a_cancelled_call() -> None:
                     task = asyncio.ensure_future(getattr(client, operation)(*arguments))
                     server.arrived.clear()
                     await server.arrived.wait()
-                    await asyncio.sleep(1)  # virtual: until half of the answer is read
+                    await asyncio.sleep(1)  # virtual: until half of the response is read
                     task.cancel()
                     try:
                         await task
@@ -241,17 +241,17 @@ def test_no_secret_is_in_the_traceback_of_a_cancelled_call() -> None:
     assert leaks(text) == set()
 
 
-def test_a_secret_that_an_unexpected_error_repeats_is_not_chained() -> None:
+def test_an_unexpected_error_that_contains_a_secret_is_not_chained() -> None:
     import aiohttp
 
-    async def meddle(_session: Any, _context: Any, params: aiohttp.TraceRequestStartParams) -> None:
+    async def raise_with_secrets(_session: Any, _context: Any, params: aiohttp.TraceRequestStartParams) -> None:
         try:
             raise KeyError(str(params.url))
         except KeyError as error:
             raise LookupError(params.headers["Authorization"]) from error
 
     trace = aiohttp.TraceConfig()
-    trace.on_request_start.append(meddle)
+    trace.on_request_start.append(raise_with_secrets)
 
     async def main() -> str:
         settings: Any = {"api_token": API_TOKEN, "account_id": ACCOUNT_ID, "trace_configs": [trace]}

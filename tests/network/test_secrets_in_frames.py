@@ -1,4 +1,4 @@
-"""No secret is in the frames that an exception leads to, however the call ends: error trackers show local variables."""
+"""However a call ends, no secret is in the frames of its exception, whose local variables error trackers show."""
 
 import asyncio
 import threading
@@ -36,7 +36,7 @@ def leaks(error: BaseException) -> set[str]:
 
 def test_the_search_looks_at_local_variables_of_every_linked_exception() -> None:
     fail_elsewhere: dict[str, Any] = {}
-    exec(  # a function whose file is not one of the tests'
+    exec(  # a function that is not in a file of the tests, which the search leaves out
         "def fail_with(headers):\n    try:\n        {}['x']\n    except KeyError:\n        raise ValueError('x')",
         fail_elsewhere,
     )
@@ -153,8 +153,8 @@ def _close_when_reached(server: RawServer, client: Client) -> None:
     client.close()
 
 
-class Limiter:
-    """A limiter that fails on entering or leaving, while it handles an exception of its own."""
+class FailingLimiter:
+    """A limiter that raises on entering or leaving, while it handles another exception."""
 
     def __init__(self, *, on_entering: bool) -> None:
         self.on_entering = on_entering
@@ -180,8 +180,8 @@ def frames_of(traceback: TracebackType | None) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("on_entering", [True, False])
-async def test_what_a_limiter_raises_keeps_its_own_frames_and_context(on_entering: bool) -> None:
-    limiter = Limiter(on_entering=on_entering)
+async def test_an_exception_of_the_limiter_keeps_its_frames_and_context(on_entering: bool) -> None:
+    limiter = FailingLimiter(on_entering=on_entering)
     async with client_of(FAILURES["closed"], limiter=limiter) as (client, _):
         error = await failure_of(client.connect(TOKEN))
 

@@ -14,7 +14,7 @@ from tests.support.virtual_time import OTHER_THREAD, VirtualTimeLoop
 
 @pytest.fixture(autouse=True)
 def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runner's loops jump; the raw server's, on its own thread, does not."""
+    """Makes the clock of the runner's loops jump, but not that of the raw server's, which is on its own thread."""
     plain = asyncio.new_event_loop
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -38,7 +38,7 @@ def test_a_deadline_ends_a_synchronous_call() -> None:
     assert time.monotonic() - started < 100
 
 
-def test_a_synchronous_call_waits_as_long_as_the_server_asks() -> None:
+def test_a_synchronous_call_waits_as_long_as_retry_after_says() -> None:
     script = answering(http(503, headers="Retry-After: 300\r\n"), http(200, LISTED))
     with sync_client_of(script, retry=RetryPolicy(), timeout=600) as (client, _):
         response = client.with_response.list_services()

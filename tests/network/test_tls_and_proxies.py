@@ -1,4 +1,4 @@
-"""The network around a call: TLS that is always verified, proxies as the environment names them, and ~/.netrc."""
+"""TLS, which is always verified, proxies of the environment and the argument, and ~/.netrc."""
 
 import asyncio
 import pathlib
@@ -52,15 +52,13 @@ async def secure_api(authority: trustme.CA) -> AsyncIterator[RawServer]:
 # TLS.
 
 
-async def test_a_private_authority_is_trusted_through_the_ssl_context(
-    authority: trustme.CA, secure_api: RawServer
-) -> None:
+async def test_a_private_authority_is_trusted_with_ssl_context(authority: trustme.CA, secure_api: RawServer) -> None:
     async with AsyncClient(**settings(secure_api.url, ssl_context=client_side(authority))) as client:
         assert len(await client.list_services()) == 1
 
 
 @pytest.mark.parametrize("operation", CALLS)
-async def test_an_untrusted_certificate_fails_at_once_and_says_so(secure_api: RawServer, operation: str) -> None:
+async def test_an_untrusted_certificate_is_an_error_that_is_not_retried(secure_api: RawServer, operation: str) -> None:
     connections = 0
 
     async def counting(*_: Any) -> None:
@@ -99,12 +97,12 @@ async def test_an_expired_certificate_is_not_trusted(authority: trustme.CA) -> N
     assert "private CA" not in str(caught.value)
 
 
-async def test_https_to_a_server_that_speaks_http_is_an_error_that_is_not_retried() -> None:
-    async def plain(peer: Conversation) -> None:
+async def test_https_to_a_plain_http_server_is_an_error_that_is_not_retried() -> None:
+    async def plain_http(peer: Conversation) -> None:
         await peer.reader.read(1)
         peer.send(http(400))
 
-    async with raw_server(plain) as server:
+    async with raw_server(plain_http) as server:
         url = server.url.replace("http:", "https:")
         async with AsyncClient(**settings(url, retry=RETRIES)) as client:
             with pytest.raises(APIConnectionError, match="TLS with 127.0.0.1") as caught:
@@ -113,7 +111,7 @@ async def test_https_to_a_server_that_speaks_http_is_an_error_that_is_not_retrie
 
 
 @pytest.mark.parametrize("value", [False, True, 1, "ca.pem", ssl])
-def test_an_ssl_context_that_is_none_is_refused(value: Any) -> None:
+def test_an_invalid_ssl_context_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="ssl_context must be"):
         AsyncClient(**settings("https://api.example/v4", ssl_context=value))
 
@@ -121,7 +119,7 @@ def test_an_ssl_context_that_is_none_is_refused(value: Any) -> None:
 # Proxies.
 
 
-async def test_https_goes_through_a_tunnel_that_the_proxy_cannot_look_into(
+async def test_https_goes_through_a_tunnel_and_the_proxy_gets_no_credentials(
     monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, secure_api: RawServer
 ) -> None:
     async with raw_server(forward_proxy) as proxy:
@@ -137,7 +135,7 @@ async def test_https_goes_through_a_tunnel_that_the_proxy_cannot_look_into(
     assert f"Authorization: Bearer {API_TOKEN}" in secure_api.requests[0]
 
 
-async def test_credentials_for_the_proxy_are_sent_to_the_proxy_only(
+async def test_proxy_credentials_are_sent_only_to_the_proxy(
     monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, secure_api: RawServer
 ) -> None:
     async with raw_server(forward_proxy) as proxy:
@@ -149,7 +147,7 @@ async def test_credentials_for_the_proxy_are_sent_to_the_proxy_only(
     assert "proxy-authorization" not in secure_api.requests[0].lower()
 
 
-async def test_plain_http_goes_through_its_proxy_with_credentials_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_plain_http_goes_through_the_proxy_with_credentials_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
     async with raw_server(listing) as api, raw_server(forward_proxy) as proxy:
         monkeypatch.setenv("http_proxy", f"http://user:password@127.0.0.1:{proxy.port}")
         async with AsyncClient(**settings(seen_by_proxy(api), allow_insecure_http=True)) as client:
@@ -171,57 +169,32 @@ async def test_the_proxy_of_the_other_scheme_is_not_used(monkeypatch: pytest.Mon
         assert len(await client.list_services()) == 1
 
 
-async def refusing(peer: Conversation) -> None:
-    await peer.request()
-    peer.send(http(407, b"who are you?", "Proxy-Authenticate: Basic\r\n"))
-
-
-async def refusing_with_499(peer: Conversation) -> None:
-    await peer.request()
-    peer.send(http(499, b"no"))
-
-
-async def failing_with_500(peer: Conversation) -> None:
-    await peer.request()
-    peer.send(http(500, b"oh"))
-
-
-async def unavailable(peer: Conversation) -> None:
-    await peer.request()
-    peer.send(http(503, b"not now"))
-
-
-async def rude(peer: Conversation) -> None:
-    await peer.request()
-    peer.reset()
-
-
-async def babbling(peer: Conversation) -> None:
-    await peer.request()
-    peer.send(b"hello hello hello\r\n\r\n")
-
-
-async def dying(peer: Conversation) -> None:
-    await peer.request()
-
-
 @pytest.mark.parametrize(
-    ("script", "attempts"),
+    ("answer", "attempts"),
     [
-        (refusing, 1),
-        (refusing_with_499, 1),
-        (failing_with_500, 5),
-        (unavailable, 5),
-        (rude, 5),
-        (babbling, 5),
-        (dying, 5),
+        (http(407, b"who are you?", "Proxy-Authenticate: Basic\r\n"), 1),
+        (http(499), 1),
+        (http(500), 5),
+        (http(503), 5),
+        (b"not HTTP\r\n\r\n", 5),
+        (b"", 5),
+        (None, 5),
     ],
+    ids=["407", "499", "500", "503", "not HTTP", "closed", "reset"],
 )
 @pytest.mark.parametrize("operation", CALLS)
 async def test_a_failing_proxy_is_distinguished_from_the_api(
-    monkeypatch: pytest.MonkeyPatch, operation: str, script: Any, attempts: int
+    monkeypatch: pytest.MonkeyPatch, operation: str, answer: bytes | None, attempts: int
 ) -> None:
-    """Nothing was sent to the API, so that create and connect may be tried again, too."""
+    """Nothing was sent to the API, so create and connect may be retried too."""
+
+    async def script(peer: Conversation) -> None:
+        await peer.request()
+        if answer is None:
+            peer.reset()
+        else:
+            peer.send(answer)
+
     async with raw_server(script) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:secretpassword@127.0.0.1:{proxy.port}")
         async with AsyncClient(**settings("https://api.example/v4", retry=RETRIES)) as client:
@@ -235,7 +208,7 @@ async def test_a_failing_proxy_is_distinguished_from_the_api(
     assert "secretpassword" not in str(caught.value)
 
 
-async def test_a_proxy_that_cannot_be_reached_is_named_as_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_proxy_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     async with AsyncClient(**settings("https://api.example/v4")) as client:
         with pytest.raises(APIConnectionError, match="the proxy 127.0.0.1:9 cannot be reached") as caught:
@@ -243,11 +216,11 @@ async def test_a_proxy_that_cannot_be_reached_is_named_as_the_problem(monkeypatc
     assert caught.value.transient is True
 
 
-async def test_the_connect_timeout_covers_the_response_of_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def mute(peer: Conversation) -> None:
+async def test_the_connect_timeout_covers_the_response_of_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(peer: Conversation) -> None:
         await peer.client_to_go()
 
-    async with raw_server(mute) as proxy:
+    async with raw_server(silent) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         async with AsyncClient(**settings("https://api.example/v4", connect_timeout=0.2)) as client:
             with pytest.raises(
@@ -257,11 +230,11 @@ async def test_the_connect_timeout_covers_the_response_of_a_proxy(monkeypatch: p
                 await client.create_integration_token()
 
 
-async def test_the_connect_timeout_covers_the_response_of_a_proxy_of_the_callers_session() -> None:
-    async def mute(peer: Conversation) -> None:
+async def test_the_connect_timeout_covers_the_response_of_the_proxy_of_a_callers_session() -> None:
+    async def silent(peer: Conversation) -> None:
         await peer.client_to_go()
 
-    async with raw_server(mute) as proxy, aiohttp.ClientSession(proxy=f"http://127.0.0.1:{proxy.port}") as session:
+    async with raw_server(silent) as proxy, aiohttp.ClientSession(proxy=f"http://127.0.0.1:{proxy.port}") as session:
         client = AsyncClient(**settings("https://api.example/v4", session=session, connect_timeout=0.2))
         with pytest.raises(APITimeoutError, match="no connection through the proxy") as caught:
             await client.create_integration_token()
@@ -269,7 +242,7 @@ async def test_the_connect_timeout_covers_the_response_of_a_proxy_of_the_callers
 
 
 @pytest.mark.virtual_time
-async def test_a_response_through_a_proxy_of_the_callers_session_may_take_longer_than_connecting() -> None:
+async def test_the_connect_timeout_does_not_limit_a_response_through_the_proxy_of_a_callers_session() -> None:
     async def slow(peer: Conversation) -> None:
         await peer.request()
         await asyncio.sleep(0.4)
@@ -280,7 +253,7 @@ async def test_a_response_through_a_proxy_of_the_callers_session_may_take_longer
         assert (await client.create_integration_token()).id == "token-made-by-the-server"
 
 
-async def test_a_name_that_is_not_resolved_in_time_is_what_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_is_not_resolved_in_time_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_: Any, **__: Any) -> Any:
         await asyncio.Event().wait()
 
@@ -290,10 +263,10 @@ async def test_a_name_that_is_not_resolved_in_time_is_what_is_named(monkeypatch:
             await client.list_services()
 
 
-# The argument.
+# The argument `proxy`.
 
 
-async def test_the_proxy_of_the_argument_is_used_in_place_of_the_environments(
+async def test_the_proxy_argument_overrides_the_environment(
     monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, secure_api: RawServer
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
@@ -306,7 +279,7 @@ async def test_the_proxy_of_the_argument_is_used_in_place_of_the_environments(
     assert "Proxy-Authorization: Basic dXNlcjpwYXNzd29yZA==" in tunnel
 
 
-async def test_the_synchronous_client_takes_a_proxy_as_well() -> None:
+async def test_the_synchronous_client_takes_a_proxy_too() -> None:
     async with raw_server(listing) as api, raw_server(forward_proxy) as proxy:
 
         def call_through() -> list[Any]:
@@ -317,7 +290,7 @@ async def test_the_synchronous_client_takes_a_proxy_as_well() -> None:
     assert len(proxy.requests) == len(api.requests) == 1
 
 
-async def test_the_proxy_of_a_callers_session_is_the_callers() -> None:
+async def test_proxy_cannot_be_combined_with_a_session() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ConfigurationError, match="proxy and max_connections belong to the session"):
             AsyncClient(**settings("https://api.example/v4", session=session, proxy="http://proxy"))
@@ -344,7 +317,7 @@ async def test_an_untrusted_certificate_behind_a_proxy_is_not_trusted_either(
         ("http://us%3Aer:secretpassword@host:1", "a user name with a colon"),
     ],
 )
-async def test_a_proxy_that_cannot_be_used_is_a_configuration_error_every_time(
+async def test_an_unusable_proxy_is_a_configuration_error_in_every_call(
     monkeypatch: pytest.MonkeyPatch, value: str, message: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)
@@ -368,7 +341,9 @@ async def test_a_proxy_that_cannot_be_used_is_a_configuration_error_every_time(
         ("", None),
     ],
 )
-def test_the_spellings_of_a_proxy(monkeypatch: pytest.MonkeyPatch, value: str, proxy: Proxy | None) -> None:
+def test_the_proxy_of_the_environment_is_parsed(
+    monkeypatch: pytest.MonkeyPatch, value: str, proxy: Proxy | None
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)
     assert find_proxy("https://api.example/v4") == proxy
 
@@ -399,7 +374,7 @@ async def test_a_netrc_entry_neither_breaks_a_call_nor_replaces_its_credentials(
 
 
 @pytest.mark.usefixtures("netrc")
-async def test_a_session_of_the_callers_that_reads_netrc_contradicts_the_credentials() -> None:
+async def test_a_callers_session_that_reads_netrc_is_a_configuration_error() -> None:
     async with raw_server(listing) as api, aiohttp.ClientSession(trust_env=True) as session:
         client = AsyncClient(**settings(api.url, session=session))
         with pytest.raises(ConfigurationError, match="credentials of its own"):
@@ -407,7 +382,7 @@ async def test_a_session_of_the_callers_that_reads_netrc_contradicts_the_credent
     assert api.requests == []
 
 
-async def test_a_closed_session_of_the_callers_is_said_to_be_closed() -> None:
+async def test_the_error_for_a_closed_session_of_the_caller_says_so() -> None:
     async with aiohttp.ClientSession() as session:
         pass
     client = AsyncClient(**settings("https://api.example/v4", session=session))
@@ -415,17 +390,17 @@ async def test_a_closed_session_of_the_callers_is_said_to_be_closed() -> None:
         await client.list_services()
 
 
-def test_a_session_that_is_none_is_refused() -> None:
+def test_an_invalid_session_is_refused() -> None:
     with pytest.raises(TypeError, match="session must be"):
         AsyncClient(**settings("https://api.example/v4", session="session"))
 
 
-def test_a_trace_config_that_is_none_is_refused() -> None:
+def test_an_invalid_trace_config_is_refused() -> None:
     with pytest.raises(TypeError, match="trace_configs must be"):
         AsyncClient(**settings("https://api.example/v4", trace_configs=["trace"]))
 
 
-async def test_the_connection_is_closed_when_the_client_is(authority: trustme.CA) -> None:
+async def test_closing_the_client_closes_its_connection(authority: trustme.CA) -> None:
     gone = asyncio.Event()
 
     async def script(peer: Conversation) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Waits for sockets for a moment at most; if none is ready, sets the clock to the end of the wait."""
+    """Waits for sockets for a moment at most; if none is ready, sets the clock to just after the end of the wait."""
 
     def __init__(self, patience: float) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class _JumpingSelector(selectors.DefaultSelector):
             return super().select(None)
         ready = super().select(timeout if self.jobs else min(timeout, self.patience))
         if not ready and timeout > 0:
-            self.jumped += timeout
+            self.jumped += timeout + 1e-6  # like a real clock, never before the timer by a rounding error
         return ready
 
 

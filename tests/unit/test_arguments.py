@@ -234,7 +234,7 @@ def test_a_base_url_is_returned_without_a_slash_at_its_end(value: str, expected:
         ("http://0.0.0.0", "is http:// to 0.0.0.0, which would send"),
     ],
 )
-def test_a_base_url_that_credentials_must_not_go_to_is_refused(value: str, problem: str) -> None:
+def test_an_invalid_or_insecure_base_url_is_refused(value: str, problem: str) -> None:
     with pytest.raises(ValueError, match="^base_url ") as caught:
         check_base_url("base_url", value, allow_insecure_http=False)
     assert problem in str(caught.value)

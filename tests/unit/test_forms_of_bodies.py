@@ -100,5 +100,5 @@ LOOSE_BUT_RIGHT = {
 
 
 @pytest.mark.parametrize("name", LOOSE_BUT_RIGHT)
-def test_what_is_loose_but_right_is_accepted(name: str) -> None:
+def test_harmless_deviations_are_accepted(name: str) -> None:
     assert decode(LIST, answer(200, LOOSE_BUT_RIGHT[name])).result == [Service("s1", "one")]

@@ -1,4 +1,4 @@
-"""Whatever a server answers, byte for byte, a caller gets the right result or one of our exceptions."""
+"""Whatever bytes a server sends, a call returns the right result or raises an exception of the package."""
 
 import asyncio
 import functools
@@ -46,7 +46,7 @@ def flavour(request: pytest.FixtureRequest) -> str:
 
 
 def outcome(flavour: str, script: Script | bytes, operation: str = "list_services", **changes: Any) -> Any:
-    """What a call gives: its result, or the exception that left it."""
+    """Returns the result of a call, or the exception that it raised."""
     changes = {"timeout": 30, **changes}
     if isinstance(script, bytes):
         script = answering(script, keep_open=False)
@@ -72,8 +72,8 @@ def service(**fields: Any) -> bytes:
     return enveloped(result=[{"id": "s1", "name": "one", **fields}])
 
 
-# Every form of a body is tested where it is read, in tests/unit/test_forms_of_bodies.py: here, that they get there.
-BODIES_THAT_ARE_NO_ENVELOPE = {
+# Every form of a body is tested in tests/unit/test_forms_of_bodies.py; here, a few of them arrive over the network.
+BODIES_WITHOUT_ENVELOPE = {
     "html": b"<!DOCTYPE html><html><body>nothing here</body></html>",
     "empty": b"",
     "a service as a string": enveloped(result=["s1"]),
@@ -82,17 +82,17 @@ BODIES_THAT_ARE_NO_ENVELOPE = {
 }
 
 
-@pytest.mark.parametrize("name", BODIES_THAT_ARE_NO_ENVELOPE)
+@pytest.mark.parametrize("name", BODIES_WITHOUT_ENVELOPE)
 def test_a_success_without_an_envelope_is_a_validation_error(flavour: str, name: str) -> None:
-    error = outcome(flavour, http(299, BODIES_THAT_ARE_NO_ENVELOPE[name]))
+    error = outcome(flavour, http(299, BODIES_WITHOUT_ENVELOPE[name]))
     assert type(error) is APIResponseValidationError
     assert len(str(error)) < 2500
     assert error.status == 299
 
 
-@pytest.mark.parametrize("name", BODIES_THAT_ARE_NO_ENVELOPE)
+@pytest.mark.parametrize("name", BODIES_WITHOUT_ENVELOPE)
 def test_an_error_without_an_envelope_is_the_error_of_its_status(flavour: str, name: str) -> None:
-    error = outcome(flavour, http(404, BODIES_THAT_ARE_NO_ENVELOPE[name]))
+    error = outcome(flavour, http(404, BODIES_WITHOUT_ENVELOPE[name]))
     assert type(error) is NotFoundError
     assert len(str(error)) < 2500
     assert str(error).isprintable()
@@ -107,13 +107,13 @@ def test_success_false_is_an_error_whatever_the_status(flavour: str, status: int
     assert error.status == status
 
 
-def test_what_is_loose_but_right_is_accepted(flavour: str) -> None:
+def test_harmless_deviations_are_accepted(flavour: str) -> None:
     body = b'\xef\xbb\xbf{"success":true,"messages":7,"result_info":"x","result":[{"id":"s1","name":"one"},{}]}'
     assert outcome(flavour, http(200, body)) == [Service("s1", "one"), Service("", "")]
 
 
 @pytest.mark.parametrize("messages", [1, "text", {"message": "m"}, [None, {"code": "x"}]], ids=repr)
-def test_a_created_token_is_never_thrown_away_over_a_remark(flavour: str, messages: object) -> None:
+def test_a_created_token_is_returned_despite_malformed_messages(flavour: str, messages: object) -> None:
     body = enveloped(messages=messages, errors=messages, result_info=messages, result={"id": "made"})
     assert outcome(flavour, http(201, body), "create_integration_token").id == "made"
 
@@ -125,7 +125,7 @@ def test_a_created_token_without_an_id_is_a_validation_error(flavour: str, resul
     assert "may have been carried out" in str(error)
 
 
-def test_a_link_without_a_result_is_made(flavour: str) -> None:
+def test_connect_succeeds_without_a_result(flavour: str) -> None:
     assert outcome(flavour, http(200, b'{"success":true}'), "connect") == ConnectedDestination("")
 
 
@@ -155,7 +155,7 @@ def sized(head: bytes, body: bytes) -> bytes:
 BROKEN_HTTP = {
     "nothing": b"",
     "a line": b"hello\r\n",
-    "no http": b"SSH-2.0-OpenSSH_9.9\r\n\r\n",
+    "not HTTP": b"SSH-2.0-OpenSSH_9.9\r\n\r\n",
     "a TLS alert": b"\x15\x03\x01\x00\x02\x02F",
     "a request": b"GET / HTTP/1.1\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -177,18 +177,18 @@ BROKEN_HTTP = {
     "a length beyond 64 bits": _HEAD + b"Content-Length: 99999999999999999999999\r\n\r\n" + LISTED,
     "two lengths": _HEAD + b"Content-Length: 5\r\nContent-Length: 500\r\n\r\n" + LISTED,
     "a length and chunks": _CHUNKED.replace(b"OK\r\n", b"OK\r\nContent-Length: 5\r\n") + chunk(LISTED) + b"0\r\n\r\n",
-    "chunk sizes that are none": _CHUNKED + b"zz\r\n" + LISTED,
+    "invalid chunk sizes": _CHUNKED + b"zz\r\n" + LISTED,
     "a negative chunk size": _CHUNKED + b"-5\r\n" + LISTED,
     "a chunk size beyond 64 bits": _CHUNKED + b"ffffffffffffffffffffff\r\n" + LISTED,
     "a chunk without its line break": _CHUNKED + b"5\r\nabcdeXX0\r\n\r\n",
     "chunks without an end": _CHUNKED + chunk(LISTED),
     "a truncated chunk": _CHUNKED + chunk(LISTED)[:-8],
     "trailers without an end": _CHUNKED + chunk(LISTED) + b"0\r\nX: " + b"x" * 100_000,
-    "gzip that is none": sized(_GZIP, b"this is not compressed"),
-    "deflate that is none": sized(_DEFLATE, b"this is not compressed"),
+    "invalid gzip": sized(_GZIP, b"this is not compressed"),
+    "invalid deflate": sized(_DEFLATE, b"this is not compressed"),
     "a broken checksum": sized(_GZIP, gzip.compress(LISTED)[:-8] + b"\0" * 8),
     "truncated deflate": sized(_DEFLATE, zlib.compress(LISTED)[:-10]),
-    "brotli that nobody asked for": sized(_HEAD + b"Content-Encoding: br\r\n", b"\x0b\x02\x80"),
+    "brotli, which was not requested": sized(_HEAD + b"Content-Encoding: br\r\n", b"\x0b\x02\x80"),
 }  # fmt: skip
 
 
@@ -202,26 +202,26 @@ def test_broken_http_is_a_connection_error(flavour: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN_HTTP)
-def test_broken_http_with_an_error_status_is_an_error_of_ours(name: str) -> None:
+def test_broken_http_with_an_error_status_is_an_error_of_the_package(name: str) -> None:
     error = outcome("async", BROKEN_HTTP[name].replace(b" 200 ", b" 502 "))
     assert isinstance(error, APIConnectionError | InternalServerError)
 
 
-BODIES_WITH_SHORT_LENGTHS = {
+INCOMPLETE_BODIES = {
     "a length that is too short": _HEAD + b"Content-Length: 10\r\n\r\n" + LISTED,
     "truncated gzip": sized(_GZIP, gzip.compress(LISTED)[:-12]),
-    "an encoding that nobody knows": sized(_HEAD + b"Content-Encoding: rot13\r\n", b"abc"),
+    "an unknown encoding": sized(_HEAD + b"Content-Encoding: rot13\r\n", b"abc"),
     "two encodings": sized(_HEAD + b"Content-Encoding: gzip, gzip\r\n", gzip.compress(gzip.compress(LISTED))),
 }
 
 
-@pytest.mark.parametrize("name", BODIES_WITH_SHORT_LENGTHS)
-def test_a_body_that_is_only_part_of_one_is_an_error_of_ours(flavour: str, name: str) -> None:
-    error = outcome(flavour, BODIES_WITH_SHORT_LENGTHS[name])
+@pytest.mark.parametrize("name", INCOMPLETE_BODIES)
+def test_an_incomplete_or_undecodable_body_is_an_error_of_the_package(flavour: str, name: str) -> None:
+    error = outcome(flavour, INCOMPLETE_BODIES[name])
     assert isinstance(error, APIResponseValidationError | APIConnectionError)
 
 
-ODD_BUT_RIGHT = {
+UNUSUAL_BUT_VALID = {
     "until the connection closes": _HEAD + b"\r\n" + LISTED,
     "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\n" + LISTED,
     "no reason": b"HTTP/1.1 200\r\n\r\n" + LISTED,
@@ -234,26 +234,26 @@ ODD_BUT_RIGHT = {
     "raw deflate": sized(_DEFLATE, zlib.compress(LISTED)[2:-4]),
     "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + http(200, LISTED),
     "continue": b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + http(200, LISTED),
-    "a second answer after the first": http(200, LISTED) + http(500),
+    "a second response after the first": http(200, LISTED) + http(500),
     "cookies": http(200, LISTED, "Set-Cookie: a=b; Path=/\r\nSet-Cookie: \xfe=\xff;;;=; Expires=never\r\n"),
     "a ray id of 8,000 characters": http(200, LISTED, f"CF-Ray: {'r' * 8000}\r\n"),
     "several ray ids": http(200, LISTED, "CF-Ray: one\r\nCF-Ray: two\r\n"),
-    "a ray id that is no text": http(200, LISTED, "CF-Ray: \xff\xfe\r\n"),
+    "a ray id that is not text": http(200, LISTED, "CF-Ray: \xff\xfe\r\n"),
     "a huge Ratelimit": http(200, LISTED, f"Ratelimit: {'x' * 8000}\r\nRatelimit-Policy: {'9' * 8000}\r\n"),
     "a hundred Ratelimits": http(200, LISTED, 'Ratelimit: "a";r=5;t=6\r\n' * 100),
     "binary headers": http(200, LISTED, "X-Binary: \xff\xfe\xfd\r\n"),
     "the wrong type": http(200, LISTED, "Content-Type: text/html; charset=utf-16\r\n"),
-    "a type that is none": http(200, LISTED, "Content-Type: ;;;=\xff\r\n"),
+    "an invalid type": http(200, LISTED, "Content-Type: ;;;=\xff\r\n"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ODD_BUT_RIGHT)
-def test_odd_http_that_is_right_is_accepted(flavour: str, name: str) -> None:
-    assert outcome(flavour, ODD_BUT_RIGHT[name]) == [Service("s1", "one")]
+@pytest.mark.parametrize("name", UNUSUAL_BUT_VALID)
+def test_unusual_but_valid_http_is_accepted(flavour: str, name: str) -> None:
+    assert outcome(flavour, UNUSUAL_BUT_VALID[name]) == [Service("s1", "one")]
 
 
 def test_control_characters_in_headers_are_not_shown(flavour: str) -> None:
-    """aiohttp lets them pass, but not in Python's development mode."""
+    """aiohttp accepts them, except in Python's development mode."""
     answer = http(502, headers="CF-Ray: \x1b[2J\r\nRatelimit: \x01\r\nRetry-After: \x02\r\nLocation: \x03\r\n")
     error = outcome(flavour, answer)
     assert isinstance(error, InternalServerError | APIConnectionError)
@@ -261,12 +261,12 @@ def test_control_characters_in_headers_are_not_shown(flavour: str) -> None:
 
 
 @pytest.mark.parametrize("status", [0, 99, 101, 600, 999])
-def test_a_status_that_is_none_is_an_error_of_ours(flavour: str, status: int) -> None:
+def test_an_invalid_status_is_an_error_of_the_package(flavour: str, status: int) -> None:
     answer = f"HTTP/1.1 {status:03} Odd\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n".encode() + LISTED
     assert isinstance(outcome(flavour, answer), PagerDutyAlertingError)
 
 
-def test_switching_protocols_is_an_error_and_the_rest_is_not_hoarded(flavour: str) -> None:
+def test_switching_protocols_is_an_error_and_the_data_after_it_are_not_kept() -> None:
     async def script(peer: Conversation) -> None:
         await peer.request()
         peer.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n")
@@ -274,9 +274,10 @@ def test_switching_protocols_is_an_error_and_the_rest_is_not_hoarded(flavour: st
             peer.send(b"x" * 65536)
             await peer.drain()
 
-    error = outcome(flavour, script)
-    assert isinstance(error, APIStatusError)
+    error, peak = peak_of(script)
+    assert type(error) is APIStatusError
     assert error.status == 101
+    assert peak < 6 * MIB
 
 
 @pytest.mark.parametrize(
@@ -294,7 +295,7 @@ def test_switching_protocols_is_an_error_and_the_rest_is_not_hoarded(flavour: st
     ],
 )
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
-def test_a_redirect_is_not_followed_and_names_the_host_only(location: str, named: str, status: int) -> None:
+def test_a_redirect_is_not_followed_and_only_its_host_is_named(location: str, named: str, status: int) -> None:
     requests: list[str] = []
 
     async def script(peer: Conversation) -> None:
@@ -310,7 +311,7 @@ def test_a_redirect_is_not_followed_and_names_the_host_only(location: str, named
 
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_operation_follows_a_redirect_not_even_on_the_same_host(flavour: str, status: int, operation: str) -> None:
+def test_no_operation_follows_a_redirect_even_on_the_same_host(flavour: str, status: int, operation: str) -> None:
     requests: list[str] = []
 
     async def script(peer: Conversation) -> None:
@@ -364,7 +365,7 @@ async def endless_chunks(peer: Conversation) -> None:
 
 @functools.cache
 def compressed_spaces(mib: int) -> bytes:
-    """Compresses when a test asks for it, not in every process that collects the tests; never holds it all."""
+    """Returns compressed spaces, which are compressed at the first use and never held in memory as a whole."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
     return b"".join([*(compressor.compress(b" " * MIB) for _ in range(mib)), compressor.flush()])
 
@@ -394,7 +395,7 @@ async def flood_of_continues(peer: Conversation) -> None:
         await peer.drain()
 
 
-async def million_of_empty_lines(peer: Conversation) -> None:
+async def millions_of_empty_lines(peer: Conversation) -> None:
     await peer.request()
     for _ in range(200):
         peer.send(b"\r\n" * 30_000)
@@ -402,7 +403,7 @@ async def million_of_empty_lines(peer: Conversation) -> None:
 
 
 def peak_of(script: Script, **changes: Any) -> tuple[Any, int]:
-    """Returns the outcome of a call, and the most memory that Python held in it, the server's part included."""
+    """Returns the outcome of a call, and the peak of Python's memory during it, the server's part included."""
     outcome("async", http(200, LISTED))
     tracemalloc.start()
     try:
@@ -421,7 +422,7 @@ def test_a_body_is_read_to_the_limit_and_no_further(script: Script) -> None:
 
 
 @pytest.mark.parametrize("script", [fifty_mib, gzip_bomb])
-def test_the_limit_can_be_set(script: Script) -> None:
+def test_the_limit_of_a_body_can_be_set(script: Script) -> None:
     error, peak = peak_of(script, max_response_bytes=100_000)
     assert type(error) is APIResponseValidationError
     assert "longer than the limit of 100,000 bytes" in str(error)
@@ -452,7 +453,7 @@ def test_a_huge_body_with_an_error_status_is_the_error_of_its_status(flavour: st
     assert len(str(error)) < 600
 
 
-@pytest.mark.parametrize("script", [endless_head, flood_of_continues, million_of_empty_lines])
+@pytest.mark.parametrize("script", [endless_head, flood_of_continues, millions_of_empty_lines])
 def test_floods_before_the_response_are_bounded(script: Script) -> None:
     error, peak = peak_of(script, timeout=1)
     assert isinstance(error, APIConnectionError)
@@ -472,11 +473,11 @@ def test_of_millions_of_problems_only_a_few_are_reported(body: bytes) -> None:
     error, peak = peak_of(answering(http(200, body), keep_open=False))
     assert isinstance(error, PagerDutyAlertingError)
     assert len(str(error)) < 2500
-    # What the parser makes of two megabytes or of eight, and no more: an exception for each would be ten times as much.
+    # The parsed document takes this much; an exception for each problem would take ten times as much.
     assert peak < 100 * PART * MIB
 
 
-def test_a_token_in_the_response_of_a_failed_create_is_in_no_message(flavour: str) -> None:
+def test_a_token_in_the_response_of_a_failed_create_is_not_in_the_error_message(flavour: str) -> None:
     for answer in (http(403, CREATED), http(201, CREATED.replace(b"true", b"1", 1)), http(201, b"[" + CREATED + b"]")):
         error = outcome(flavour, answer, "create_integration_token")
         assert isinstance(error, PagerDutyAlertingError)

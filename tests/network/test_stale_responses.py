@@ -1,6 +1,6 @@
-"""What a server sends on an idle connection is never the answer to the next request.
+"""Data that a server sends on an idle connection are never taken for the response to the next request.
 
-`nox -s soak` runs every combination, `nox -s tests` a part of them in which everything occurs.
+`nox -s soak` runs every combination, `nox -s tests` a selection in which every value occurs.
 """
 
 import asyncio
@@ -41,19 +41,19 @@ def _answer(status: str, body: bytes) -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-UNASKED = {
-    "an answer": _answer("200 OK", _SUCCESS),
+UNSOLICITED = {
+    "a response": _answer("200 OK", _SUCCESS),
     "a refusal": _answer("403 Forbidden", b'{"success":false,"errors":[{"message":"no"}]}'),
     "a 408 without a close": _answer("408 Request Timeout", b""),
-    "an interim answer": b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    "an interim response": b"HTTP/1.1 103 Early Hints\r\n\r\n",
     "a letter": b"H",
     "half a status line": b"HTTP/1.1 20",
     "half a head": b"HTTP/1.1 408 Request Timeout\r\nContent-Len",
     "a head without its last line break": _answer("200 OK", b"")[:-1],
     "half a body": _answer("200 OK", _SUCCESS)[:-20],
     "half a chunked body": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
-    "an answer and half a head": _answer("200 OK", _SUCCESS) + b"HTTP/1.1 2",
-    "no HTTP": b"hello\r\n\r\n",
+    "a response and half a head": _answer("200 OK", _SUCCESS) + b"HTTP/1.1 2",
+    "not HTTP": b"hello\r\n\r\n",
 }
 
 
@@ -95,7 +95,7 @@ def settings(server: IdleServer) -> dict[str, Any]:
 async def client_with(
     session_of: str, server: IdleServer, trusting: ssl.SSLContext, *trace_configs: aiohttp.TraceConfig
 ) -> AsyncIterator[AsyncClient]:
-    """A client with a session of its own or one of the caller's."""
+    """Yields a client with its own session or the caller's."""
     if session_of == "the client":
         async with AsyncClient(**settings(server), ssl_context=trusting, trace_configs=trace_configs) as client:
             yield client
@@ -112,36 +112,36 @@ def check(server: IdleServer, request: tuple[str, str], result: Any, right: Any)
 
 
 @pytest.mark.parametrize(
-    ("unasked", "operation", "session_of", "turns"),
-    sample(itertools.product(UNASKED, OPERATIONS, ["the client", "the caller"], [0, 5]), every=5),
+    ("unsolicited", "operation", "session_of", "turns"),
+    sample(itertools.product(UNSOLICITED, OPERATIONS, ["the client", "the caller"], [0, 5]), every=5),
 )
 async def test_an_asynchronous_call_gets_its_own_response(
-    server: IdleServer, trusting: ssl.SSLContext, unasked: str, operation: str, session_of: str, turns: int
+    server: IdleServer, trusting: ssl.SSLContext, unsolicited: str, operation: str, session_of: str, turns: int
 ) -> None:
     call, request, right = OPERATIONS[operation]
     async with client_with(session_of, server, trusting) as client:
         await client.list_services()
-        server.push(UNASKED[unasked])
+        server.push(UNSOLICITED[unsolicited])
         for _ in range(turns):
             await asyncio.sleep(0)
         check(server, request, await call(client), right)
 
 
-@pytest.mark.parametrize(("unasked", "operation"), sample(itertools.product(UNASKED, OPERATIONS), every=3))
+@pytest.mark.parametrize(("unsolicited", "operation"), sample(itertools.product(UNSOLICITED, OPERATIONS), every=3))
 def test_a_synchronous_call_gets_its_own_response(
-    server: IdleServer, trusting: ssl.SSLContext, unasked: str, operation: str
+    server: IdleServer, trusting: ssl.SSLContext, unsolicited: str, operation: str
 ) -> None:
     call, request, right = OPERATIONS[operation]
     with Client(**settings(server), ssl_context=trusting) as client:
         client.list_services()
-        server.push(UNASKED[unasked])
+        server.push(UNSOLICITED[unsolicited])
         check(server, request, call(client), right)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
-@pytest.mark.parametrize("unasked", UNASKED)
+@pytest.mark.parametrize("unsolicited", UNSOLICITED)
 def test_a_synchronous_call_on_uvloop_gets_its_own_response(
-    server: IdleServer, trusting: ssl.SSLContext, unasked: str
+    server: IdleServer, trusting: ssl.SSLContext, unsolicited: str
 ) -> None:
     import uvloop
 
@@ -149,34 +149,34 @@ def test_a_synchronous_call_on_uvloop_gets_its_own_response(
     with Client(**settings(server), ssl_context=trusting) as client:
         client._runner._make_loop = uvloop.new_event_loop
         client.list_services()
-        server.push(UNASKED[unasked])
+        server.push(UNSOLICITED[unsolicited])
         check(server, request, call(client), right)
 
 
 @pytest.mark.parametrize("session_of", ["the client", "the caller"])
 @pytest.mark.parametrize("operation", FLEETS)
-@pytest.mark.parametrize("unasked", ["an answer", "half a head", "half a body"])
+@pytest.mark.parametrize("unsolicited", ["a response", "half a head", "half a body"])
 async def test_an_asynchronous_fleet_gets_its_own_responses(
-    server: IdleServer, trusting: ssl.SSLContext, unasked: str, operation: str, session_of: str
+    server: IdleServer, trusting: ssl.SSLContext, unsolicited: str, operation: str, session_of: str
 ) -> None:
     fleet, request = FLEETS[operation]
     async with client_with(session_of, server, trusting) as client:
         await client.list_services()
-        server.push(UNASKED[unasked])
+        server.push(UNSOLICITED[unsolicited])
         (result,) = [result async for result in fleet(client)]
     check(server, request, result.error, None)
     assert result.error is None
 
 
 @pytest.mark.parametrize("operation", FLEETS)
-@pytest.mark.parametrize("unasked", ["an answer", "half a head", "half a body"])
+@pytest.mark.parametrize("unsolicited", ["a response", "half a head", "half a body"])
 def test_a_synchronous_fleet_gets_its_own_responses(
-    server: IdleServer, trusting: ssl.SSLContext, unasked: str, operation: str
+    server: IdleServer, trusting: ssl.SSLContext, unsolicited: str, operation: str
 ) -> None:
     fleet, request = FLEETS[operation]
     with Client(**settings(server), ssl_context=trusting) as client:
         client.list_services()
-        server.push(UNASKED[unasked])
+        server.push(UNSOLICITED[unsolicited])
         (result,) = fleet(client)
     check(server, request, result.error, None)
     assert result.error is None
@@ -193,9 +193,9 @@ async def test_data_that_arrives_while_a_hook_runs_is_not_the_response(
 
     async def push(*_: Any) -> None:
         calls.append(hook)
-        # The first call of all has nothing to reuse; the headers of its request are sent as well.
+        # The first call reuses no connection, but sends headers too.
         if len(calls) == (1 if hook == "on_connection_reuseconn" else 2):
-            server.push(UNASKED["an answer"])
+            server.push(UNSOLICITED["a response"])
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -207,20 +207,20 @@ async def test_data_that_arrives_while_a_hook_runs_is_not_the_response(
 
 
 @pytest.mark.parametrize("session_of", ["the client", "the caller"])
-async def test_of_several_idle_connections_the_clean_ones_are_used(
+async def test_only_idle_connections_without_unsolicited_data_are_reused(
     server: IdleServer, trusting: ssl.SSLContext, session_of: str
 ) -> None:
     async with client_with(session_of, server, trusting) as client:
         await asyncio.gather(client.list_services(), client.list_services())
         assert server.accepted == 2
-        server.push(UNASKED["an answer"], of_first=1)
+        server.push(UNSOLICITED["a response"], of_first=1)
         for _ in range(3):
             assert await client.create_integration_token() == IntegrationToken(TOKEN_ID)
         assert server.accepted == 2
 
 
 @pytest.mark.parametrize("session_of", ["the client", "the caller"])
-async def test_a_connection_on_which_nothing_came_is_used_again(
+async def test_a_connection_without_unsolicited_data_is_reused(
     server: IdleServer, trusting: ssl.SSLContext, session_of: str
 ) -> None:
     async with client_with(session_of, server, trusting) as client:
@@ -232,7 +232,7 @@ async def test_a_connection_on_which_nothing_came_is_used_again(
 
 
 @pytest.mark.parametrize("system", ["with poll", "without poll"])
-async def test_news_of_a_socket_are_seen_with_and_without_poll(
+async def test_unsolicited_data_are_detected_with_and_without_poll(
     server: IdleServer, trusting: ssl.SSLContext, system: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if system == "without poll":
@@ -241,6 +241,6 @@ async def test_news_of_a_socket_are_seen_with_and_without_poll(
         await client.list_services()
         await client.list_services()
         assert server.accepted == 1
-        server.push(UNASKED["an answer"])
+        server.push(UNSOLICITED["a response"])
         assert await client.list_services() == SERVICES
         assert server.accepted == 2
