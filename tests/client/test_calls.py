@@ -92,13 +92,13 @@ def test_a_key_is_sent_with_its_email_and_without_bearer(make_caller: MakeCaller
     assert "Authorization" not in request.headers
 
 
-def test_a_user_agent_of_the_callers_takes_the_place_of_ours(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_the_user_agent_can_be_replaced(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     answer_all(mocked_api)
     make_caller(user_agent="mine/1.0").call("list_services")
     assert mocked_api.requests[0].headers["User-Agent"] == "mine/1.0"
 
 
-def test_requests_go_below_the_base_url_that_was_given(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_requests_are_sent_below_the_given_base_url(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     mocked_api.answer(LIST.method, LIST.path, 200, LIST.answer, base_url="https://gateway.example/cf")
     assert make_caller(base_url="https://gateway.example/cf/").call("list_services") == LIST.result
 
@@ -123,7 +123,7 @@ def test_connect_takes_the_token_or_its_id(make_caller: MakeCaller, mocked_api: 
 
 
 @every_operation
-def test_the_account_of_a_call_takes_the_place_of_the_clients(
+def test_the_account_of_a_call_overrides_that_of_the_client(
     make_caller: MakeCaller, mocked_api: MockedApi, operation: Documented
 ) -> None:
     path = operation.path.replace(ACCOUNT_ID, OTHER_ACCOUNT)
@@ -135,7 +135,7 @@ def test_the_account_of_a_call_takes_the_place_of_the_clients(
 
 
 @every_operation
-def test_without_any_account_nothing_is_sent(
+def test_without_an_account_id_nothing_is_sent(
     make_caller: MakeCaller, mocked_api: MockedApi, operation: Documented
 ) -> None:
     caller = make_caller(bare=True, api_token=API_TOKEN)
@@ -161,7 +161,7 @@ def test_without_any_account_nothing_is_sent(
     ],
     ids=str,
 )
-def test_an_impossible_argument_is_refused_before_anything_is_sent(
+def test_an_invalid_argument_is_refused_before_anything_is_sent(
     make_caller: MakeCaller,
     mocked_api: MockedApi,
     operation: Documented,
@@ -174,7 +174,7 @@ def test_an_impossible_argument_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "a b", b"bytes", None, True, {"id": "x"}, IntegrationToken("")])
-def test_an_impossible_token_is_refused_before_anything_is_sent(
+def test_an_invalid_token_is_refused_before_anything_is_sent(
     make_caller: MakeCaller, mocked_api: MockedApi, token: Any
 ) -> None:
     with pytest.raises((TypeError, ValueError), match="^token must "):
@@ -183,7 +183,7 @@ def test_an_impossible_token_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("arguments", [("account",), ("token", "account")])
-def test_options_are_given_by_keyword_only(make_caller: MakeCaller, arguments: tuple[str, ...]) -> None:
+def test_options_are_keyword_only(make_caller: MakeCaller, arguments: tuple[str, ...]) -> None:
     with pytest.raises(TypeError, match="positional argument"):
         make_caller().call("connect" if len(arguments) == 2 else "list_services", *arguments)
 
@@ -219,7 +219,7 @@ def test_a_client_without_arguments_reads_the_environment(
     assert {name: request.headers[name] for name in expected} == expected
 
 
-def test_arguments_win_over_the_environment(
+def test_arguments_override_the_environment(
     make_caller: MakeCaller, mocked_api: MockedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer_all(mocked_api)
@@ -233,7 +233,7 @@ def test_arguments_win_over_the_environment(
     assert request.headers["Authorization"] == f"Bearer {API_TOKEN}"
 
 
-def test_a_client_without_credentials_cannot_be_made(make_caller: MakeCaller) -> None:
+def test_a_client_without_credentials_cannot_be_created(make_caller: MakeCaller) -> None:
     with pytest.raises(ConfigurationError, match=r"^no credentials: pass api_token=…, or set CLOUDFLARE_API_TOKEN"):
         make_caller(bare=True)
 
@@ -258,7 +258,7 @@ def test_a_client_without_credentials_cannot_be_made(make_caller: MakeCaller) ->
     ],
     ids=str,
 )
-def test_an_impossible_setting_is_refused_when_the_client_is_made(
+def test_an_invalid_setting_is_refused_when_the_client_is_created(
     make_caller: MakeCaller, settings: dict[str, Any], error_type: type[Exception]
 ) -> None:
     with pytest.raises(error_type):
@@ -268,7 +268,9 @@ def test_an_impossible_setting_is_refused_when_the_client_is_made(
 # with_response.
 
 
-def test_a_response_carries_all_that_came_with_the_result(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_a_response_has_the_status_headers_envelope_and_rate_limits(
+    make_caller: MakeCaller, mocked_api: MockedApi
+) -> None:
     headers = {
         "CF-Ray": "8f2a-FRA",
         "Ratelimit": '"default";r=50;t=30',
@@ -289,7 +291,7 @@ def test_a_response_carries_all_that_came_with_the_result(make_caller: MakeCalle
 
 
 @every_operation
-def test_every_operation_can_give_its_response(
+def test_every_operation_can_return_its_whole_response(
     make_caller: MakeCaller, mocked_api: MockedApi, operation: Documented
 ) -> None:
     answer_all(mocked_api)
@@ -305,12 +307,12 @@ def test_a_response_counts_the_attempts(make_caller: MakeCaller, mocked_api: Moc
     assert response.attempts == 2
 
 
-# A caller's own headers.
+# Additional headers.
 
 GATEWAY_SECRET = "s3cret-of-the-gateway"
 
 
-def test_a_callers_headers_are_sent_besides_the_clients_which_win(
+def test_additional_headers_are_sent_but_do_not_replace_those_of_the_client(
     make_caller: MakeCaller, mocked_api: MockedApi
 ) -> None:
     answer_all(mocked_api)
@@ -323,7 +325,7 @@ def test_a_callers_headers_are_sent_besides_the_clients_which_win(
     assert "X-Auth-Key" not in request.headers
 
 
-def test_the_values_of_a_callers_headers_are_hidden(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_the_values_of_additional_headers_are_hidden(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     body = {"success": False, "errors": [{"message": f"bad {GATEWAY_SECRET.upper()} at gateway-host"}]}
     mocked_api.answer("GET", LIST.path, 403, body, headers={"X-Echo": GATEWAY_SECRET})
     caller = make_caller(headers={"X-Gateway": f"Bearer {GATEWAY_SECRET}", "X-Host": "gateway"})
@@ -356,17 +358,17 @@ def test_the_values_of_a_callers_headers_are_hidden(make_caller: MakeCaller, moc
     ],
     ids=repr,
 )
-def test_impossible_headers_are_refused(make_caller: MakeCaller, headers: Any, error_type: type[Exception]) -> None:
+def test_invalid_headers_are_refused(make_caller: MakeCaller, headers: Any, error_type: type[Exception]) -> None:
     with pytest.raises(error_type, match="^headers"):
         make_caller(headers=headers)
     with pytest.raises(error_type, match="^headers"):
         make_caller().with_options(headers=headers)
 
 
-# What a client is set to.
+# Attributes of a client.
 
 
-def test_a_client_has_its_account_and_its_base_url(make_caller: MakeCaller) -> None:
+def test_a_client_shows_its_account_id_and_base_url(make_caller: MakeCaller) -> None:
     caller = make_caller(base_url="https://gateway.example/v4/")
     changed = caller.with_options(account_id=OTHER_ACCOUNT)
     assert (caller.client.account_id, caller.client.base_url) == (ACCOUNT_ID, "https://gateway.example/v4")
@@ -389,7 +391,7 @@ class CountingLimiter:
         pass
 
 
-def test_a_changed_limiter_takes_the_place_of_the_first(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_a_changed_limiter_replaces_the_first(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     answer_all(mocked_api)
     first, second = CountingLimiter(), CountingLimiter()
     caller = make_caller(limiter=first)
@@ -399,7 +401,7 @@ def test_a_changed_limiter_takes_the_place_of_the_first(make_caller: MakeCaller,
     assert (first.entered, second.entered) == (1, 1)
 
 
-def test_changed_options_hold_for_the_new_client_only(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_changed_options_apply_only_to_the_new_client(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     answer_all(mocked_api)
     mocked_api.answer("GET", LIST.path.replace(ACCOUNT_ID, OTHER_ACCOUNT), 200, LIST.answer, repeat=True)
     caller = make_caller(user_agent="first/1")
@@ -436,7 +438,7 @@ def test_with_options_returns_a_client_of_the_same_class(make_caller: MakeCaller
     ],
     ids=str,
 )
-def test_an_impossible_option_is_refused(
+def test_an_invalid_option_is_refused(
     make_caller: MakeCaller, changes: dict[str, Any], error_type: type[Exception]
 ) -> None:
     with pytest.raises(error_type):
@@ -454,28 +456,26 @@ def test_the_limit_on_the_length_of_a_response_can_be_changed(make_caller: MakeC
 # Results.
 
 
-def test_delete_gives_the_envelope(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_delete_returns_the_envelope(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     mocked_api.answer(DELETE.method, DELETE.path, 200, {**DELETE.answer, "result_info": {"count": 0}})
     assert make_caller().call("delete_services") == Envelope(True, None, (), (), ResultInfo(count=0))
 
 
-def test_list_gives_services_in_the_order_of_the_response(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_list_returns_services_in_the_order_of_the_response(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     rows = [{"id": str(n), "name": f"service {n}"} for n in (3, 1, 2)]
     mocked_api.answer("GET", LIST.path, 200, {"success": True, "result": rows})
     services = make_caller().call("list_services")
     assert services == [Service("3", "service 3"), Service("1", "service 1"), Service("2", "service 2")]
 
 
-def test_a_created_token_does_not_show_in_the_text_of_its_response(
-    make_caller: MakeCaller, mocked_api: MockedApi
-) -> None:
+def test_a_created_token_is_not_in_the_repr_of_its_response(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     answer_all(mocked_api)
     response = make_caller().respond(CREATE.name)
     assert response.result.id == TOKEN_ID
     assert TOKEN_ID not in f"{response} {response.envelope} {response.result}"
 
 
-def test_exceptions_of_aiohttp_become_those_of_the_package(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
+def test_unexpected_exceptions_become_exceptions_of_the_package(make_caller: MakeCaller, mocked_api: MockedApi) -> None:
     mocked_api.fail("GET", LIST.path, ArithmeticError("unforeseen"))
     with pytest.raises(APIConnectionError, match="List PagerDuty services: unexpected ArithmeticError") as caught:
         make_caller().call("list_services")

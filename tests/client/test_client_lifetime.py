@@ -33,7 +33,7 @@ def settings_for(api: Emulator) -> dict[str, Any]:
     return {"base_url": api.url, "api_token": api.api_token, "account_id": api.account_id}
 
 
-# Clients are no values.
+# Representation and copies.
 
 
 def test_the_repr_of_a_client_names_its_settings_and_hides_its_secrets(make_caller: MakeCaller) -> None:
@@ -48,17 +48,17 @@ def test_the_repr_of_a_client_names_its_settings_and_hides_its_secrets(make_call
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_client_cannot_be_pickled_or_copied(make_caller: MakeCaller, copied: Callable[[object], object]) -> None:
     with pytest.raises(
-        TypeError, match="^a client holds credentials and connections and cannot be pickled: create one"
+        TypeError, match="^a client holds credentials and connections and cannot be pickled: create one where"
     ):
         copied(make_caller().client)
     with pytest.raises(
-        TypeError, match="^a client holds credentials and connections and cannot be pickled: create one"
+        TypeError, match="^a client holds credentials and connections and cannot be pickled: create one where"
     ):
         copied(make_caller().client.with_response)
 
 
 def local_variables(error: BaseException) -> str:
-    """Returns what a tool that prints local variables of a traceback shows of the package's frames."""
+    """Returns the local variables in the package's frames of a traceback, as error trackers show them."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = [frame for frame in frames if "pagerduty_alerting" in frame.f_code.co_filename]
     assert ours
@@ -108,7 +108,7 @@ def counting(opened: list[object]) -> aiohttp.TraceConfig:
     return trace
 
 
-def test_connections_are_kept_from_call_to_call(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_connections_are_reused(make_caller: MakeCaller, emulator: Emulator) -> None:
     opened: list[object] = []
     caller = make_caller(**settings_for(emulator), trace_configs=[counting(opened)])
     caller.call("list_services")
@@ -116,7 +116,7 @@ def test_connections_are_kept_from_call_to_call(make_caller: MakeCaller, emulato
     assert len(opened) == 1
 
 
-def test_options_share_the_connections(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_clients_with_other_options_share_the_connections(make_caller: MakeCaller, emulator: Emulator) -> None:
     opened: list[object] = []
     caller = make_caller(**settings_for(emulator), trace_configs=[counting(opened)])
     caller.call("list_services")
@@ -125,8 +125,8 @@ def test_options_share_the_connections(make_caller: MakeCaller, emulator: Emulat
     assert len(opened) == 1
 
 
-def test_headers_of_a_caller_are_those_of_the_client_that_has_them(make_caller: MakeCaller, emulator: Emulator) -> None:
-    """Clients with the same connections may have different ones, whichever of them opens the connections."""
+def test_each_client_sends_its_own_additional_headers(make_caller: MakeCaller, emulator: Emulator) -> None:
+    """Clients that share connections may have different headers, whichever of them opens the connections."""
     opened: list[object] = []
     first = make_caller(**settings_for(emulator), headers={"X-Gateway": "one"}, trace_configs=[counting(opened)])
     for caller in (first, first.with_options(headers={"X-Other": "two"}), first.with_options(headers={}), first):
@@ -136,7 +136,7 @@ def test_headers_of_a_caller_are_those_of_the_client_that_has_them(make_caller: 
     assert len(opened) == 1
 
 
-def test_headers_are_kept_by_a_client_with_other_options(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_a_client_with_other_options_keeps_the_additional_headers(make_caller: MakeCaller, emulator: Emulator) -> None:
     caller = make_caller(**settings_for(emulator), headers={"X-Gateway": "one"})
     caller.with_options(timeout=5.0).call("list_services")
     assert emulator.requests[0].headers["X-Gateway"] == "one"
@@ -154,41 +154,41 @@ def test_a_client_works_in_one_loop_after_another(emulator: Emulator) -> None:
     assert emulator.requests.total == 2
 
 
-def test_a_client_that_is_never_closed_leaves_nothing_open_behind_its_loop(emulator: Emulator) -> None:
+def test_a_client_that_is_never_closed_leaves_nothing_open_after_its_loop(emulator: Emulator) -> None:
     asyncio.run(AsyncClient(**settings_for(emulator)).list_services())
     gc.collect()  # a session left open would be a ResourceWarning, and with that an error
 
 
 def test_two_running_loops_cannot_use_one_client(emulator: Emulator) -> None:
     client = AsyncClient(**settings_for(emulator))
-    called, ends = threading.Event(), threading.Event()
+    called, end = threading.Event(), threading.Event()
 
-    async def call_and_stay() -> None:
+    async def call_wait_and_call() -> None:
         await client.list_services()
         called.set()
-        await asyncio.to_thread(ends.wait, 30)
+        await asyncio.to_thread(end.wait, 30)
         await client.list_services()
 
-    other = threading.Thread(target=asyncio.run, args=(call_and_stay(),))
+    other = threading.Thread(target=asyncio.run, args=(call_wait_and_call(),))
     other.start()
     try:
         assert called.wait(30)
         with pytest.raises(ClientUsageError, match="in use from another event loop, which is not closed"):
             asyncio.run(client.list_services())
     finally:
-        ends.set()
+        end.set()
         other.join(30)
     assert emulator.requests.total == 2
 
 
-def test_the_misuse_of_a_client_is_a_runtime_error_too() -> None:
+def test_a_client_usage_error_is_a_runtime_error() -> None:
     assert issubclass(ClientUsageError, RuntimeError)
 
 
 # Closing.
 
 
-async def test_a_closed_asynchronous_client_refuses_to_be_entered() -> None:
+async def test_a_closed_asynchronous_client_cannot_be_entered() -> None:
     client = AsyncClient(api_token=API_TOKEN)
     await client.aclose()
     with pytest.raises(ClientClosedError, match="^the client is closed$"):
@@ -196,14 +196,14 @@ async def test_a_closed_asynchronous_client_refuses_to_be_entered() -> None:
             pytest.fail("it was entered")
 
 
-def test_a_closed_synchronous_client_refuses_to_be_entered() -> None:
+def test_a_closed_synchronous_client_cannot_be_entered() -> None:
     client = Client(api_token=API_TOKEN)
     client.close()
     with pytest.raises(ClientClosedError, match="^the client is closed$"), client:
         pytest.fail("it was entered")
 
 
-def test_a_client_whose_connections_were_closed_by_another_refuses_to_be_entered() -> None:
+def test_a_client_whose_connections_were_closed_by_another_cannot_be_entered() -> None:
     client = Client(api_token=API_TOKEN)
     changed = client.with_options(timeout=1.0)
     client.close()
@@ -256,7 +256,7 @@ def test_is_closed_is_true_after_closing(make_caller: MakeCaller, emulator: Emul
 
 
 @pytest.mark.parametrize("closed", ["the first", "the one with options"])
-def test_closing_closes_all_that_share_the_connections(
+def test_closing_closes_all_clients_that_share_the_connections(
     make_caller: MakeCaller, emulator: Emulator, closed: str
 ) -> None:
     first = make_caller(**settings_for(emulator))
@@ -268,7 +268,7 @@ def test_closing_closes_all_that_share_the_connections(
             caller.call("list_services")
 
 
-async def under_way(emulator: Emulator, start: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
+async def start_call(emulator: Emulator, start: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
     """Starts a call, and returns when the emulator holds its request."""
     gate = emulator.on(Operation.LIST).hold()
     call = asyncio.ensure_future(start())
@@ -276,18 +276,18 @@ async def under_way(emulator: Emulator, start: Callable[[], Awaitable[Any]]) -> 
     return call
 
 
-async def test_closing_ends_the_calls_that_are_under_way(emulator: Emulator) -> None:
+async def test_closing_ends_calls_under_way(emulator: Emulator) -> None:
     async with AsyncClient(**settings_for(emulator)) as client:
-        call = await under_way(emulator, client.list_services)
+        call = await start_call(emulator, client.list_services)
         await client.aclose()
         with pytest.raises(ClientClosedError, match="^the client was closed during the call$"):
             await call
 
 
-async def test_closing_ends_the_calls_that_are_under_way_in_a_callers_session(emulator: Emulator) -> None:
+async def test_closing_ends_calls_under_way_on_a_callers_session(emulator: Emulator) -> None:
     async with aiohttp.ClientSession() as session:
         client = AsyncClient(**settings_for(emulator), session=session)
-        call = await under_way(emulator, client.list_services)
+        call = await start_call(emulator, client.list_services)
         await client.aclose()
         with pytest.raises(ClientClosedError, match="^the client was closed during the call$"):
             async with asyncio.timeout(10):
@@ -297,7 +297,7 @@ async def test_closing_ends_the_calls_that_are_under_way_in_a_callers_session(em
 
 async def test_a_cancelled_call_leaves_the_client_usable(emulator: Emulator) -> None:
     async with AsyncClient(**settings_for(emulator)) as client:
-        call = await under_way(emulator, client.list_services)
+        call = await start_call(emulator, client.list_services)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -305,7 +305,7 @@ async def test_a_cancelled_call_leaves_the_client_usable(emulator: Emulator) -> 
         assert await client.list_services() == []
 
 
-# A session of the caller's.
+# The caller's session.
 
 
 async def test_a_callers_session_is_used_and_stays_open(emulator: Emulator) -> None:
@@ -327,7 +327,7 @@ async def test_the_middlewares_of_a_callers_session_are_kept(emulator: Emulator)
     assert emulator.requests[0].headers["X-Signature"] == "signed"
 
 
-async def test_a_callers_session_that_raises_for_statuses_changes_nothing(emulator: Emulator) -> None:
+async def test_raise_for_status_of_a_callers_session_has_no_effect(emulator: Emulator) -> None:
     async with aiohttp.ClientSession(raise_for_status=True) as session:
         client = AsyncClient(**settings_for(emulator), session=session)
         with pytest.raises(Exception, match="No route|Could not route") as caught:
@@ -335,9 +335,9 @@ async def test_a_callers_session_that_raises_for_statuses_changes_nothing(emulat
     assert type(caught.value).__name__ == "NotFoundError"
 
 
-async def test_a_callers_session_with_credentials_of_its_own_is_a_configuration_error(emulator: Emulator) -> None:
+async def test_a_callers_session_with_its_own_credentials_is_a_configuration_error(emulator: Emulator) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # aiohttp will drop it, and until then people use it
+        warnings.simplefilter("ignore", DeprecationWarning)  # deprecated in aiohttp, but still in use
         own = aiohttp.ClientSession(auth=aiohttp.BasicAuth("me", "secret"))
     async with own as session:
         client = AsyncClient(**settings_for(emulator), session=session)
@@ -347,7 +347,7 @@ async def test_a_callers_session_with_credentials_of_its_own_is_a_configuration_
     assert emulator.requests.total == 0
 
 
-async def test_a_callers_session_that_is_closed_is_reported_as_that(emulator: Emulator) -> None:
+async def test_a_closed_session_of_the_caller_is_reported(emulator: Emulator) -> None:
     session = aiohttp.ClientSession()
     await session.close()
     client = AsyncClient(**settings_for(emulator), session=session)
@@ -355,7 +355,7 @@ async def test_a_callers_session_that_is_closed_is_reported_as_that(emulator: Em
         await client.list_services()
 
 
-async def test_a_callers_session_may_have_a_base_url_of_its_own(emulator: Emulator) -> None:
+async def test_a_callers_session_may_have_its_own_base_url(emulator: Emulator) -> None:
     async with aiohttp.ClientSession("https://elsewhere.example/") as session:
         client = AsyncClient(**settings_for(emulator), session=session)
         assert await client.list_services() == []
@@ -366,7 +366,7 @@ async def test_a_callers_session_may_have_a_base_url_of_its_own(emulator: Emulat
     [{"ssl_context": ssl.create_default_context()}, {"trace_configs": [aiohttp.TraceConfig()]}],
     ids=["ssl_context", "trace_configs"],
 )
-async def test_what_belongs_to_a_session_is_not_taken_beside_one(settings: dict[str, Any]) -> None:
+async def test_settings_that_belong_to_a_session_cannot_be_combined_with_one(settings: dict[str, Any]) -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ConfigurationError, match="belong to the session: set them on the session"):
             AsyncClient(api_token="x", session=session, **settings)

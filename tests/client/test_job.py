@@ -1,4 +1,4 @@
-"""The whole job over real sockets with the emulator, and all errors of the emulator, with both clients."""
+"""The whole job over real sockets with the emulator, and every error of the emulator, with both clients."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_the_job_works_with_a_key_and_its_email(make_caller: MakeCaller, emulato
     emulator.requests.assert_all_use(key)
 
 
-def test_the_job_works_with_the_environment_alone(
+def test_the_job_works_with_settings_from_the_environment(
     make_caller: MakeCaller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in emulator.environ.items():
@@ -75,19 +75,19 @@ def test_the_job_works_with_the_environment_alone(
     do_the_job(make_caller(bare=True), emulator)
 
 
-def test_deleting_is_harmless_to_repeat(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_delete_can_be_repeated(make_caller: MakeCaller, emulator: Emulator) -> None:
     caller = caller_for(make_caller, emulator)
     emulator.add_service("Database")
     assert [caller.call("delete_services") for _ in range(2)] == [Envelope(True, None)] * 2
     assert caller.call("list_services") == []
 
 
-def test_accounts_do_not_see_each_other(make_caller: MakeCaller, emulator: Emulator) -> None:
-    other = emulator.add_account(services=["Theirs"])
+def test_each_account_has_its_own_services(make_caller: MakeCaller, emulator: Emulator) -> None:
+    other = emulator.add_account(services=["Website"])
     caller = caller_for(make_caller, emulator)
     assert caller.call("list_services") == []
-    assert [service.name for service in caller.call("list_services", account_id=other)] == ["Theirs"]
-    assert [service.name for service in caller.with_options(account_id=other).call("list_services")] == ["Theirs"]
+    assert [service.name for service in caller.call("list_services", account_id=other)] == ["Website"]
+    assert [service.name for service in caller.with_options(account_id=other).call("list_services")] == ["Website"]
 
 
 def test_a_response_carries_status_headers_and_envelope(make_caller: MakeCaller, emulator: Emulator) -> None:
@@ -101,7 +101,7 @@ def test_a_response_carries_status_headers_and_envelope(make_caller: MakeCaller,
 # Many accounts.
 
 
-def test_the_services_of_many_accounts_are_listed_and_errors_kept_apart(
+def test_the_services_of_many_accounts_are_listed_with_their_errors(
     make_caller: MakeCaller, emulator: Emulator
 ) -> None:
     accounts = [emulator.add_account(services=[f"Service {n}"]) for n in range(5)]
@@ -143,7 +143,7 @@ def test_bad_credentials_end_the_run_over_many_accounts(make_caller: MakeCaller,
         ([], {"timeout": 0}, ValueError),
     ],
 )
-def test_an_impossible_argument_of_a_run_is_refused_before_anything_is_yielded(
+def test_an_invalid_argument_of_a_run_is_refused_before_anything_is_yielded(
     make_caller: MakeCaller,
     emulator: Emulator,
     name: str,
@@ -173,7 +173,7 @@ def test_a_bad_key_is_a_permission_error(make_caller: MakeCaller, emulator: Emul
     assert caught.value.codes == (9103,)
 
 
-def test_a_key_that_is_malformed_is_a_bad_request(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_a_malformed_key_is_a_bad_request(make_caller: MakeCaller, emulator: Emulator) -> None:
     bad = {"api_token": None, "api_key": "short", "api_email": "me@example.com"}
     with pytest.raises(BadRequestError, match="Invalid request headers"):
         caller_for(make_caller, emulator, **bad).call("list_services")
@@ -193,7 +193,7 @@ def test_the_error_of_a_read_only_token_names_the_missing_permission(
     assert error.value.codes == (10000,)
 
 
-def test_an_account_that_does_not_exist_is_not_found(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_an_unknown_account_is_not_found(make_caller: MakeCaller, emulator: Emulator) -> None:
     with pytest.raises(NotFoundError, match="Check the account id and the base URL") as caught:
         caller_for(make_caller, emulator).call("list_services", account_id="f" * 32)
     assert caught.value.codes == (7003,)
@@ -224,7 +224,7 @@ def test_an_unauthorized_token_is_a_bad_request(make_caller: MakeCaller, emulato
     assert token.id not in f"{caught.value} {caught.value.errors} {caught.value.path}"
 
 
-def test_a_token_that_was_used_is_a_conflict(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_a_used_token_is_a_conflict(make_caller: MakeCaller, emulator: Emulator) -> None:
     caller = caller_for(make_caller, emulator)
     token = caller.call("create_integration_token")
     emulator.authorize(token, services=["Database"])
@@ -233,7 +233,7 @@ def test_a_token_that_was_used_is_a_conflict(make_caller: MakeCaller, emulator: 
         caller.call("connect", token)
 
 
-def test_a_token_that_has_expired_is_a_bad_request(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_an_expired_token_is_a_bad_request(make_caller: MakeCaller, emulator: Emulator) -> None:
     caller = caller_for(make_caller, emulator)
     token = caller.call("create_integration_token")
     emulator.expire(token)
@@ -241,7 +241,7 @@ def test_a_token_that_has_expired_is_a_bad_request(make_caller: MakeCaller, emul
         caller.call("connect", token)
 
 
-def test_a_token_belongs_to_the_account_that_it_was_made_for(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_a_token_is_valid_only_for_the_account_that_created_it(make_caller: MakeCaller, emulator: Emulator) -> None:
     caller = caller_for(make_caller, emulator)
     token = caller.call("create_integration_token")
     emulator.authorize(token, services=["Database"])
@@ -261,13 +261,11 @@ def test_a_hostile_id_reaches_no_other_route(make_caller: MakeCaller, emulator: 
     assert (second.operation, second.token_id) == (Operation.CONNECT, hostile)
 
 
-# What the API does when it is not well.
+# Failures of the API.
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_read_that_fails_for_a_moment_is_tried_again(
-    make_caller: MakeCaller, emulator: Emulator, status: int
-) -> None:
+def test_list_is_retried_after_temporary_errors(make_caller: MakeCaller, emulator: Emulator, status: int) -> None:
     emulator.on(Operation.LIST).times(2).respond(status)
     response = caller_for(make_caller, emulator, retry=RetryPolicy(initial_delay=0)).respond("list_services")
     assert (response.result, response.attempts) == ([], 3)
@@ -286,7 +284,7 @@ def test_create_and_connect_are_not_retried_after_an_error(
     emulator.requests.assert_called(operation, times=1)
 
 
-def test_the_timeout_of_a_call_takes_the_place_of_the_clients(make_caller: MakeCaller, emulator: Emulator) -> None:
+def test_the_timeout_of_a_call_overrides_that_of_the_client(make_caller: MakeCaller, emulator: Emulator) -> None:
     emulator.on().hang()
     caller = caller_for(make_caller, emulator, timeout=3600.0)
     with pytest.raises(APITimeoutError, match=r"no result within 0\.05 s") as caught:

@@ -1,4 +1,4 @@
-"""A constructor that refuses its arguments shows no secret to error trackers that print local variables."""
+"""A constructor that refuses its arguments shows no secret to error trackers, which print local variables."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def test_a_refused_secret_is_in_no_frame_of_this_package(client: Any, number: in
     assert SECRET not in shown(caught.value)
 
 
-def test_what_the_caller_was_handling_stays_the_context() -> None:
+def test_the_exception_that_the_caller_was_handling_stays_the_context() -> None:
     def handling_a_key_error() -> None:
         try:
             raise KeyError("the caller's")

@@ -57,7 +57,7 @@ every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 @every_operation
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
-def test_any_2xx_with_success_gives_the_result(
+def test_any_2xx_with_success_returns_the_result(
     make_caller: MakeCaller, mocked_api: MockedApi, operation: Documented, status: int
 ) -> None:
     mocked_api.answer(operation.method, operation.path, status, operation.answer)
@@ -128,7 +128,7 @@ def test_a_success_status_without_an_envelope_is_a_validation_error(
     + [(CONNECT, result) for result in ({"id": 7}, [], "x")],
     ids=str,
 )
-def test_a_success_without_the_promised_id_is_a_validation_error(
+def test_a_success_without_the_documented_id_is_a_validation_error(
     make_caller: MakeCaller, mocked_api: MockedApi, operation: Documented, result: Any
 ) -> None:
     mocked_api.answer(operation.method, operation.path, operation.status, {"success": True, "result": result})

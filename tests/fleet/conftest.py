@@ -1,4 +1,4 @@
-"""What the tests of fleets share: many accounts at an emulator."""
+"""Fixture of the tests of fleets: many accounts on the emulator."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from pagerduty_alerting.emulator import Emulator
 
 @pytest.fixture
 def accounts(emulator: Emulator) -> list[str]:
-    """Forty accounts; all but the first have a service of their number."""
+    """Forty accounts; all but the first have one service, named by number."""
     return [emulator.add_account(services=[f"Service {number}"] if number else []) for number in range(40)]

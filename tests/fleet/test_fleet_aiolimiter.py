@@ -1,4 +1,4 @@
-"""aiolimiter as the limiter of two clients that share a quota without knowing of each other; in virtual time."""
+"""Two independent clients share a quota through aiolimiter; in virtual time."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ def now() -> float:
 
 async def test_two_clients_with_one_aiolimiter_stay_within_the_quota() -> None:
     limits = RateLimits(requests=60, window=60, block=300)
-    # A leaky bucket lets its capacity go at once and as much again in each period: half of the quota each.
+    # A leaky bucket admits its capacity at once and the same number again in each period: each is half of the quota.
     limiter = AsyncLimiter(30, 60)
     async with Emulator(clock=now, rate_limits=limits) as api:
         accounts = [api.add_account() for _ in range(240)]
@@ -33,7 +33,7 @@ async def test_two_clients_with_one_aiolimiter_stay_within_the_quota() -> None:
     assert [result.error for found in results for result in found] == [None] * 240
 
 
-def test_the_facade_takes_an_aiolimiter_as_well(emulator: Emulator, accounts: list[str]) -> None:
+def test_the_synchronous_client_takes_an_aiolimiter_too(emulator: Emulator, accounts: list[str]) -> None:
     limiter = AsyncLimiter(1000, 1)
     with Client(base_url=emulator.url, api_token=emulator.api_token, limiter=limiter) as client:
         results = list(client.list_services_in(accounts))

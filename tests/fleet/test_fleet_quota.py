@@ -1,4 +1,4 @@
-"""A run and the quota: it neither runs into its end nor takes longer than it asks for; in virtual time."""
+"""A run over many accounts stays within the quota, and takes hardly longer than that requires; in virtual time."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ from tests.support.size import size
 pytestmark = pytest.mark.virtual_time(patience=0)
 
 ACCOUNT_IDS = [f"{number:032x}" for number in range(size(2_500, full=10_000))]
-PATIENT = RetryPolicy()
+RETRIES = RetryPolicy()
 
 
 def now() -> float:
@@ -25,7 +25,7 @@ def now() -> float:
 
 
 def emulator(per_second: int | None = 200) -> Emulator:
-    """Cloudflare's limits, on the clock of the loop."""
+    """Returns an emulator with Cloudflare's limits, on the clock of the loop."""
     return Emulator(clock=now, rate_limits=RateLimits(per_second=per_second))
 
 
@@ -37,8 +37,8 @@ def statuses(api: Emulator) -> set[int | None]:
     return {request.status for request in api.requests}
 
 
-async def test_a_run_takes_hardly_longer_than_the_quota_asks_for() -> None:
-    """The ideal: 1,200 requests in each window of 300 s, and the last ones as fast as 200/s allow."""
+async def test_a_run_takes_at_most_five_percent_longer_than_the_quota_requires() -> None:
+    """The ideal is 1,200 requests in each window of 300 s, and the last ones at 200 per second."""
     windows, rest = divmod(len(ACCOUNT_IDS), 1200)
     ideal = windows * 300 + rest / 200
     async with emulator() as api, client_for(api) as client:
@@ -54,7 +54,7 @@ async def test_a_run_takes_hardly_longer_than_the_quota_asks_for() -> None:
     assert seconds <= 1.05 * ideal
 
 
-async def test_half_the_quota_may_be_used_at_once() -> None:
+async def test_half_of_the_quota_is_used_without_spacing() -> None:
     async with emulator() as api, client_for(api) as client:
         accounts = [api.add_account() for _ in range(500)]
         started = now()
@@ -63,7 +63,7 @@ async def test_half_the_quota_may_be_used_at_once() -> None:
         assert statuses(api) == {200}
 
 
-async def test_the_other_half_is_spread_over_the_window() -> None:
+async def test_the_other_half_of_the_quota_is_spread_over_the_window() -> None:
     async with emulator() as api, client_for(api) as client:
         accounts = [api.add_account() for _ in range(1190)]
         async for _ in client.list_services_in(accounts):
@@ -76,7 +76,7 @@ async def test_the_other_half_is_spread_over_the_window() -> None:
 
 
 async def use_up(api: Emulator, leave: int) -> None:
-    """Has another program use the quota until so much of it is left, or, below zero, until it is blocked."""
+    """Sends requests of another program until `leave` are left or, if that is negative, until it is blocked."""
     async with client_for(api).with_options(respect_rate_limits=False) as other:
         while True:
             try:
@@ -88,7 +88,7 @@ async def use_up(api: Emulator, leave: int) -> None:
                 return
 
 
-async def test_a_run_does_not_start_with_more_requests_than_others_have_left() -> None:
+async def test_a_run_does_not_start_with_more_requests_than_are_left() -> None:
     async with (
         emulator(per_second=None) as api,
         client_for(api) as client,
@@ -100,7 +100,7 @@ async def test_a_run_does_not_start_with_more_requests_than_others_have_left() -
         assert statuses(api) == {200}
 
 
-async def test_a_run_recovers_when_something_else_has_used_up_the_quota() -> None:
+async def test_a_run_continues_after_another_program_used_up_the_quota() -> None:
     async with (
         emulator(per_second=None) as api,
         client_for(api) as client,
@@ -115,11 +115,11 @@ async def test_a_run_recovers_when_something_else_has_used_up_the_quota() -> Non
         assert 295 < now() - started < 320
         assert {result.error for result in found} == {None}
         assert {result.account_id for result in found} == set(accounts)
-        # Those that were under way, and then no more.
+        # Only requests that were under way.
         assert len(api.requests.where(lambda request: request.status == 429)) - refused <= 16
 
 
-async def test_waiting_for_the_quota_costs_an_account_none_of_its_time() -> None:
+async def test_waiting_for_the_quota_does_not_count_against_the_timeout_in_a_run() -> None:
     left = iter([0, 100, 100])
 
     async def script(peer: Conversation) -> None:
@@ -136,9 +136,9 @@ async def test_waiting_for_the_quota_costs_an_account_none_of_its_time() -> None
 
 
 @pytest.mark.parametrize("respect_rate_limits", [True, False])
-async def test_a_block_that_is_longer_than_the_timeout_is_waited_for(respect_rate_limits: bool) -> None:
+async def test_a_run_waits_for_the_end_of_a_block_that_is_longer_than_the_timeout(respect_rate_limits: bool) -> None:
     script = answering(http(429, headers="Retry-After: 300\r\n"), http(200, LISTED))
-    async with client_of(script, retry=PATIENT, timeout=5, respect_rate_limits=respect_rate_limits) as (client, server):
+    async with client_of(script, retry=RETRIES, timeout=5, respect_rate_limits=respect_rate_limits) as (client, server):
         started = now()
         results = [result async for result in client.list_services_in(["a", "b"], concurrency=1)]
         assert 300 <= now() - started <= 310
@@ -146,7 +146,7 @@ async def test_a_block_that_is_longer_than_the_timeout_is_waited_for(respect_rat
         assert len(server.requests) == 3
 
 
-async def test_a_block_is_a_value_where_the_policy_allows_no_second_attempt() -> None:
+async def test_a_block_is_the_error_of_an_account_if_the_policy_allows_no_retry() -> None:
     script = answering(http(429, headers="Retry-After: 300\r\n"))
     async with client_of(script) as (client, _):
         (result,) = [result async for result in client.list_services_in(["a"])]
@@ -154,18 +154,18 @@ async def test_a_block_is_a_value_where_the_policy_allows_no_second_attempt() ->
     assert result.error.retry_after == 300
 
 
-async def test_a_header_cannot_stop_a_run_for_good() -> None:
+async def test_a_header_holds_a_run_back_for_an_hour_at_most() -> None:
     script = answering(http(429, headers="Retry-After: 99999999999\r\n"), http(200, LISTED))
-    async with client_of(script, retry=PATIENT) as (client, _):
+    async with client_of(script, retry=RETRIES) as (client, _):
         started = now()
         (result,) = [result async for result in client.list_services_in(["a"])]
         assert now() - started < 3700
     assert result.error is None
 
 
-async def test_only_the_quota_is_waited_for() -> None:
+async def test_waiting_after_a_server_error_counts_against_the_timeout() -> None:
     script = answering(http(503, headers="Retry-After: 60\r\n"))
-    async with client_of(script, retry=PATIENT) as (client, server):
+    async with client_of(script, retry=RETRIES) as (client, server):
         started = now()
         (result,) = [result async for result in client.list_services_in(["a"], timeout=5)]
         assert now() - started < 5
@@ -173,8 +173,8 @@ async def test_only_the_quota_is_waited_for() -> None:
     assert type(result.error).__name__ == "InternalServerError"
 
 
-async def test_time_that_was_used_before_a_block_is_not_given_back() -> None:
-    """Three of five seconds are over when the block begins: after it two are left."""
+async def test_time_used_before_a_block_counts_against_the_timeout() -> None:
+    """Three of five seconds have passed when the block begins, so two are left after it."""
     answers: Iterator[tuple[float, bytes]] = iter(
         [(3, http(429, headers="Retry-After: 300\r\n")), (math.inf, b"")],
     )
@@ -189,14 +189,14 @@ async def test_time_that_was_used_before_a_block_is_not_given_back() -> None:
             await asyncio.sleep(seconds)
             peer.send(answer)
 
-    async with client_of(script, retry=PATIENT) as (client, _):
+    async with client_of(script, retry=RETRIES) as (client, _):
         started = now()
         (result,) = [result async for result in client.list_services_in(["a"], timeout=5)]
         assert 304.5 < now() - started < 306.5
     assert "no result within 5 s" in str(result.error)
 
 
-async def test_closing_the_client_ends_a_run_that_is_held_back() -> None:
+async def test_closing_the_client_ends_a_run_that_waits_for_the_quota() -> None:
     script = answering(http(200, LISTED, 'Ratelimit: "default";r=0;t=300\r\n'))
     async with client_of(script) as (client, _):
         results = client.list_services_in(["a", "b", "c"])
@@ -210,19 +210,19 @@ async def test_closing_the_client_ends_a_run_that_is_held_back() -> None:
         assert now() - started < 1
 
 
-async def test_without_respect_for_the_quota_requests_take_no_turns() -> None:
+async def test_without_respect_for_the_quota_requests_are_not_spaced() -> None:
     async with client_of(answering(http(200, LISTED)), respect_rate_limits=False) as (client, _):
         started = now()
         assert len([result async for result in client.list_services_in(ACCOUNT_IDS[:1000])]) == 1000
         assert now() - started < 5
 
 
-# A limiter of the caller's.
+# The caller's limiter.
 
 
 @define
 class Limiter:
-    """Lets one in at a time, after so many seconds, and notes how it was used."""
+    """Admits one at a time, each after some seconds, and records how it was used."""
 
     seconds: float = 0.0
     entered: int = 0
@@ -274,28 +274,30 @@ async def test_waiting_for_the_limiter_counts_against_the_timeout_of_a_single_ca
 
 
 @pytest.mark.parametrize("attempt_timeout", [None, 2.0])
-async def test_waiting_for_the_limiter_costs_an_account_none_of_its_time(attempt_timeout: float | None) -> None:
+async def test_waiting_for_the_limiter_does_not_count_against_the_timeout_in_a_run(
+    attempt_timeout: float | None,
+) -> None:
     retry = RetryPolicy(max_attempts=1, attempt_timeout=attempt_timeout)
     async with client_of(answering(http(200, LISTED)), limiter=Limiter(60), retry=retry) as (client, _):
         results = [result async for result in client.list_services_in(ACCOUNT_IDS[:5], timeout=5)]
     assert [result.error for result in results] == [None] * 5
 
 
-async def test_what_a_limiter_raises_ends_the_run() -> None:
-    """It is no answer to an account's request: most likely the engine of the limiter cannot be reached."""
+async def test_an_exception_of_the_limiter_ends_the_run() -> None:
+    """It is not the result of an account: most likely, the limiter's storage cannot be reached."""
 
     class Broken(Limiter):
         async def __aenter__(self) -> None:
-            raise ValueError("the engine is gone")
+            raise ValueError("the storage is gone")
 
     async with client_of(answering(http(200, LISTED)), limiter=Broken()) as (client, server):
-        with pytest.raises(ValueError, match="the engine is gone"):
+        with pytest.raises(ValueError, match="the storage is gone"):
             async for _ in client.list_services_in(ACCOUNT_IDS[:5]):
                 pass
         assert server.requests == []
 
 
-async def test_a_limiter_is_left_when_its_call_is_cancelled() -> None:
+async def test_a_cancelled_call_leaves_the_limiter() -> None:
     limiter = Limiter()
 
     async def script(peer: Conversation) -> None:

@@ -27,12 +27,12 @@ pytestmark = pytest.mark.skipif(
 
 PROCESSES = 4
 
-# The real limits are 1,200 in 300 s: the same in small. A request arrives a while after the limiter let it go, on a
-# busy machine perhaps a second: hence the longer window of the limiter.
+# The real limits, 1,200 in 300 s, scaled down. A request arrives some time after the limiter admitted it, on a busy
+# machine perhaps a second, so the limiter has a longer window.
 LIMITS = RateLimits(requests=40, window=4.0, block=60.0, per_second=None)
 RATE = "32 per 6 seconds"
 
-# The client's own respect for the quota is off, so that the limiter alone keeps the four within it.
+# The client itself does not respect the quota, so that only the limiter keeps the four processes within it.
 PROGRAM = """
 import asyncio, contextlib, sys
 from fleet_shared_limiter import shared_limiter
@@ -51,7 +51,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
-    """A Redis of the test's own, without a port."""
+    """Starts a Redis server without a port; yields its URL."""
     socket = tmp_path / "redis.sock"
     command = [str(REDIS), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -97,8 +97,8 @@ def test_four_processes_with_one_token_stay_within_its_quota(redis_url: str) -> 
         assert len(api.requests) == len(accounts)
 
 
-def test_without_the_limiter_the_same_processes_run_into_the_block() -> None:
-    # One that is over at once: the processes are not to wait for it.
+def test_without_the_limiter_the_same_processes_exceed_the_quota() -> None:
+    # A block that ends at once, so that the processes do not wait for it.
     limits = attrs.evolve(LIMITS, block=0.0)
     with Emulator(rate_limits=limits) as api:
         accounts = [api.add_account() for _ in range(96)]

@@ -1,4 +1,4 @@
-"""Many accounts in one run, async and sync: what it yields, in which order, and how it ends."""
+"""Runs over many accounts, asynchronous and synchronous: their results, the order, and how a run ends."""
 
 import asyncio
 import pickle
@@ -28,12 +28,12 @@ UNKNOWN = "0" * 32
 
 @pytest.fixture
 def fleet(make_caller: MakeCaller, emulator: Emulator) -> Caller:
-    """A client for the emulator, of either flavour."""
+    """A client of the emulator, of either flavour."""
     return make_caller(base_url=emulator.url, api_token=emulator.api_token, account_id=emulator.account_id)
 
 
 class Results:
-    """The results of a run, taken one by one from either flavour."""
+    """Takes the results of a run one by one, from a client of either flavour."""
 
     def __init__(self, caller: Caller, items: Any) -> None:
         self._caller = caller
@@ -73,7 +73,7 @@ def test_services_of_many_accounts_are_deleted(fleet: Caller, emulator: Emulator
     assert [account for account in accounts if emulator.services(account)] == accounts[20:]
 
 
-def test_an_account_whose_response_is_late_comes_late(fleet: Caller, emulator: Emulator, accounts: list[str]) -> None:
+def test_results_come_in_the_order_of_the_responses(fleet: Caller, emulator: Emulator, accounts: list[str]) -> None:
     gate = emulator.on(Operation.LIST).when(of(accounts[3])).hold()
     results = Results(fleet, fleet.client.list_services_in(accounts))
     early = [results.take().account_id for _ in range(len(accounts) - 1)]
@@ -82,9 +82,7 @@ def test_an_account_whose_response_is_late_comes_late(fleet: Caller, emulator: E
     assert set(early) == set(accounts) - {accounts[3]}
 
 
-def test_a_first_account_that_is_late_holds_up_the_others_for_no_longer_than_a_second_each(
-    fleet: Caller, emulator: Emulator, accounts: list[str]
-) -> None:
+def test_a_late_first_account_does_not_block_the_others(fleet: Caller, emulator: Emulator, accounts: list[str]) -> None:
     gate = emulator.on(Operation.LIST).when(of(accounts[0])).hold()
     results = Results(fleet, fleet.client.list_services_in(accounts))
     assert results.take().account_id == accounts[1]
@@ -101,7 +99,7 @@ def test_ordered_results_come_in_the_order_of_the_accounts(
 
 
 @pytest.mark.parametrize("operation", ["list_services_in", "delete_services_in"])
-def test_the_error_of_an_account_is_its_value(
+def test_the_error_of_an_account_is_in_its_result(
     fleet: Caller, emulator: Emulator, accounts: list[str], operation: str
 ) -> None:
     emulator.on().when(of(accounts[5])).respond(503)
@@ -111,18 +109,18 @@ def test_the_error_of_an_account_is_its_value(
     assert len(results) == len(accounts) + 1
 
 
-def test_errors_that_are_kept_keep_no_responses(fleet: Caller) -> None:
+def test_errors_in_results_have_no_traceback(fleet: Caller) -> None:
     results = fleet.collect("list_services_in", [UNKNOWN, "", None])
     assert [result.error.__traceback__ for result in results] == [None] * 3
 
 
-def test_an_account_that_takes_too_long_is_a_value(fleet: Caller, emulator: Emulator, accounts: list[str]) -> None:
+def test_a_timeout_is_the_error_of_its_account(fleet: Caller, emulator: Emulator, accounts: list[str]) -> None:
     emulator.on().when(of(accounts[5])).hang()
     results = fleet.collect("list_services_in", accounts, timeout=2)
     assert [type(result.error) for result in results if result.error is not None] == [APITimeoutError]
 
 
-def test_a_token_without_the_permission_for_an_account_is_a_value(
+def test_a_missing_permission_is_the_error_of_its_account(
     make_caller: MakeCaller, emulator: Emulator, accounts: list[str]
 ) -> None:
     token = emulator.add_api_token(permissions=[Permission.NOTIFICATIONS_READ])
@@ -131,16 +129,14 @@ def test_a_token_without_the_permission_for_an_account_is_a_value(
     assert [type(result.error) for result in results] == [PermissionDeniedError] * 3
 
 
-def test_credentials_that_are_not_valid_end_the_run(
-    make_caller: MakeCaller, emulator: Emulator, accounts: list[str]
-) -> None:
-    caller = make_caller(base_url=emulator.url, api_token="of-nobody")
+def test_invalid_credentials_end_the_run(make_caller: MakeCaller, emulator: Emulator, accounts: list[str]) -> None:
+    caller = make_caller(base_url=emulator.url, api_token="not-a-token")
     with pytest.raises(AuthenticationError):
         caller.collect("list_services_in", accounts)
     assert len(emulator.requests) < len(accounts)
 
 
-def test_a_refusal_of_the_credentials_for_one_account_is_its_error(
+def test_credentials_refused_for_one_account_are_its_error(
     fleet: Caller, emulator: Emulator, accounts: list[str]
 ) -> None:
     emulator.on().times(1).respond(401)
@@ -151,8 +147,8 @@ def test_a_refusal_of_the_credentials_for_one_account_is_its_error(
     assert [type(result.error) for result in refused] == [AuthenticationError] * 3
 
 
-class FailingAtTheThird:
-    """A limiter that lets two through."""
+class LimiterForTwo:
+    """A limiter that admits two and raises at the third."""
 
     def __init__(self) -> None:
         self.entered = 0
@@ -168,16 +164,16 @@ class FailingAtTheThird:
 
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("end", ["source", "limiter", "credentials"])
-async def test_what_was_sent_before_a_run_ends_is_yielded_and_nothing_more_is_started(
+async def test_a_run_that_fails_yields_the_results_of_sent_requests_and_sends_no_more(
     emulator: Emulator, accounts: list[str], end: str, ordered: bool
 ) -> None:
-    limiter = FailingAtTheThird() if end == "limiter" else None
-    going_on = asyncio.Event()
+    limiter = LimiterForTwo() if end == "limiter" else None
+    go_on = asyncio.Event()
 
     async def source() -> AsyncIterator[str]:
         for account in accounts[:2]:
             yield account
-        await going_on.wait()
+        await go_on.wait()
         if end == "source":
             raise LookupError("end")
         for account in accounts[2:]:
@@ -190,15 +186,15 @@ async def test_what_was_sent_before_a_run_ends_is_yielded_and_nothing_more_is_st
 
     async def run(client: AsyncClient) -> None:
         async for result in client.delete_services_in(source(), ordered=ordered):
-            results.append(result)  # noqa: PERF401  # what came before the end is wanted
+            results.append(result)  # noqa: PERF401  # keeps the results before the error
 
     async with AsyncClient(api_token=emulator.api_token, base_url=emulator.url, limiter=limiter) as client:
         running = asyncio.ensure_future(run(client))
         if gate is not None:
             await gate.arrived(2)
-        going_on.set()
+        go_on.set()
         if gate is not None:
-            for _ in range(20):  # turns of the loop, more than the end needs to be noticed
+            for _ in range(20):  # turns of the loop, more than the run needs to notice the error
                 await asyncio.sleep(0)
             assert not running.done()
             gate.release()
@@ -210,10 +206,10 @@ async def test_what_was_sent_before_a_run_ends_is_yielded_and_nothing_more_is_st
 
 
 @pytest.mark.parametrize("operation", ["list_services_in", "delete_services_in"])
-def test_impossible_ids_are_values_and_nothing_is_sent_for_them(
+def test_invalid_ids_are_errors_of_their_accounts_and_nothing_is_sent_for_them(
     fleet: Caller, emulator: Emulator, operation: str
 ) -> None:
-    """None would be the client's own account anywhere else: here it must not cost that account its services."""
+    """Elsewhere, None stands for the client's account; here, it must not delete that account's services."""
     results = fleet.collect(operation, [None, 7, "", "..", "a\nb", "x" * 300], ordered=True)
     assert [type(result.error) for result in results] == [TypeError, TypeError, *[ValueError] * 4]
     emulator.requests.assert_not_called()
@@ -232,14 +228,14 @@ def test_impossible_ids_are_values_and_nothing_is_sent_for_them(
         ([], {"timeout": True}, TypeError),
     ],
 )
-def test_impossible_arguments_are_refused(
+def test_invalid_arguments_are_refused(
     fleet: Caller, accounts: Any, options: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         fleet.collect("list_services_in", accounts, **options)
 
 
-def test_nothing_is_sent_or_fetched_before_the_first_result_is_asked_for(fleet: Caller, emulator: Emulator) -> None:
+def test_nothing_is_sent_or_fetched_before_the_first_result_is_requested(fleet: Caller, emulator: Emulator) -> None:
     fetched: list[str] = []
 
     def source() -> Iterator[str]:
@@ -252,7 +248,7 @@ def test_nothing_is_sent_or_fetched_before_the_first_result_is_asked_for(fleet: 
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-def test_an_endless_source_is_read_no_further_than_concurrency_ahead(
+def test_a_source_is_read_at_most_concurrency_accounts_ahead(
     fleet: Caller, emulator: Emulator, concurrency: int
 ) -> None:
     fetched = 0
@@ -273,10 +269,10 @@ def test_an_endless_source_is_read_no_further_than_concurrency_ahead(
 def test_no_more_than_concurrency_requests_are_under_way(
     fleet: Caller, emulator: Emulator, accounts: list[str]
 ) -> None:
-    gate = emulator.on(Operation.LIST).skip(1).hold()  # the first goes alone
+    gate = emulator.on(Operation.LIST).skip(1).hold()  # the first is sent alone
     run = InThread(lambda: fleet.collect("list_services_in", accounts, concurrency=5))
     gate.wait_arrived(5)
-    for arrived in range(6, len(accounts)):  # each that goes makes room for one more
+    for arrived in range(6, len(accounts)):  # each that ends makes room for one more
         gate.release(1)
         gate.wait_arrived(arrived)
         assert gate.held <= 5
@@ -296,7 +292,7 @@ def test_leaving_early_ends_the_requests_and_leaves_the_client_usable(
     assert len(emulator.requests) < 12
 
 
-def test_two_runs_of_one_client_do_not_mix(fleet: Caller, accounts: list[str]) -> None:
+def test_two_runs_of_one_client_do_not_mix_their_results(fleet: Caller, accounts: list[str]) -> None:
     odd, even = accounts[1::2], accounts[::2]
     first = Results(fleet, fleet.client.list_services_in(odd, ordered=True))
     second = Results(fleet, fleet.client.list_services_in(even, ordered=True))
@@ -306,10 +302,10 @@ def test_two_runs_of_one_client_do_not_mix(fleet: Caller, accounts: list[str]) -
     second.leave()
 
 
-def test_what_a_caller_does_with_a_result_costs_the_other_accounts_no_time(
+def test_time_that_the_caller_spends_on_a_result_does_not_count_against_the_timeouts(
     make_caller: MakeCaller, emulator: Emulator, accounts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody drives the loop meanwhile, and answers wait in the sockets: they are not late."""
+    """Meanwhile the loop does not run and the responses wait in the sockets, but they are not late."""
     caller = make_caller(
         base_url=emulator.url, api_token=emulator.api_token, respect_rate_limits=False, connect_timeout=5000
     )
@@ -317,13 +313,13 @@ def test_what_a_caller_does_with_a_result_costs_the_other_accounts_no_time(
     results = Results(caller, caller.client.list_services_in(accounts, timeout=20))
     taken = [results.take()]
     gate.release()
-    clock_jumps(caller, monkeypatch, 1000)
+    advance_clock(caller, monkeypatch, 1000)
     taken += [results.take() for _ in accounts[1:]]
     assert [result.error for result in taken] == [None] * len(accounts)
 
 
-def clock_jumps(caller: Caller, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Lets the clock of the client's loop jump, as if the caller had slept."""
+def advance_clock(caller: Caller, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Advances the clock of the client's loop, as if the caller had slept."""
     client = caller.client if caller.flavour == "async" else caller.client._async
     loop = client._core.transport._loop
     clock = loop.time
@@ -339,7 +335,7 @@ def test_an_error_is_pickled_with_its_account(fleet: Caller, accounts: list[str]
     assert (str(bad.error), bad.error.codes) == (str(results[1].error), results[1].error.codes)
 
 
-# What only one of the flavours can do.
+# Behaviour of only one flavour.
 
 
 def client_of(api: Emulator) -> AsyncClient:
@@ -432,10 +428,3 @@ def test_an_iterator_of_the_facade_is_closed_by_leaving_its_loop(emulator: Emula
         for _ in client.list_services_in(accounts, concurrency=4):
             break
         assert client.list_services() == []
-
-
-@pytest.mark.parametrize("flavour", [AsyncClient, Client])
-def test_a_client_is_not_pickled_into_a_task(flavour: type, emulator: Emulator) -> None:
-    client = flavour(base_url=emulator.url, api_token=emulator.api_token)
-    with pytest.raises(TypeError, match="holds credentials and connections and cannot be pickled: create one where"):
-        pickle.dumps(client)

@@ -1,4 +1,4 @@
-"""What the observability tests share: options for clients of an emulator."""
+"""Fixture of the observability tests: the options of a client of the emulator."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from pagerduty_alerting.emulator import Emulator
 
 @pytest.fixture
 def options(emulator: Emulator) -> dict[str, object]:
-    """The arguments of a client for the emulator, which does not wait long before it tries again."""
+    """The options of a client of the emulator, with a short back-off."""
     return {
         "api_token": emulator.api_token,
         "account_id": emulator.account_id,

@@ -27,7 +27,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 class Tracing:
-    """A provider of tracers of its own, and the spans that have ended."""
+    """A tracer provider, and the spans that have ended."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
@@ -80,7 +80,7 @@ def test_each_attempt_is_one_client_span_below_the_synchronous_caller(
     assert {span.parent and span.parent.span_id for span in tracing.client_spans} == {caller.get_span_context().span_id}
 
 
-async def test_a_synchronous_call_under_a_running_loop_keeps_its_parent(
+async def test_a_synchronous_call_under_a_running_loop_keeps_its_parent_span(
     tracing: Tracing, options: dict[str, Any]
 ) -> None:
     with (
@@ -94,7 +94,7 @@ async def test_a_synchronous_call_under_a_running_loop_keeps_its_parent(
     assert span.parent.span_id == caller.get_span_context().span_id
 
 
-async def test_a_call_leaves_its_callers_span_current(tracing: Tracing, options: dict[str, Any]) -> None:
+async def test_the_callers_span_is_still_current_after_a_call(tracing: Tracing, options: dict[str, Any]) -> None:
     async with AsyncClient(**options, trace_configs=[tracing.config()]) as client:
         with tracing.tracer.start_as_current_span("caller") as caller:
             await client.list_services()
@@ -113,7 +113,7 @@ async def test_each_attempt_sends_its_own_span_to_the_server(
     assert [context.span_id for context in shown] == [span.get_span_context().span_id for span in tracing.client_spans]
 
 
-async def test_with_the_examples_url_filter_no_span_holds_the_integration_token(
+async def test_with_the_url_filter_of_the_example_no_span_contains_the_integration_token(
     tracing: Tracing, emulator: Emulator, options: dict[str, Any]
 ) -> None:
     emulator.on(Operation.CONNECT).skip(1).reset_after_acting()
@@ -128,14 +128,14 @@ async def test_with_the_examples_url_filter_no_span_holds_the_integration_token(
     assert token.id not in "".join(span.to_json() for span in tracing.client_spans)
 
 
-async def test_a_span_of_a_response_that_is_not_http_does_not_hold_the_integration_token(tracing: Tracing) -> None:
-    async def answer_no_http(conversation: Conversation) -> None:
+async def test_the_span_of_a_response_that_is_not_http_does_not_contain_the_integration_token(tracing: Tracing) -> None:
+    async def respond_with_invalid_http(conversation: Conversation) -> None:
         await conversation.request()
-        conversation.send(b"HTTP/1.1 2OO is no number\r\n\r\n")
+        conversation.send(b"HTTP/1.1 2OO is not a number\r\n\r\n")
         await conversation.client_to_go()
 
     async with (
-        raw_server(answer_no_http) as server,
+        raw_server(respond_with_invalid_http) as server,
         AsyncClient(api_token="t", account_id="a", base_url=server.url, trace_configs=[tracing.config()]) as client,
     ):
         with pytest.raises(APIConnectionError):
@@ -146,7 +146,7 @@ async def test_a_span_of_a_response_that_is_not_http_does_not_hold_the_integrati
     assert TOKEN not in span.to_json()
 
 
-async def test_the_instrumentation_of_all_sessions_works_as_well(tracing: Tracing, options: dict[str, Any]) -> None:
+async def test_the_instrumentation_of_all_sessions_works_too(tracing: Tracing, options: dict[str, Any]) -> None:
     instrumentor = instrumentation.AioHttpClientInstrumentor()
     instrumentor.instrument(tracer_provider=tracing.provider, url_filter=hide_token)
     try:

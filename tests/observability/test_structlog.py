@@ -1,4 +1,4 @@
-"""structlog gets the client's records with the context of the caller, and no secret in them."""
+"""structlog gets the client's log records with the caller's context, and without secrets."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ structlog = pytest.importorskip("structlog", reason="needs structlog")
 
 @pytest.fixture
 def lines() -> Iterator[StringIO]:
-    """Where the client's log goes, as JSON."""
+    """Where the client's log is written, as JSON."""
     written = StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(
@@ -38,7 +38,7 @@ def lines() -> Iterator[StringIO]:
     logger.removeHandler(handler)
 
 
-def test_the_records_of_a_synchronous_call_have_the_callers_context(lines: StringIO, options: dict[str, Any]) -> None:
+def test_log_records_of_a_synchronous_call_have_the_callers_context(lines: StringIO, options: dict[str, Any]) -> None:
     with Client(**options) as client, structlog.contextvars.bound_contextvars(request_id="r1"):
         client.list_services()
 
@@ -46,7 +46,7 @@ def test_the_records_of_a_synchronous_call_have_the_callers_context(lines: Strin
     assert [record["request_id"] for record in records] == ["r1"]
 
 
-async def test_the_records_of_a_retried_call_have_the_callers_context_and_no_token(
+async def test_log_records_of_a_retried_call_have_the_callers_context_and_no_token(
     emulator: Emulator, lines: StringIO, options: dict[str, Any]
 ) -> None:
     emulator.on().skip(1).once().respond(429, headers={"Retry-After": "0"})

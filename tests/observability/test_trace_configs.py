@@ -1,4 +1,4 @@
-"""aiohttp's trace configs see every attempt of both clients, and the examples of tracing run."""
+"""Trace configs of aiohttp see every attempt of both clients; the examples of tracing run."""
 
 import traceback
 from types import SimpleNamespace
@@ -15,8 +15,8 @@ from tests.support.raw_server import Conversation, Script, http, raw_server
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 
-class Seen(list[str]):
-    """What the hooks saw, in order."""
+class CalledHooks(list[str]):
+    """The names of the hooks that were called, in order."""
 
     def config(self) -> aiohttp.TraceConfig:
         config = aiohttp.TraceConfig()
@@ -42,7 +42,7 @@ ONE_RETRY = [
 
 
 async def test_the_hooks_see_each_attempt_of_an_asynchronous_call(emulator: Emulator, options: dict[str, Any]) -> None:
-    seen = Seen()
+    seen = CalledHooks()
     emulator.on().once().respond(503)
     async with AsyncClient(**options, trace_configs=[seen.config()]) as client:
         await client.list_services()
@@ -51,7 +51,7 @@ async def test_the_hooks_see_each_attempt_of_an_asynchronous_call(emulator: Emul
 
 
 def test_the_hooks_see_each_attempt_of_a_synchronous_call(emulator: Emulator, options: dict[str, Any]) -> None:
-    seen = Seen()
+    seen = CalledHooks()
     emulator.on().once().respond(503)
     with Client(**options, trace_configs=[seen.config()]) as client:
         client.list_services()
@@ -59,28 +59,28 @@ def test_the_hooks_see_each_attempt_of_a_synchronous_call(emulator: Emulator, op
     assert seen == ONE_RETRY
 
 
-async def silent(peer: Conversation) -> None:
+async def stay_silent(peer: Conversation) -> None:
     await peer.client_to_go()
 
 
-async def refusing(peer: Conversation) -> None:
+async def refuse(peer: Conversation) -> None:
     await peer.request()
     peer.send(http(407))
 
 
-async def babbling(peer: Conversation) -> None:
+async def send_invalid_http(peer: Conversation) -> None:
     await peer.request()
-    peer.send(b"HTTP/1.1 2OO is no number\r\n\r\n")
+    peer.send(b"HTTP/1.1 2OO is not a number\r\n\r\n")
 
 
-async def dying(peer: Conversation) -> None:
+async def close(peer: Conversation) -> None:
     await peer.request()
 
 
 @pytest.mark.parametrize("of_proxy", [True, False], ids=["proxy", "server"])
 @pytest.mark.parametrize("session_of", ["the client", "the caller"])
-@pytest.mark.parametrize("script", [silent, refusing, babbling, dying])
-async def test_the_exceptions_that_the_hooks_get_hold_no_integration_token(
+@pytest.mark.parametrize("script", [stay_silent, refuse, send_invalid_http, close])
+async def test_exceptions_passed_to_hooks_do_not_contain_the_integration_token(
     script: Script, session_of: str, of_proxy: bool
 ) -> None:
     seen: list[str] = []

@@ -1,4 +1,4 @@
-"""A client whose event loop was closed while calls waited: the next loop's calls go at once, and nothing is left."""
+"""After an event loop was closed while calls waited, calls on the next loop do not wait, and nothing is left open."""
 
 import asyncio
 import gc
@@ -9,12 +9,8 @@ import pytest
 from pagerduty_alerting import AsyncClient, Client
 from pagerduty_alerting.emulator import Emulator, Operation
 
-UNDER_WAY = 50
-"""Calls under way until the first response: the next ones wait for it, without a timer."""
-
+UNDER_WAY = 50  # calls at most before the first response; further calls wait for that, without a timer
 WAITING = 5
-
-
 KINDS = ["calls", "a fleet", "calls that wait for a connection", "a fleet that waits for a connection"]
 
 
@@ -27,7 +23,6 @@ def client_for(api: Emulator, what: str) -> AsyncClient:
 
 async def start(client: AsyncClient, api: Emulator, what: str) -> list[asyncio.Task[Any]]:
     """Starts more calls than may be under way, and returns when the emulator holds those that are."""
-
     if what == "a fleet that waits for a connection":
         client = client.with_options(respect_rate_limits=False)
 
@@ -44,7 +39,7 @@ async def start(client: AsyncClient, api: Emulator, what: str) -> list[asyncio.T
     return tasks
 
 
-async def go_on(client: AsyncClient, what: str) -> None:
+async def call_again(client: AsyncClient, what: str) -> None:
     if what == "a fleet":
         results = client.list_services_in([client.account_id or ""] * 3, concurrency=1)
         assert [result.error async for result in results] == [None] * 3
@@ -56,7 +51,9 @@ async def go_on(client: AsyncClient, what: str) -> None:
 
 @pytest.mark.parametrize("then", ["a call", "a fleet"])
 @pytest.mark.parametrize("what", KINDS)
-def test_after_a_run_of_asyncio_the_next_one_waits_for_nothing(emulator: Emulator, what: str, then: str) -> None:
+def test_calls_cancelled_at_the_end_of_a_loop_do_not_delay_the_next_loop(
+    emulator: Emulator, what: str, then: str
+) -> None:
     client = client_for(emulator, what)
 
     async def leave() -> None:
@@ -64,34 +61,34 @@ def test_after_a_run_of_asyncio_the_next_one_waits_for_nothing(emulator: Emulato
 
     asyncio.run(leave())  # cancels what is left
     emulator.release()
-    asyncio.run(go_on(client, then))
+    asyncio.run(call_again(client, then))
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets that were left open
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")  # tasks that had not begun
 @pytest.mark.parametrize("then", ["a call", "a fleet"])
 @pytest.mark.parametrize("what", KINDS)
-def test_after_a_loop_that_was_closed_with_calls_pending_the_next_one_waits_for_nothing(
+def test_pending_calls_of_a_closed_loop_do_not_delay_the_next_loop(
     emulator: Emulator, noticed: list[str], what: str, then: str
 ) -> None:
-    """asyncio and aiohttp report what the program has left open; no finalizer of the client adds an error to that."""
+    """asyncio and aiohttp report what the program left open; the client's finalizers add no error."""
     client = client_for(emulator, what)
     loop = asyncio.new_event_loop()
     tasks = loop.run_until_complete(start(client, emulator, what))
     loop.close()
     emulator.release()
 
-    asyncio.run(go_on(client, then))
+    asyncio.run(call_again(client, then))
 
     del tasks
     gc.collect()
-    # Any coroutine may be finalized first; where that is one that waits in aiohttp, aiohttp fails on the closed loop.
+    # Coroutines are finalized in any order; if one waits in aiohttp, aiohttp fails on the closed loop.
     errors = [report for report in noticed if "RuntimeError" in report and "/aiohttp/" not in report]
     assert [report for report in errors if "pagerduty_alerting/_" in report] == []
     noticed.clear()
 
 
-def test_after_a_synchronous_fleet_that_was_left_early_the_next_call_waits_for_nothing(emulator: Emulator) -> None:
+def test_a_synchronous_fleet_left_early_does_not_delay_the_next_call(emulator: Emulator) -> None:
     gate = emulator.on(Operation.LIST).hold()
     accounts = [emulator.account_id] * (UNDER_WAY + WAITING)
     with Client(base_url=emulator.url, api_token=emulator.api_token, account_id=emulator.account_id) as client:
