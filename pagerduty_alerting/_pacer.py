@@ -28,6 +28,10 @@ _MOST_BEFORE_AN_ANSWER = 50
 # Requests without a response that are remembered: as many as Cloudflare's quota allows.
 _MOST_UNANSWERED = 1200
 
+# Seconds that the API may take to count a request that ended without a response. Meanwhile it may answer later
+# requests: it reads a new connection after those that it knows.
+_COUNTED_WITHIN = 1.0
+
 Ticket = int
 """The number of an admitted request, from 1, in the order of admission."""
 
@@ -37,8 +41,8 @@ class Pacer:
 
     Every request is admitted before it is sent and settled when it has ended. The pacer knows the quotas that responses
     report, the number of requests in progress, and those that ended without a response. The API may count the latter
-    late, so they count as in progress until the response to a later request, or until the window in which they ended
-    is over.
+    late, so they count as in progress until the response to a request that was admitted a second later, or until the
+    window in which they ended is over.
     """
 
     def __init__(self) -> None:
@@ -47,15 +51,16 @@ class Pacer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last_ticket: Ticket = 0
         self._under_way = 0
-        # For each request that ended without a response, when it ended and the newest ticket at that time.
-        self._unanswered: deque[tuple[float, Ticket]] = deque(maxlen=_MOST_UNANSWERED)
+        # When each request that got no response ended.
+        self._unanswered: deque[float] = deque(maxlen=_MOST_UNANSWERED)
+        self._mark: tuple[float, Ticket] = (-math.inf, 0)  # a time, and the newest ticket then
         self._begin(None)
         fork.register(self)
 
     def _begin(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Begins on a loop without the calls of the previous one, whose requests will get no response."""
         if self._loop is not None and loop is not None:
-            self._unanswered.extend([(loop.time(), self._last_ticket)] * self._under_way)
+            self._unanswered.extend([loop.time()] * self._under_way)
         self._loop = loop
         self._first_ticket = self._last_ticket + 1  # older tickets are of calls on another loop
         self._under_way = 0
@@ -100,8 +105,11 @@ class Pacer:
         now = asyncio.get_running_loop().time()
         self._has_answer = True
         if self._unanswered and answer.header("Ratelimit"):
-            while self._unanswered and self._unanswered[0][1] < ticket:
-                self._unanswered.popleft()
+            marked_at, newest = self._mark
+            if ticket > newest:
+                while self._unanswered and self._unanswered[0] <= marked_at - _COUNTED_WITHIN:
+                    self._unanswered.popleft()
+                self._mark = now, self._last_ticket
         self._quotas = observe(self._quotas, answer, now)
         if answer.status == _TOO_MANY_REQUESTS:
             blocked_for = parse_retry_after(answer.header("Retry-After"), time.time())
@@ -122,7 +130,7 @@ class Pacer:
         self._under_way -= 1
         if was_sent and not was_answered:
             # Not the running loop: a coroutine may be closed where none runs.
-            self._unanswered.append((loop.time(), self._last_ticket))
+            self._unanswered.append(loop.time())
         if self._waiters:
             self._serve()
 

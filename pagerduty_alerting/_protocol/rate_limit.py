@@ -122,8 +122,8 @@ class Quota:
 Quotas = Mapping[str, Quota]
 """The known quotas by name."""
 
-Unanswered = Sequence[tuple[float, int]]
-"""For each request that ended without a response, oldest first: when it ended, and a number."""
+Unanswered = Sequence[float]
+"""When each request that got no response ended, the oldest first."""
 
 # The name under which a 429 is recorded; no quota of the API can have it.
 _BLOCK = "\0block"
@@ -199,7 +199,7 @@ def _uncounted(quota: Quota, unanswered: Unanswered) -> int:
     if not unanswered or quota.window is None:
         return len(unanswered)
     window_began = quota.reset_at - quota.window - _ROUNDING
-    return len(unanswered) - bisect.bisect(unanswered, (window_began - _LONGEST_DELAY, 0))
+    return len(unanswered) - bisect.bisect_left(unanswered, window_began - _LONGEST_DELAY)
 
 
 def seconds_for(known: Quotas, requests: int, now: float) -> float:

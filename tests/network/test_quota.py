@@ -390,18 +390,29 @@ async def test_a_call_cancelled_at_its_admission_lets_the_next_one_proceed() -> 
     assert now() - started < 1  # not only at the reset
 
 
-async def test_a_request_without_a_response_counts_until_a_response_to_a_later_one() -> None:
+async def test_a_request_without_a_response_counts_until_a_response_to_one_of_a_second_later() -> None:
     two_left = answer(200, headers={"Ratelimit": '"default";r=2;t=60'})
     pacer = pacer_after(two_left)
-    cancelled, earlier = pacer.admit(now()), pacer.admit(now())
-    settle(pacer, cancelled, None)
-    settle(pacer, earlier, two_left)  # the API may not have counted the cancelled one yet
-    later = pacer.admit(now())
+    settle(pacer, pacer.admit(now()), None)
+    for seconds in (0.0, 0.5, 0.4, 0.2):  # the API may not have counted it when these are answered
+        await asyncio.sleep(seconds)
+        later = pacer.admit(now())
+        assert not pacer.admit(now())
+        settle(pacer, later, two_left)
+    settle(pacer, pacer.admit(now()), two_left)
+    assert pacer.admit(now())
+    assert pacer.admit(now())
 
-    assert not pacer.admit(now())
-    settle(pacer, later, two_left)
-    assert pacer.admit(now())
-    assert pacer.admit(now())
+
+async def test_the_response_to_an_earlier_request_says_nothing_of_one_without() -> None:
+    three_left = answer(200, headers={"Ratelimit": '"default";r=3;t=60'})
+    pacer = pacer_after(three_left)
+    cancelled, *earlier = (pacer.admit(now()) for _ in range(3))
+    settle(pacer, cancelled, None)
+    for ticket in earlier:
+        await asyncio.sleep(10)
+        settle(pacer, ticket, three_left)
+    assert [bool(pacer.admit(now())) for _ in range(3)] == [True, True, False]
 
 
 async def test_before_the_first_response_at_most_fifty_requests_are_under_way() -> None:
@@ -483,7 +494,8 @@ def test_waiters_of_a_closed_loop_do_not_hold_up_the_next_loop() -> None:
         abandoned.pop().close()
         for old in abandoned:
             pacer.settle(old, was_answered=False, was_sent=True)
-        settle(pacer, ticket, answer(200, headers={"Ratelimit": '"default";r=1;t=60'}))
+        # Two of these may be used by the abandoned requests.
+        settle(pacer, ticket, answer(200, headers={"Ratelimit": '"default";r=3;t=60'}))
         assert pacer.admit(now())
         assert not pacer.admit(now())
         assert now() - started < 4

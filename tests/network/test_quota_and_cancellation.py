@@ -15,8 +15,9 @@ from attrs import define, field
 from pagerduty_alerting import APIConnectionError, APITimeoutError, AsyncClient, Client, RateLimitError
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting.emulator import Emulator, RateLimits, RecordedRequest
+from tests.support.operations import ACCOUNT_ID
 from tests.support.raw_calls import client_of
-from tests.support.raw_server import LISTED, Conversation, http
+from tests.support.raw_server import LISTED, Conversation, RawServer, http, raw_server
 from tests.support.requests_and_answers import answer
 from tests.support.virtual_time import virtual_time_loop
 
@@ -42,9 +43,11 @@ def statuses(api: Emulator) -> dict[int | None, int]:
 
 
 @contextlib.asynccontextmanager
-async def client_for(api: Emulator, session_of: str, **changes: Any) -> AsyncIterator[AsyncClient]:
+async def client_for(api: Emulator | RawServer, session_of: str, **changes: Any) -> AsyncIterator[AsyncClient]:
     """Yields a client with its own session or the caller's."""
-    options = {"base_url": api.url, "api_token": api.api_token, "account_id": api.account_id, **changes}
+    options = {"base_url": api.url, "api_token": "test", "account_id": ACCOUNT_ID, **changes}
+    if isinstance(api, Emulator):
+        options |= {"api_token": api.api_token, "account_id": api.account_id}
     async with contextlib.AsyncExitStack() as stack:
         if session_of == "the caller":
             connections = aiohttp.TCPConnector(limit=0)
@@ -116,6 +119,38 @@ async def test_fleets_never_exceed_the_quota_when_they_are_left_early(session_of
         assert set(statuses(api)) <= {200, None}
         assert api.requests.total > 20 * 5
         assert client._core.pacer._under_way == 0
+
+
+@in_virtual_time
+@pytest.mark.parametrize("session_of", ["the client", "the caller"])
+@pytest.mark.parametrize("late", [0.0, 0.05, 0.9])
+async def test_a_cancelled_request_counts_until_the_api_has_read_it(late: float, session_of: str) -> None:
+    """The API answers requests on connections that it knows before it reads one on a new connection."""
+    counted = 0
+
+    async def script(peer: Conversation) -> None:
+        nonlocal counted
+        if counted:
+            await asyncio.sleep(late)
+        while True:
+            await peer.request()
+            counted += 1
+            await asyncio.sleep(0.01)
+            headers = f'Ratelimit: "default";r={max(0, 8 - counted)};t=60\r\n'
+            peer.send(http(200 if counted <= 8 else 429, LISTED, headers))
+
+    admissions = Admissions()
+    async with raw_server(script) as server, client_for(server, session_of, limiter=admissions) as client:
+        await client.list_services()
+        on_the_known_connection = asyncio.create_task(client.list_services())
+        await admissions.call_and_cancel(client, 10)
+        await on_the_known_connection
+        await client.list_services()
+        outcomes = await asyncio.gather(*(client.list_services() for _ in range(8)), return_exceptions=True)
+        await asyncio.sleep(1)
+    sent = [outcome for outcome in outcomes if not isinstance(outcome, RateLimitError)]
+    assert len(sent) in {3, 4}  # the cancelled request may count twice
+    assert counted == 4 + len(sent)
 
 
 class SteppedLoop(asyncio.SelectorEventLoop):
