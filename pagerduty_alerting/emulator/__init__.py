@@ -94,34 +94,21 @@ __all__ = [  # noqa: RUF022
     "EmulatorUsageError",
 ]
 
-_MODULES = {
-    "emulator": ("Emulator",),
-    "errors": ("EmulatorUsageError",),
-    "faults.builder": ("FaultBuilder",),
-    "faults.gates": ("Gate",),
-    "faults.selection": ("Order",),
-    "requests": ("RecordedRequest", "RequestLog"),
-    "rules.answers": ("Dialect", "ErrorCode"),
-    "rules.contract": ("Operation", "Permission"),
-    "rules.initial_state": (
-        "InitialAccount",
-        "InitialApiKey",
-        "InitialApiToken",
-        "InitialIntegrationToken",
-        "InitialState",
-    ),
-    "rules.rate_limits": ("RateLimits",),
-    "rules.state": ("Account", "IdStyle", "IntegrationToken", "Service", "TokenState"),
-}
+# From the ground up, so that the first one that has a name imports little more than that name needs.
+_MODULES = (
+    *("errors", "rules.contract", "rules.answers", "rules.rate_limits", "rules.state", "rules.initial_state"),
+    *("requests", "faults.gates", "faults.selection", "faults.builder", "emulator"),
+)
 
 
 def __getattr__(name: str) -> object:
     # Imported on first use: every pytest run loads this package together with its plugin.
-    for module, names in _MODULES.items():
-        if name in names:
-            value: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
+    if name in __all__:
+        for module in _MODULES:
+            value: object = getattr(importlib.import_module(f"{__name__}.{module}"), name, None)
+            if value is not None:
+                globals()[name] = value
+                return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -26,7 +26,7 @@ def read_json(data: bytes | str, wanted: type[T]) -> T:
 
 
 def read_arguments(data: bytes, function: Callable[..., object]) -> dict[str, object]:
-    """Reads a JSON object as the arguments of a function, except the first; empty data stands for no arguments.
+    """Reads a JSON object as the arguments of a function; empty data stands for no arguments.
 
     Raises:
         EmulatorUsageError: It is not JSON or does not fit the function's annotations.
@@ -48,42 +48,44 @@ def _parse(data: bytes | str) -> object:
 
 
 def _parameters(function: Callable[..., object]) -> list[tuple[str, object, bool]]:
-    parameters = list(inspect.signature(function).parameters.values())[1:]
+    parameters = inspect.signature(function).parameters.values()
     return [(it.name, it.annotation, it.default is not it.empty) for it in parameters]
 
 
 def _read(value: object, wanted: object, place: str) -> object:
-    kinds: tuple[object, ...] = get_args(wanted) or (wanted,)
-    origin: object = get_origin(wanted)
+    kinds, origin = get_args(wanted), get_origin(wanted)
     if wanted is object or isinstance(wanted, str):  # `Json` is a recursive alias: its annotation is a string
         return value
-    if isinstance(wanted, UnionType):
-        return _read_union(value, kinds, place)
-    if origin is tuple:
+    if wanted in _PLAIN or isinstance(wanted, UnionType):
+        return _read_union(value, kinds or (wanted,), place)
+    if origin in {tuple, Iterable}:
         if not isinstance(value, list):
             raise _unfit("a list", value, place)
         items = cast("list[object]", value)
         return tuple(_read(item, kinds[0], f"{place}[{number}]") for number, item in enumerate(items))
     if origin is Mapping:
         return {name: _read(item, kinds[-1], f"{place}.{name}") for name, item in _object(value, place).items()}
-    if not isinstance(wanted, type):
-        raise TypeError(f"JSON cannot be read as {wanted!r}")
-    if has(wanted):
+    if isinstance(wanted, type) and has(wanted):
         known = [(it.name, it.type, it.default is not NOTHING) for it in fields(wanted)]
         return wanted(**_read_object(value, known, place))
-    if issubclass(wanted, enum.Enum):
-        return _read_choice(value, wanted, place)
-    return _read_union(value, kinds, place)
+    if isinstance(wanted, type) and issubclass(wanted, enum.Enum):
+        try:
+            return wanted(value)
+        except ValueError:
+            choices = ", ".join(repr(member.value) for member in wanted)
+            raise _unfit(f"one of {choices}", value, place) from None
+    raise TypeError(f"JSON cannot be read as {wanted!r}")
 
 
 def _read_union(value: object, kinds: tuple[object, ...], place: str) -> object:
     if value is None and NoneType in kinds:
         return None
-    possible = [kind for kind in kinds if kind is not NoneType and kind is not bytes]  # JSON has no bytes
-    if len(possible) == 1 and possible[0] not in _PLAIN:
-        return _read(value, possible[0], place)
-    if not any(_fits(value, kind) for kind in possible):
-        raise _unfit(" or ".join(_PLAIN[kind] for kind in possible), value, place)
+    plain = [kind for kind in kinds if kind in _PLAIN]  # JSON has no others of these, such as bytes
+    if not plain:
+        return _read(value, kinds[0], place)
+    given = type(value)  # not `isinstance`: a boolean is an instance of int
+    if given not in plain and not (given is int and float in plain):
+        raise _unfit(" or ".join(_PLAIN[kind] for kind in plain), value, place)
     return value
 
 
@@ -107,22 +109,10 @@ def _read_object(value: object, known: Iterable[tuple[str, object, bool]], place
     return read
 
 
-def _read_choice(value: object, wanted: type[enum.Enum], place: str) -> object:
-    try:
-        return wanted(value)
-    except ValueError:
-        raise _unfit(f"one of {', '.join(repr(member.value) for member in wanted)}", value, place) from None
-
-
 def _object(value: object, place: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise _unfit("an object", value, place)
     return cast("dict[str, object]", value)
-
-
-def _fits(value: object, plain: object) -> bool:
-    accepted: tuple[object, ...] = (float, int) if plain is float else (plain,)
-    return type(value) in accepted  # not `isinstance`: a boolean is an instance of int
 
 
 def _unfit(expected: str, value: object, place: str) -> EmulatorUsageError:

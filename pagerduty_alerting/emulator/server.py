@@ -29,11 +29,15 @@ def to_response(answer: Answer) -> web.Response:
 
 
 class Server:
-    """One listening socket and its connections, on the event loop that `start` ran on."""
+    """One listening socket and its connections, on the event loop that `start` ran on.
+
+    Attributes:
+        port: The port; if it was 0, the one that the system chose once started.
+    """
 
     def __init__(self, host: str, port: int, keep_alive: float) -> None:
         self._host = host
-        self._port = port
+        self.port = port
         self._keep_alive = keep_alive
         self._handlers: dict[web.RequestHandler, asyncio.Task[object] | None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -49,11 +53,6 @@ class Server:
     def running(self) -> bool:
         """Whether the server is started and not stopped."""
         return self._loop is not None
-
-    @property
-    def port(self) -> int:
-        """The port; if it was 0, the one that the system chose once started."""
-        return self._port
 
     async def start(self, handler: Handler) -> None:
         """Listens on the running event loop, and has the requests handled there.
@@ -72,8 +71,8 @@ class Server:
 
         loop = asyncio.get_running_loop()
         self._refusing = False
-        listening = _bind(self._host, self._port)
-        self._port = listening.getsockname()[1]
+        listening = _bind(self._host, self.port)
+        self.port = listening.getsockname()[1]
         self._http = web.Server(
             handle,
             access_log=None,
@@ -150,7 +149,7 @@ class Server:
         if listener is not None:
             listener.close()
             # Bound but not listening: the port stays taken, and connections are refused.
-            self._reserved = _bind(self._host, self._port)
+            self._reserved = _bind(self._host, self.port)
             self.drop_connections()
 
     def drop_connections(self) -> None:
@@ -179,7 +178,7 @@ class Server:
             TimeoutError: The event loop is blocked.
         """
         loop = self._loop
-        if loop is None or threading.get_ident() == self._thread:
+        if loop is None or self.on_own_thread:
             return function()
         result: Future[T] = Future()
 

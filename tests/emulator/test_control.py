@@ -21,7 +21,7 @@ from pagerduty_alerting.emulator import (
     Service,
     TokenState,
 )
-from pagerduty_alerting.emulator.control.api import FAULTS, order_fault
+from pagerduty_alerting.emulator.control.api import FAULTS, ControlAPI
 from pagerduty_alerting.emulator.control.page import PageContent, render_page
 from pagerduty_alerting.emulator.json_input import read_arguments, read_json
 
@@ -206,7 +206,7 @@ def test_any_json_is_read_or_refused_with_a_message(value):
     with contextlib.suppress(EmulatorUsageError):
         assert isinstance(read_json(data, InitialState), InitialState)
     with contextlib.suppress(EmulatorUsageError):
-        assert "fault" in read_arguments(data, order_fault)
+        assert "fault" in read_arguments(data, ControlAPI(Emulator(), "").order_fault)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import inspect
 import ipaddress
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
@@ -34,7 +34,7 @@ from pagerduty_alerting.emulator.faults.builder import FaultBuilder
 from pagerduty_alerting.emulator.faults.gates import Gate
 from pagerduty_alerting.emulator.faults.selection import Order
 from pagerduty_alerting.emulator.json_input import convert_arguments, read_arguments
-from pagerduty_alerting.emulator.requests import RecordedRequest, mask_account, mask_query
+from pagerduty_alerting.emulator.requests import mask_account, mask_query
 from pagerduty_alerting.emulator.rules.answers import (
     Answer,
     Dialect,
@@ -46,12 +46,11 @@ from pagerduty_alerting.emulator.rules.answers import (
     success,
 )
 from pagerduty_alerting.emulator.rules.contract import Operation
+from pagerduty_alerting.emulator.rules.state import Service
 from pagerduty_alerting.emulator.server import to_response
 
 if TYPE_CHECKING:
     from pagerduty_alerting.emulator.emulator import Emulator
-
-Action: TypeAlias = Callable[..., Json]
 
 _PAGE = "/_emulator/"
 _FORM = "application/x-www-form-urlencoded"
@@ -64,150 +63,26 @@ FAULTS = tuple(
 )
 """The faults of the control API: every method of the builder that orders a fault."""
 
-# The actions. Their parameters, after the emulator, are the fields of the JSON body; they return the `result`.
-
-
-def _state(api: "Emulator") -> Json:
-    return {
-        "environ": dict(api.environ),
-        "accounts": [asdict(account) for account in api.accounts()],
-        "tokens": [
-            {
-                "id": token.id,
-                "account_id": token.account_id,
-                "state": api.token_state(token).value,
-                "services": None if token.services is None else list(token.services),
-            }
-            for token in api.tokens()
-        ],
-        "faults": _faults(api),
-        "requests": api.requests.total,
-    }
-
-
-def _requests(api: "Emulator") -> Json:
-    return [_described(request) for request in api.requests]
-
-
-def _described(request: RecordedRequest) -> Json:
-    return {
-        "number": request.number,
-        "method": request.method,
-        "path": request.masked_path,
-        "query": mask_query(request.query),
-        "operation": None if request.operation is None else request.operation.value,
-        "account_id": None if request.account_id is None else mask_account(request.account_id),
-        "headers": dict(request.headers),
-        "body": request.body.decode(errors="replace"),
-        "received_at": request.received_at.isoformat(),
-        "status": request.status,
-        "fault": request.fault,
-        "elapsed": request.elapsed,
-    }
-
-
-def _clear_requests(api: "Emulator") -> None:
-    api.requests.clear()
-
-
-def _authorize(api: "Emulator", token: str, services: tuple[str, ...]) -> None:
-    api.authorize(token, services)
-
-
-def _expire(api: "Emulator", token: str) -> None:
-    api.expire(token)
-
-
-def _advance(api: "Emulator", seconds: float) -> None:
-    api.advance(seconds)
-
-
-def _add_account(api: "Emulator", id: str | None = None, services: tuple[str, ...] = (), entitled: bool = True) -> Json:
-    return {"id": api.add_account(id, services=services, entitled=entitled)}
-
-
-def _add_service(api: "Emulator", name: str, account_id: str | None = None) -> Json:
-    return asdict(api.add_service(name, account_id))
-
-
-def _faults(api: "Emulator") -> Json:
-    return [{"description": order.description, "used": order.used} for order in api.orders]
-
-
-def order_fault(
-    api: "Emulator",
-    fault: str,
-    arguments: object = None,
-    operations: tuple[Operation, ...] = (),
-    times: int | None = None,
-    skip: int = 0,
-    probability: float = 1.0,
-    after_acting: bool = False,
-) -> Json:
-    """Orders a fault and returns the description of all faults.
-
-    Args:
-        api: The emulator.
-        fault: The name of a method of `FaultBuilder` that orders a fault.
-        arguments: The arguments of that method, by name.
-        operations: The operations that get the fault; empty for every request.
-        times: The number of requests that get the fault; None for all.
-        skip: The number of requests to skip first.
-        probability: The probability for each request, 0 to 1.
-        after_acting: Whether to carry the operation out before the fault.
-
-    Raises:
-        EmulatorUsageError: There is no such fault, or an argument is wrong.
-    """
-    if fault not in FAULTS:
-        raise EmulatorUsageError(f"no fault {fault!r}: use one of {', '.join(sorted(FAULTS))}")
-    converted = convert_arguments({} if arguments is None else arguments, getattr(FaultBuilder, fault))
-    builder = api.on(*operations).skip(skip).sometimes(probability)
-    if times is not None:
-        builder = builder.times(times)
-    if after_acting:
-        builder = builder.after_acting()
-    getattr(builder, fault)(**converted)
-    return _faults(api)
-
-
-def _cancel_faults(api: "Emulator") -> None:
-    for order in api.orders:
-        order.cancel()
-    api.release()
-
-
-def _release(api: "Emulator", count: int | None = None) -> None:
-    api.release(count)
-
-
-def _reset(api: "Emulator") -> None:
-    api.reset()
-
-
-ACTIONS: dict[str, dict[str, Action]] = {
-    "state": {"GET": _state},
-    "requests": {"GET": _requests, "DELETE": _clear_requests},
-    "authorize": {"POST": _authorize},
-    "expire": {"POST": _expire},
-    "advance": {"POST": _advance},
-    "accounts": {"POST": _add_account},
-    "services": {"POST": _add_service},
-    "faults": {"GET": _faults, "POST": order_fault, "DELETE": _cancel_faults},
-    "release": {"POST": _release},
-    "reset": {"POST": _reset},
-}
-"""The actions, by the last part of the path and the method."""
-
-_CREATING = {_add_account, _add_service, order_fault}
-
 
 class ControlAPI:
     """Handles the requests below `/_emulator/`."""
 
     def __init__(self, emulator: "Emulator", host: str) -> None:
-        self._emulator = emulator
+        self._emulator = api = emulator
         self._host = host.lower()
+        # By the last part of the path and the method. Their parameters are the fields of the JSON body.
+        self._actions: dict[str, dict[str, Callable[..., object]]] = {
+            "state": {"GET": self._state},
+            "requests": {"GET": self._requests, "DELETE": self._clear_requests},
+            "authorize": {"POST": api.authorize},
+            "expire": {"POST": api.expire},
+            "advance": {"POST": api.advance},
+            "accounts": {"POST": self._add_account},
+            "services": {"POST": api.add_service},
+            "faults": {"GET": self._faults, "POST": self.order_fault, "DELETE": self._cancel_faults},
+            "release": {"POST": api.release},
+            "reset": {"POST": api.reset},
+        }
 
     async def __call__(self, request: web.BaseRequest, path: str, body: bytes) -> web.StreamResponse:
         """Returns the response to one request; for invalid input, a 400 envelope that says what is wrong."""
@@ -233,7 +108,7 @@ class ControlAPI:
                 return failure(method_not_allowed("GET, HEAD"), Dialect())
             return self._page(200)
         action = path.removeprefix(_PAGE)
-        methods = ACTIONS.get(action)
+        methods = self._actions.get(action)
         if methods is None:
             return failure(no_route(), Dialect())
         if method not in methods:
@@ -245,8 +120,9 @@ class ControlAPI:
             self._submit_form(action, body)
             return Answer(HTTPStatus.SEE_OTHER, b"", (("Location", _PAGE),))
         function = methods[method]
-        result = function(self._emulator, **read_arguments(body, function))
-        return success(result, 201 if function in _CREATING else 200)
+        result = function(**read_arguments(body, function))
+        created = method == "POST" and result is not None
+        return success(asdict(result) if isinstance(result, Service) else cast("Json", result), 201 if created else 200)
 
     def _submit_form(self, action: str, body: bytes) -> None:
         fields = parse_qs(body.decode(errors="replace"))
@@ -270,6 +146,94 @@ class ControlAPI:
             problem=problem,
         )
         return Answer(status, render_page(content).encode(), PAGE_HEADERS)
+
+    # The actions that are not a method of the emulator.
+
+    def _state(self) -> Json:
+        api = self._emulator
+        return {
+            "environ": dict(api.environ),
+            "accounts": [asdict(account) for account in api.accounts()],
+            "tokens": [
+                {
+                    "id": token.id,
+                    "account_id": token.account_id,
+                    "state": api.token_state(token).value,
+                    "services": None if token.services is None else list(token.services),
+                }
+                for token in api.tokens()
+            ],
+            "faults": self._faults(),
+            "requests": api.requests.total,
+        }
+
+    def _requests(self) -> Json:
+        return [
+            {
+                "number": request.number,
+                "method": request.method,
+                "path": request.masked_path,
+                "query": mask_query(request.query),
+                "operation": None if request.operation is None else request.operation.value,
+                "account_id": None if request.account_id is None else mask_account(request.account_id),
+                "headers": dict(request.headers),
+                "body": request.body.decode(errors="replace"),
+                "received_at": request.received_at.isoformat(),
+                "status": request.status,
+                "fault": request.fault,
+                "elapsed": request.elapsed,
+            }
+            for request in self._emulator.requests
+        ]
+
+    def _clear_requests(self) -> None:
+        self._emulator.requests.clear()
+
+    def _add_account(self, id: str | None = None, services: tuple[str, ...] = (), entitled: bool = True) -> Json:
+        return {"id": self._emulator.add_account(id, services=services, entitled=entitled)}
+
+    def _faults(self) -> Json:
+        return [{"description": order.description, "used": order.used} for order in self._emulator.orders]
+
+    def order_fault(
+        self,
+        fault: str,
+        arguments: object = None,
+        operations: tuple[Operation, ...] = (),
+        times: int | None = None,
+        skip: int = 0,
+        probability: float = 1.0,
+        after_acting: bool = False,
+    ) -> Json:
+        """Orders a fault and returns the description of all faults.
+
+        Args:
+            fault: The name of a method of `FaultBuilder` that orders a fault.
+            arguments: The arguments of that method, by name.
+            operations: The operations that get the fault; empty for every request.
+            times: The number of requests that get the fault; None for all.
+            skip: The number of requests to skip first.
+            probability: The probability for each request, 0 to 1.
+            after_acting: Whether to carry the operation out before the fault.
+
+        Raises:
+            EmulatorUsageError: There is no such fault, or an argument is wrong.
+        """
+        if fault not in FAULTS:
+            raise EmulatorUsageError(f"no fault {fault!r}: use one of {', '.join(sorted(FAULTS))}")
+        builder = self._emulator.on(*operations).skip(skip).sometimes(probability)
+        if times is not None:
+            builder = builder.times(times)
+        if after_acting:
+            builder = builder.after_acting()
+        order = getattr(builder, fault)
+        order(**convert_arguments({} if arguments is None else arguments, order))
+        return self._faults()
+
+    def _cancel_faults(self) -> None:
+        for order in self._emulator.orders:
+            order.cancel()
+        self._emulator.release()
 
 
 def is_loopback(host: str) -> bool:

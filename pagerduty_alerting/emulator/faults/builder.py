@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Self
 
+import orjson
 from attrs import evolve, field, frozen
 
 from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.faults import kinds
 from pagerduty_alerting.emulator.faults.gates import Gate
 from pagerduty_alerting.emulator.faults.selection import Effect, Order, Predicate, Selection
-from pagerduty_alerting.emulator.rules.answers import ErrorCode, Json, to_json
+from pagerduty_alerting.emulator.rules.answers import ErrorCode, Json
 from pagerduty_alerting.emulator.rules.contract import Headers
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -49,7 +50,7 @@ class FaultBuilder:
         Raises:
             EmulatorUsageError: `count` is below 1.
         """
-        return evolve(self, selection=evolve(self._selection, times=count))
+        return self._for(evolve(self._selection, times=count))
 
     def once(self) -> Self:
         """Applies the fault to one request only."""
@@ -61,7 +62,7 @@ class FaultBuilder:
         Raises:
             EmulatorUsageError: `count` is below 0.
         """
-        return evolve(self, selection=evolve(self._selection, skip=count))
+        return self._for(evolve(self._selection, skip=count))
 
     def sometimes(self, probability: float) -> Self:
         """Applies the fault to random requests; with the emulator's `seed`, to the same ones in every run.
@@ -72,7 +73,7 @@ class FaultBuilder:
         Raises:
             EmulatorUsageError: It is not between 0 and 1.
         """
-        return evolve(self, selection=evolve(self._selection, probability=probability))
+        return self._for(evolve(self._selection, probability=probability))
 
     def when(self, predicate: Predicate) -> Self:
         """Applies the fault to requests for which `predicate` is true; several predicates must all be true.
@@ -81,12 +82,11 @@ class FaultBuilder:
             predicate: Called with the request on the emulator's event loop; it must not block. If it raises, the
                 response is a 500 and the traceback is logged.
         """
-        predicates = (*self._selection.predicates, predicate)
-        return evolve(self, selection=evolve(self._selection, predicates=predicates))
+        return self._for(evolve(self._selection, predicates=(*self._selection.predicates, predicate)))
 
     def after_acting(self) -> Self:
         """Carries the operation out before the fault, so that its outcome is unknown to the client."""
-        return evolve(self, selection=evolve(self._selection, acting=True))
+        return self._for(evolve(self._selection, acting=True))
 
     def respond(
         self,
@@ -121,7 +121,7 @@ class FaultBuilder:
         typed = "content-type" in {name.lower() for name in given}
         kind: Headers = () if typed else (("Content-Type", "application/json"),)
         if body is None:
-            body = to_json(_envelope(status) if json is None else json)
+            body = orjson.dumps(_envelope(status) if json is None else json)
         content = body.encode() if isinstance(body, str) else body
         return self._order(kinds.Respond(status, content, (*kind, *given.items())))
 
@@ -152,7 +152,7 @@ class FaultBuilder:
 
     def reset_before_acting(self) -> Order:
         """Resets the connection without carrying the operation out."""
-        return evolve(self, selection=evolve(self._selection, acting=False))._order(kinds.Reset())
+        return self._for(evolve(self._selection, acting=False))._order(kinds.Reset())
 
     def reset_after_acting(self) -> Order:
         """Carries the operation out, then resets the connection instead of sending the response."""
@@ -217,6 +217,9 @@ class FaultBuilder:
         gate = Gate(self._on_server_thread)
         self._order(gate)
         return gate
+
+    def _for(self, selection: Selection) -> Self:
+        return evolve(self, selection=selection)
 
     def _order(self, effect: Effect) -> Order:
         order = Order(self._selection, effect)

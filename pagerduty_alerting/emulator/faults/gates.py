@@ -58,11 +58,7 @@ class Gate:
             raise TimeoutError(self._shortfall(count, timeout)) from None
 
     def wait_arrived(self, count: int = 1, *, timeout: float = 60.0) -> None:
-        """Waits until requests have reached the gate, from synchronous code.
-
-        Args:
-            count: The number of requests since the gate was created.
-            timeout: The longest wait, in seconds.
+        """Like `arrived`, for synchronous code.
 
         Raises:
             TimeoutError: Fewer arrived in that time.

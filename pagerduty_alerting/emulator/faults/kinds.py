@@ -1,4 +1,7 @@
-"""The kinds of faults, as data with validated fields; `str` returns a description."""
+"""The kinds of faults, as data with validated fields; `str` returns a description.
+
+The methods of `FaultBuilder` that order them describe the fields.
+"""
 
 import re
 from typing import ClassVar, TypeAlias
@@ -29,13 +32,7 @@ class _Kind:
 
 @frozen
 class Respond(_Kind):
-    """Sends this response.
-
-    Attributes:
-        status: The HTTP status.
-        body: The body.
-        headers: Additional headers, which replace standard ones of the same name.
-    """
+    """Sends this response."""
 
     status: int
     body: bytes = field(repr=False)
@@ -54,7 +51,7 @@ class Reset(_Kind):
 
 @frozen
 class Refuse(_Kind):
-    """Resets the connection and stops listening for `seconds`; with None, until connections are accepted again."""
+    """Resets the connection and stops listening."""
 
     silent = True
     seconds: float | None = None
@@ -69,7 +66,7 @@ class Hang(_Kind):
 
 @frozen
 class Drip(_Kind):
-    """Sends the response slowly: `size` bytes every `interval` seconds."""
+    """Sends the response slowly."""
 
     spoils_answer = True
     size: int = field(default=1, validator=at_least(1))
@@ -78,7 +75,7 @@ class Drip(_Kind):
 
 @frozen
 class Truncate(_Kind):
-    """Closes the connection after `keep` bytes of the body, or, with None, after half of it."""
+    """Closes the connection in the middle of the body."""
 
     spoils_answer = True
     keep: int | None = field(default=None, validator=at_least(0))
@@ -86,10 +83,7 @@ class Truncate(_Kind):
 
 @frozen
 class WrongLength(_Kind):
-    """Sends a `Content-Length` that is wrong by `by` bytes, and keeps the connection open.
-
-    Above 0 the client waits for bytes that are never sent; below 0 the rest of the body precedes the next response.
-    """
+    """Sends a wrong `Content-Length` and keeps the connection open."""
 
     spoils_answer = True
     by: int = 10

@@ -105,23 +105,18 @@ class Dialect:
 JSON_HEADERS = (("Content-Type", "application/json"),)
 
 
-def to_json(value: object) -> bytes:
-    """Returns a value as JSON."""
-    return orjson.dumps(value)
-
-
 def success(result: Json, status: int = 200, *, count: int | None = None) -> Answer:
     """Returns a success with a result; with `count`, also `result_info` for one page of that many items."""
     envelope: dict[str, Json] = {"result": result, "success": True, "errors": [], "messages": []}
     if count is not None:
         info: dict[str, Json] = {"count": count, "page": 1, "per_page": max(count, 20), "total_count": count}
         envelope["result_info"] = info
-    return Answer(status, to_json(envelope), JSON_HEADERS)
+    return Answer(status, orjson.dumps(envelope), JSON_HEADERS)
 
 
 def bare_success() -> Answer:
     """Returns a success without a result."""
-    return Answer(200, to_json({"success": True, "errors": [], "messages": []}), JSON_HEADERS)
+    return Answer(200, orjson.dumps({"success": True, "errors": [], "messages": []}), JSON_HEADERS)
 
 
 def failure(refusal: Refusal, dialect: Dialect) -> Answer:
@@ -139,7 +134,7 @@ def failure(refusal: Refusal, dialect: Dialect) -> Answer:
         envelope |= {"messages": [], "result": None}
     if refusal.result_id is not None:
         envelope["result"] = {"id": refusal.result_id}
-    return Answer(refusal.status, to_json(envelope), JSON_HEADERS + refusal.headers)
+    return Answer(refusal.status, orjson.dumps(envelope), JSON_HEADERS + refusal.headers)
 
 
 def authentication_error(status: int) -> Refusal:
