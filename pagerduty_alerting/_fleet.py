@@ -11,8 +11,8 @@ from attrs import define, field
 
 from pagerduty_alerting._arguments import check_count, check_flag, check_identifier, check_seconds
 from pagerduty_alerting._call import Core
+from pagerduty_alerting._http.transport import running_loop
 from pagerduty_alerting._loop.deadlines import Deadlines, Expired
-from pagerduty_alerting._loop.running import running_loop
 from pagerduty_alerting._outcome import Call
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting._protocol.endpoints import Endpoint

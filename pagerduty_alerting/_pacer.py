@@ -2,25 +2,13 @@
 
 import asyncio
 import math
-import time
 import weakref
 from collections import deque
 from collections.abc import Hashable
 
 from pagerduty_alerting._loop import fork
 from pagerduty_alerting._protocol.answer import RawResponse
-from pagerduty_alerting._protocol.rate_limit import (
-    Quotas,
-    block,
-    has_room,
-    hold_back,
-    observe,
-    parse_retry_after,
-    roll,
-    spacing,
-)
-
-_TOO_MANY_REQUESTS = 429
+from pagerduty_alerting._protocol.rate_limit import Quotas, has_room, hold_back, observe, roll, spacing
 
 # Requests in progress until the first response, before which the quota is unknown.
 _MOST_BEFORE_AN_ANSWER = 50
@@ -111,10 +99,6 @@ class Pacer:
                     self._unanswered.popleft()
                 self._mark = now, self._last_ticket
         self._quotas = observe(self._quotas, answer, now)
-        if answer.status == _TOO_MANY_REQUESTS:
-            blocked_for = parse_retry_after(answer.header("Retry-After"), time.time())
-            if blocked_for is not None:
-                self._quotas = block(self._quotas, blocked_for, now)
 
     def settle(self, ticket: Ticket, *, was_answered: bool, was_sent: bool) -> None:
         """Counts a request as ended.

@@ -20,7 +20,6 @@ from pagerduty_alerting._http.progress import READING, Progress
 from pagerduty_alerting._http.proxy import Proxy, find_proxy
 from pagerduty_alerting._http.slots import Slots
 from pagerduty_alerting._loop import fork, greenlets
-from pagerduty_alerting._loop.running import running_loop
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
 from pagerduty_alerting._protocol.endpoints import Request
 from pagerduty_alerting.config import OWN_HEADERS
@@ -251,6 +250,21 @@ class Transport:
             with contextlib.suppress(OSError):  # not supported by this kernel
                 made.setsockopt(level, option, value)
         return made
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Returns the running event loop.
+
+    Raises:
+        ClientUsageError: No loop of asyncio is running.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ClientUsageError(
+            "no asyncio event loop is running: AsyncClient works with asyncio only, not with trio. Call a Client in a"
+            " thread there"
+        ) from None
 
 
 async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:

@@ -6,6 +6,7 @@ import email.utils
 import functools
 import itertools
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import define, evolve
@@ -145,15 +146,19 @@ _MOST_QUOTAS = 8
 
 
 def observe(known: Quotas, answer: RawResponse, now: float) -> Quotas:
-    """Returns the quotas after a response; one without the header counts as one request."""
+    """Returns the quotas after a response; one without the header counts as one request.
+
+    After a 429, no request fits for as long as its `Retry-After` asks for.
+    """
     limits = _limits(answer.header("Ratelimit") or "")
-    if not limits:
-        return spend(known)
-    newest = dict(known)
+    newest = dict(known) if limits else spend(known)
     for name, remaining, seconds in limits if len(limits) <= _MOST_QUOTAS else limits[:_MOST_QUOTAS]:
         if seconds is not None:
             newest[name] = _newest(known.get(name), name, remaining, seconds, answer, now)
-    return newest if len(newest) <= _MOST_QUOTAS else dict(list(newest.items())[-_MOST_QUOTAS:])
+    if limits and len(newest) > _MOST_QUOTAS:
+        newest = dict(list(newest.items())[-_MOST_QUOTAS:])
+    blocked_for = parse_retry_after(answer.header("Retry-After"), time.time()) if answer.status == 429 else None
+    return newest if blocked_for is None else block(newest, blocked_for, now)
 
 
 def block(known: Quotas, retry_after: float, now: float) -> Quotas:
@@ -161,7 +166,7 @@ def block(known: Quotas, retry_after: float, now: float) -> Quotas:
     return {**known, _BLOCK: Quota(0, now + min(retry_after, LONGEST_HOLD))}
 
 
-def spend(known: Quotas) -> Quotas:
+def spend(known: Quotas) -> dict[str, Quota]:
     """Returns the quotas after a request that the API may have counted without reporting it."""
     return {name: evolve(quota, remaining=max(0, quota.remaining - 1)) for name, quota in known.items()}
 

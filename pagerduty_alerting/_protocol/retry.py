@@ -10,8 +10,6 @@ from pagerduty_alerting.errors import (
     RateLimitError,
 )
 
-_TOO_MANY_REQUESTS = 429
-
 # Attempts where the policy names no number. More of them while the server is not reached, so that a restart of a second
 # or two is survived.
 _ATTEMPTS = 3
@@ -68,7 +66,7 @@ def may_have_acted(error: PagerDutyAlertingError) -> bool:
     """Returns whether the API may have carried out the request although it failed."""
     if isinstance(error, APIConnectionError | ClientClosedError):
         return error.may_have_acted
-    return not (isinstance(error, APIStatusError) and error.status == _TOO_MANY_REQUESTS)
+    return not (isinstance(error, APIStatusError) and error.status == 429)
 
 
 def doubt(endpoint: Endpoint[object], *, was_sent: bool) -> str:

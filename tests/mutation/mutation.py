@@ -53,7 +53,6 @@ MODULES = [
     "_http/*.py",
     "_loop/deadlines.py",
     "_loop/fork.py",
-    "_loop/running.py",
     "_pacer.py",
     "_protocol/*.py",
     "config.py",

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from pagerduty_alerting import AccountServices, AsyncClient, PagerDutyAlertingError
 from pagerduty_alerting._protocol.answer import RawResponse
-from pagerduty_alerting._protocol.rate_limit import Quotas, block, hold_back, observe, parse_retry_after, seconds_for
+from pagerduty_alerting._protocol.rate_limit import Quotas, hold_back, observe, seconds_for
 from pagerduty_alerting.cli.failures import DONE, REFUSED, Stopped, error_fields, explanation, status_for
 from pagerduty_alerting.cli.options import Options
 from pagerduty_alerting.cli.output import clock_time, counted, service_fields, show_ids, write_json
@@ -248,12 +248,7 @@ class RunProgress:
 
     def observe_response(self, response: RawResponse) -> None:
         """Updates the quota from a response, as the client does."""
-        now = self._clock()
-        self.quotas = observe(self.quotas, response, now)
-        if response.status == 429:
-            seconds = parse_retry_after(response.header("Retry-After"), time.time())
-            if seconds is not None:
-                self.quotas = block(self.quotas, seconds, now)
+        self.quotas = observe(self.quotas, response, self._clock())
 
     @contextlib.contextmanager
     def shown(self, err: Stream, *, wanted: bool) -> Generator[None]:
