@@ -1,4 +1,4 @@
-"""The checks of the caller's arguments: what each lets pass, what it refuses, and that no secret is repeated."""
+"""The checks of arguments: which values each accepts and refuses, and that no error contains a secret."""
 
 import math
 from typing import Any
@@ -26,7 +26,7 @@ TEXT_CHECKS = [check_text, check_header_text, check_secret, check_identifier]
 
 @pytest.mark.parametrize("check", TEXT_CHECKS)
 @pytest.mark.parametrize("value", NOT_TEXT, ids=lambda value: type(value).__name__)
-def test_text_of_another_type_is_refused_by_the_name_of_its_type(check: Any, value: Any) -> None:
+def test_the_error_for_text_of_another_type_names_that_type(check: Any, value: Any) -> None:
     with pytest.raises(TypeError, match=f"^thing must be a str, not {type(value).__name__}$"):
         check("thing", value)
 
@@ -38,30 +38,30 @@ def test_empty_text_is_refused(check: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["pagerduty-alerting/1.0", "a b", "~!@#$%^&*()"])
-def test_printable_ascii_may_stand_in_a_header(value: str) -> None:
+def test_printable_ascii_is_accepted_in_a_header(value: str) -> None:
     assert check_header_text("agent", value) == value
 
 
 @pytest.mark.parametrize("value", [" a", "a ", "a\n", "\ta", "a\r\n"])
-def test_white_space_around_a_header_is_refused_and_a_newline_suspected(value: str) -> None:
+def test_the_error_for_white_space_around_a_header_mentions_a_newline(value: str) -> None:
     with pytest.raises(ValueError, match=r"must not begin or end with white space, such as a newline"):
         check_header_text("agent", value)
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\r\nX-Evil: 1", "a\x00b", "caf\xe9", "a\tb", "a\x7fb", "\u202eabc"])
-def test_a_header_cannot_be_broken_out_of(value: str) -> None:
+def test_a_header_must_be_printable_ascii(value: str) -> None:
     with pytest.raises(ValueError, match="must be printable ASCII"):
         check_header_text("agent", value)
 
 
-def test_a_secret_has_no_spaces() -> None:
+def test_a_secret_must_not_contain_spaces() -> None:
     with pytest.raises(ValueError, match="^api_token must not contain spaces$"):
         check_secret("api_token", "Bearer abc")
     assert check_secret("api_token", "v1.0-abc_=/+~") == "v1.0-abc_=/+~"
 
 
-def refusal_of(check: Any, value: object) -> str:
-    """What a check says of a value that it refuses; nothing for one that it lets pass."""
+def error_of(check: Any, value: object) -> str:
+    """Returns the error message of a check, or an empty string if it accepts the value."""
     try:
         check("thing", value)
     except ValueError as error:
@@ -70,8 +70,8 @@ def refusal_of(check: Any, value: object) -> str:
 
 
 @given(st.text(min_size=1), st.sampled_from(TEXT_CHECKS))
-def test_no_refusal_repeats_what_may_be_a_secret(value: str, check: Any) -> None:
-    refusal = refusal_of(check, f"sesame-{value}-open")
+def test_no_error_contains_a_value_that_may_be_secret(value: str, check: Any) -> None:
+    refusal = error_of(check, f"sesame-{value}-open")
     assert "sesame" not in refusal
     assert "open" not in refusal
 
@@ -83,7 +83,7 @@ def test_seconds_are_returned_as_a_float(value: float, expected: float) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 0.0, -0.0, -1, -0.5, math.inf, -math.inf, math.nan, 10**400])
-def test_seconds_that_are_not_finite_and_above_zero_are_refused(value: float) -> None:
+def test_seconds_must_be_finite_and_above_zero(value: float) -> None:
     with pytest.raises(ValueError, match="^timeout must be a finite number of seconds above zero, not "):
         check_seconds("timeout", value)
 
@@ -129,7 +129,7 @@ def test_a_flag_is_a_bool(value: bool) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1, None, "yes"], ids=repr)
-def test_a_truthy_value_is_no_flag(value: Any) -> None:
+def test_a_flag_must_not_be_another_truthy_value(value: Any) -> None:
     with pytest.raises(TypeError, match=f"^flag must be a bool, not {type(value).__name__}$"):
         check_flag("flag", value)
 
@@ -153,13 +153,13 @@ def test_an_identifier_becomes_one_percent_encoded_segment(value: str, segment: 
 
 
 @pytest.mark.parametrize("value", [".", ".."])
-def test_a_dot_segment_is_no_identifier(value: str) -> None:
+def test_an_identifier_must_not_be_a_dot_segment(value: str) -> None:
     with pytest.raises(ValueError, match="^account_id must not be a dot segment$"):
         check_identifier("account_id", value)
 
 
 @pytest.mark.parametrize("value", ["a b", "a\n", "\x00", "a\u2028b", "\ud800", "a\u200bb"], ids=ascii)
-def test_white_space_and_what_cannot_be_printed_are_no_part_of_an_identifier(value: str) -> None:
+def test_an_identifier_must_not_contain_white_space_or_control_characters(value: str) -> None:
     with pytest.raises(ValueError, match="^account_id must not contain white space or control characters$"):
         check_identifier("account_id", value)
 
@@ -171,7 +171,7 @@ def test_an_identifier_has_at_most_256_characters() -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_refused_or_becomes_exactly_one_segment_that_decodes_to_it(value: str) -> None:
+def test_any_text_is_refused_or_becomes_one_segment_that_decodes_to_it(value: str) -> None:
     try:
         segment = check_identifier("token", value)
     except ValueError:
@@ -200,7 +200,7 @@ def test_any_text_is_refused_or_becomes_exactly_one_segment_that_decodes_to_it(v
         ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
     ],
 )
-def test_a_base_url_is_returned_without_a_slash_at_its_end(value: str, expected: str) -> None:
+def test_a_base_url_is_returned_without_a_trailing_slash(value: str, expected: str) -> None:
     assert check_base_url("base_url", value, allow_insecure_http=False) == expected
 
 
@@ -249,7 +249,7 @@ def test_a_base_url_of_another_type_is_refused() -> None:
         check_base_url("base_url", b"https://host", allow_insecure_http=False)
 
 
-def test_the_refusal_of_a_base_url_does_not_repeat_its_password() -> None:
+def test_the_error_for_a_base_url_does_not_contain_its_password() -> None:
     with pytest.raises(ValueError, match="must not contain credentials") as caught:
         check_base_url("base_url", "https://user:opensesame@host", allow_insecure_http=False)
     assert "opensesame" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Reading answers, by example: where the API may be loose, where it must be exact, and what is said when it is not."""
+"""Decoding of responses, by example: which deviations are accepted, which are refused, and with which error."""
 
 from typing import Any
 
@@ -39,11 +39,11 @@ def problems_of(document: object, endpoint: Endpoint[Any] = LIST_SERVICES) -> tu
     return caught.value.problems
 
 
-# Tolerant where the API is loose.
+# Accepted deviations.
 
 
 @pytest.mark.parametrize("name", ["errors", "messages", "result_info"])
-def test_a_missing_and_a_null_field_are_the_same(name: str) -> None:
+def test_a_null_field_is_read_like_a_missing_one(name: str) -> None:
     expected = Envelope(True, [])
     assert read({"success": True, "result": []}) == expected
     assert read({"success": True, "result": [], name: None}) == expected
@@ -60,7 +60,7 @@ def test_a_code_may_be_missing_or_null() -> None:
     assert read({"success": True, "messages": messages}).messages == expected
 
 
-def test_any_of_the_result_info_may_be_missing_or_null() -> None:
+def test_any_field_of_result_info_may_be_missing_or_null() -> None:
     info = {"count": 2, "page": None}
     assert read({"success": True, "result_info": info}).result_info == ResultInfo(count=2)
 
@@ -76,7 +76,7 @@ def test_unknown_fields_are_ignored_at_every_level() -> None:
     assert read(document) == Envelope(True, [Service("1", "one")], (), (ResponseInfo("m"),), ResultInfo(1))
 
 
-REMARKS: list[tuple[object, tuple[ResponseInfo, ...]]] = [
+MESSAGES: list[tuple[object, tuple[ResponseInfo, ...]]] = [
     ({}, ()),
     ("text", ()),
     (7, ()),
@@ -104,29 +104,29 @@ REMARKS: list[tuple[object, tuple[ResponseInfo, ...]]] = [
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
-@pytest.mark.parametrize(("remarks", "expected"), REMARKS, ids=repr)
-def test_no_result_is_thrown_away_over_a_malformed_remark(
-    remarks: object, expected: tuple[ResponseInfo, ...], endpoint: Endpoint[Any]
+@pytest.mark.parametrize(("messages", "expected"), MESSAGES, ids=repr)
+def test_a_result_is_returned_despite_malformed_messages(
+    messages: object, expected: tuple[ResponseInfo, ...], endpoint: Endpoint[Any]
 ) -> None:
     result = {"id": TOKEN_ID} if endpoint.answers_secret else None
-    envelope = read({"success": True, "result": result, "errors": remarks, "messages": remarks}, endpoint)
+    envelope = read({"success": True, "result": result, "errors": messages, "messages": messages}, endpoint)
     assert (envelope.errors, envelope.messages) == (expected, expected)
     assert getattr(envelope.result, "id", TOKEN_ID) == TOKEN_ID
 
 
-def test_the_remarks_of_a_success_are_all_kept() -> None:
+def test_all_messages_of_a_success_are_kept() -> None:
     assert len(read({"success": True, "messages": [{"message": "m"}] * 1000}).messages) == 1000
 
 
-def test_a_chain_of_causes_is_followed_three_deep() -> None:
-    remark: dict[str, object] = {"message": "m"}
+def test_a_chain_of_causes_is_read_three_levels_deep() -> None:
+    message: dict[str, object] = {"message": "m"}
     for _ in range(100):
-        remark = {"message": "m", "error_chain": [remark]}
-    (info,) = read({"success": True, "messages": [remark]}).messages
+        message = {"message": "m", "error_chain": [message]}
+    (info,) = read({"success": True, "messages": [message]}).messages
     assert info.chain[0].chain[0].chain == ()
 
 
-def test_a_secret_in_the_remarks_of_a_success_is_masked() -> None:
+def test_a_secret_in_the_messages_of_a_success_is_masked() -> None:
     text = f"{TOKEN_ID} {API_TOKEN.upper()}"
     document = {"success": True, "result": {"id": TOKEN_ID}, "errors": [text], "messages": [{"message": text}]}
     envelope = read(document, CREATE_INTEGRATION_TOKEN)
@@ -146,7 +146,7 @@ def test_a_secret_in_the_remarks_of_a_success_is_masked() -> None:
     ],
     ids=repr,
 )
-def test_the_result_info_is_read_as_far_as_it_can_be(info: object, expected: ResultInfo | None) -> None:
+def test_valid_fields_of_result_info_are_read(info: object, expected: ResultInfo | None) -> None:
     assert read({"success": True, "result_info": info}).result_info == expected
 
 
@@ -162,7 +162,7 @@ def test_the_result_info_is_read_as_far_as_it_can_be(info: object, expected: Res
     ],
     ids=repr,
 )
-def test_an_item_without_an_id_or_a_name_hides_no_other(item: object, expected: Service) -> None:
+def test_an_item_without_an_id_or_a_name_does_not_hide_the_others(item: object, expected: Service) -> None:
     whole = {"id": "2", "name": "two"}
     assert read({"success": True, "result": [item, whole]}).result == [expected, Service("2", "two")]
 
@@ -172,17 +172,17 @@ def test_an_item_without_an_id_or_a_name_hides_no_other(item: object, expected: 
     [{}, {"result": None}, {"result": {}}, {"result": {"id": None}}, {"result": {"id": ""}}, {"result": {"url": "x"}}],
     ids=repr,
 )
-def test_a_link_without_an_id_is_a_link(document: dict[str, object]) -> None:
+def test_connect_succeeds_without_an_id_in_its_result(document: dict[str, object]) -> None:
     assert read({"success": True, **document}, CONNECT).result == ConnectedDestination("")
 
 
-def test_a_byte_order_mark_before_the_document_is_passed_over() -> None:
+def test_a_byte_order_mark_before_the_document_is_ignored() -> None:
     body = '{"success": true, "result": [{"id": "1", "name": "n"}]}'.encode("utf-8-sig")
     assert decode(LIST, answer(200, body)).result == [Service("1", "n")]
 
 
 @pytest.mark.parametrize("result", [None, {}, [], [1, "x"], "text", {"id": TOKEN_ID}])
-def test_whatever_delete_responses_as_its_result_is_no_result(result: object) -> None:
+def test_any_result_of_delete_is_ignored(result: object) -> None:
     assert read({"success": True, "result": result}, DELETE_SERVICES).result is None
 
 
@@ -192,20 +192,20 @@ def test_a_whole_number_may_be_written_as_a_float() -> None:
 
 
 @pytest.mark.parametrize("service_id", ["", "1", "x" * 100, "023E-é-\u2603"])
-def test_no_form_is_demanded_of_an_id_that_the_server_sends(service_id: str) -> None:
+def test_an_id_from_the_server_may_have_any_form(service_id: str) -> None:
     assert read({"success": True, "result": [{"id": service_id, "name": ""}]}).result == [Service(service_id, "")]
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 226, 299])
-def test_another_2xx_than_the_documented_one_is_accepted(status: int) -> None:
+def test_any_2xx_status_is_accepted(status: int) -> None:
     assert decode(LIST, answer(status, {"success": True, "result": []})).success is True
 
 
-def test_the_last_of_two_equal_keys_counts_as_it_does_for_json_parsers() -> None:
+def test_the_last_of_two_equal_keys_counts() -> None:
     assert decode(LIST, answer(200, b'{"success": false, "success": true}')).success is True
 
 
-# Strict where it protects the user.
+# Refused deviations.
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_the_last_of_two_equal_keys_counts_as_it_does_for_json_parsers() -> None
         ),
     ],
 )
-def test_a_wrong_type_is_refused_by_the_path_to_it(document: object, problem: str) -> None:
+def test_the_error_for_a_wrong_type_names_the_path_to_it(document: object, problem: str) -> None:
     assert problems_of(document) == (problem,)
 
 
@@ -245,7 +245,7 @@ def test_a_wrong_type_is_refused_by_the_path_to_it(document: object, problem: st
         ({"success": True, "result": [{"id": "x"}]}, "expected an object, not array @ $.result"),
     ],
 )
-def test_a_token_is_never_made_up(document: object, problem: str) -> None:
+def test_a_created_token_must_have_an_id(document: object, problem: str) -> None:
     assert problems_of(document, CREATE_INTEGRATION_TOKEN) == (problem,)
 
 
@@ -257,25 +257,25 @@ def test_a_token_is_never_made_up(document: object, problem: str) -> None:
         ({"success": True, "result": "x"}, "expected an object, not string @ $.result"),
     ],
 )
-def test_a_link_of_a_wrong_type_is_refused(document: object, problem: str) -> None:
+def test_a_result_of_connect_of_a_wrong_type_is_refused(document: object, problem: str) -> None:
     assert problems_of(document, CONNECT) == (problem,)
 
 
 @pytest.mark.parametrize("index", [0, 6, 19])
-def test_a_broken_item_is_named_wherever_it_stands_in_a_list(index: int) -> None:
+def test_an_invalid_item_is_named_at_any_place_in_a_list(index: int) -> None:
     services: list[dict[str, object]] = [{"id": "s", "name": "one"} for _ in range(20)]
     services[index] = {"id": "s", "name": 5}
     problem = f"expected a string, not number @ $.result[{index}].name"
     assert problems_of({"success": True, "result": services}) == (problem,)
 
 
-def test_of_many_broken_items_the_first_five_are_named() -> None:
+def test_the_first_five_of_many_invalid_items_are_named() -> None:
     services = [{"id": "s", "name": "one"}] * 3 + [{"id": "s", "name": 7}] * 20
     expected = tuple(f"expected a string, not number @ $.result[{index}].name" for index in range(3, 8))
     assert problems_of({"success": True, "result": services}) == expected
 
 
-def test_several_problems_are_named_at_once_but_not_thousands() -> None:
+def test_several_problems_are_named_at_once_up_to_five() -> None:
     two = problems_of({"success": True, "result": [{"id": 1, "name": 2}]})
     assert two == ("expected a string, not number @ $.result[0].id", "expected a string, not number @ $.result[0].name")
     assert len(problems_of({"success": True, "result": [{"id": 1, "name": 2}] * 1000})) == 5
@@ -309,7 +309,7 @@ def test_several_problems_are_named_at_once_but_not_thousands() -> None:
     ],
     ids=repr,
 )
-def test_a_body_that_is_no_envelope_is_refused_on_success_and_a_status_error_otherwise(
+def test_a_body_that_is_not_an_envelope_is_a_validation_error_on_success_and_a_status_error_otherwise(
     body: bytes, problem: str
 ) -> None:
     with pytest.raises(APIResponseValidationError) as caught:
@@ -320,13 +320,13 @@ def test_a_body_that_is_no_envelope_is_refused_on_success_and_a_status_error_oth
         decode(LIST, answer(502, body))
 
 
-def test_a_body_that_was_cut_off_at_the_limit_is_refused_by_that_limit() -> None:
+def test_the_error_for_a_body_cut_off_at_the_limit_names_the_limit() -> None:
     body = b'{"success": true, "result": []}'
     with pytest.raises(APIResponseValidationError, match=r"the body is longer than the limit of 31 bytes"):
         decode(LIST, answer(200, body, is_whole=False))
 
 
-def test_a_validation_error_says_where_it_comes_from_and_what_to_check() -> None:
+def test_a_validation_error_names_the_request_and_says_what_to_check() -> None:
     with pytest.raises(APIResponseValidationError) as caught:
         decode(LIST, answer(203, b"[]", headers={"CF-Ray": "8f2a-FRA"}))
     error = caught.value
@@ -338,14 +338,14 @@ def test_a_validation_error_says_where_it_comes_from_and_what_to_check() -> None
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
-def test_a_validation_error_warns_where_the_operation_cannot_be_repeated(endpoint: Endpoint[Any]) -> None:
+def test_a_validation_error_warns_if_the_operation_must_not_be_repeated(endpoint: Endpoint[Any]) -> None:
     with pytest.raises(APIResponseValidationError) as caught:
         decode(request_for(endpoint), answer(200, b"[]"))
     warns = "The operation may have been carried out nevertheless." in str(caught.value)
     assert warns is not endpoint.replay_safe
 
 
-def test_a_validation_error_neither_shows_nor_holds_what_was_answered() -> None:
+def test_a_validation_error_neither_shows_nor_references_the_response() -> None:
     body = b'{"success": true, "result": {"id": "opensesame"'
     with pytest.raises(APIResponseValidationError) as caught:
         decode(request_for(CREATE_INTEGRATION_TOKEN), answer(201, body))
@@ -355,7 +355,7 @@ def test_a_validation_error_neither_shows_nor_holds_what_was_answered() -> None:
     assert error.__context__ is None
 
 
-def test_a_wrong_type_is_not_chained_to_an_exception_that_holds_the_document() -> None:
+def test_a_wrong_type_is_not_chained_to_an_exception_that_contains_the_document() -> None:
     document = {"success": True, "result": {"id": ["opensesame"]}}
     with pytest.raises(APIResponseValidationError) as caught:
         read(document, CREATE_INTEGRATION_TOKEN)
@@ -373,13 +373,13 @@ def test_success_false_is_a_status_error(status: int) -> None:
     assert (type(caught.value), caught.value.status, caught.value.codes) == (APIStatusError, status, (1001,))
 
 
-def test_success_false_wins_over_a_result_of_the_wrong_type() -> None:
+def test_success_false_is_a_status_error_even_with_a_result_of_the_wrong_type() -> None:
     with pytest.raises(APIStatusError):
         read({"success": False, "result": 7})
 
 
 @pytest.mark.parametrize("status", [100, 199, 300, 304, 400, 500, 999])
-def test_a_status_that_is_no_2xx_is_an_error_whatever_the_envelope_says(status: int) -> None:
+def test_a_status_other_than_2xx_is_an_error_whatever_the_envelope_says(status: int) -> None:
     with pytest.raises(APIStatusError) as caught:
         decode(LIST, answer(status, {"success": True, "result": []}))
     assert caught.value.status == status

@@ -1,4 +1,4 @@
-"""Reading answers, by property: any bytes give an envelope of the right types or one of our errors, nothing else."""
+"""Decoding of responses, by property: any bytes give a valid envelope or an error of the package."""
 
 import json
 from typing import Any
@@ -57,7 +57,7 @@ def outcome_of(endpoint: Endpoint[Any], status: int, body: bytes) -> Outcome:
 
 
 def check(endpoint: Endpoint[Any], status: int, body: bytes) -> None:
-    """Reads an answer, and fails where what comes of it is neither a right envelope nor one of our errors."""
+    """Decodes a response, and fails unless that gives a valid envelope or an error of the package."""
     match outcome_of(endpoint, status, body):
         case APIStatusError() as error:
             assert error.status == status
@@ -96,32 +96,38 @@ def assert_infos(infos: tuple[ResponseInfo, ...]) -> None:
 
 
 @given(endpoints, statuses, st.binary(max_size=200))
-def test_any_bytes_give_an_envelope_or_one_of_our_errors(endpoint: Endpoint[Any], status: int, body: bytes) -> None:
+def test_any_bytes_give_an_envelope_or_an_error_of_the_package(
+    endpoint: Endpoint[Any], status: int, body: bytes
+) -> None:
     check(endpoint, status, body)
 
 
 @given(endpoints, statuses, documents | shaped)
-def test_any_json_gives_an_envelope_or_one_of_our_errors(endpoint: Endpoint[Any], status: int, document: Any) -> None:
-    # The standard library writes what orjson refuses to write, such as numbers beyond 64 bits.
+def test_any_json_gives_an_envelope_or_an_error_of_the_package(
+    endpoint: Endpoint[Any], status: int, document: Any
+) -> None:
+    # The standard library encodes values that orjson refuses, such as numbers beyond 64 bits.
     check(endpoint, status, json.dumps(document).encode())
 
 
 @given(endpoints, st.dictionaries(names, shaped, max_size=5))
-def test_any_object_that_says_success_gives_an_envelope_or_one_of_our_errors(
+def test_any_object_with_success_true_gives_an_envelope_or_an_error_of_the_package(
     endpoint: Endpoint[Any], fields: dict[str, Any]
 ) -> None:
     check(endpoint, 200, json.dumps({**fields, "success": True}).encode())
 
 
 @given(st.data())
-def test_a_real_response_with_one_value_replaced_gives_an_envelope_or_one_of_our_errors(data: st.DataObject) -> None:
+def test_a_valid_response_with_one_value_replaced_gives_an_envelope_or_an_error_of_the_package(
+    data: st.DataObject,
+) -> None:
     number = data.draw(st.integers(0, 3))
     mutated = replace_one(orjson.loads(orjson.dumps(OPERATIONS[number].answer)), data)
     check(ENDPOINTS[number], data.draw(statuses), json.dumps(mutated).encode())
 
 
 def replace_one(value: Any, data: st.DataObject) -> Any:
-    """Walks down to a random place of a document and puts something else there, or takes it away."""
+    """Replaces or removes a value at a random place of a document."""
     if isinstance(value, dict | list) and value and data.draw(st.booleans()):
         key = data.draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
         if data.draw(st.integers(0, 4)) == 0:
@@ -133,7 +139,7 @@ def replace_one(value: Any, data: st.DataObject) -> Any:
 
 
 @given(st.data())
-def test_a_real_response_with_damaged_bytes_gives_an_envelope_or_one_of_our_errors(data: st.DataObject) -> None:
+def test_a_valid_response_with_damaged_bytes_gives_an_envelope_or_an_error_of_the_package(data: st.DataObject) -> None:
     number = data.draw(st.integers(0, 3))
     body = bytearray(orjson.dumps(OPERATIONS[number].answer))
     start = data.draw(st.integers(0, len(body)))
@@ -153,7 +159,7 @@ results = st.one_of(
 
 
 @given(results, st.lists(infos, max_size=3), st.lists(infos, max_size=3), st.none() | result_infos)
-def test_an_envelope_comes_back_as_it_was_written(
+def test_an_encoded_envelope_is_decoded_to_an_equal_one(
     pair: tuple[Endpoint[Any], Any],
     errors: list[ResponseInfo],
     messages: list[ResponseInfo],
@@ -166,7 +172,9 @@ def test_an_envelope_comes_back_as_it_was_written(
 
 
 @given(st.lists(st.builds(Service, text, text), max_size=5), st.lists(infos, max_size=2))
-def test_an_envelope_without_its_empty_fields_is_the_same(services: list[Service], errors: list[ResponseInfo]) -> None:
+def test_an_envelope_encoded_without_its_empty_fields_is_decoded_to_an_equal_one(
+    services: list[Service], errors: list[ResponseInfo]
+) -> None:
     envelope = Envelope(True, services, tuple(errors))
     written = {name: value for name, value in attrs.asdict(envelope).items() if value}
     assert decode(request_for(LIST_SERVICES), answer(200, orjson.dumps(written))) == envelope

@@ -1,4 +1,4 @@
-"""Settings: what the environment gives, what contradicts what, and that the reprs of settings hide secrets."""
+"""Settings: how they are read from the environment, which contradict each other, and that their reprs hide secrets."""
 
 import pickle
 from typing import Any
@@ -49,7 +49,7 @@ def resolve(variables: dict[str, str], arguments: dict[str, Any]) -> ApiToken | 
         ({}, {"api_key": "key", "api_email": "me@example.com"}, KEY),
     ],
 )
-def test_credentials_come_from_arguments_and_then_the_environment(
+def test_credentials_are_taken_from_arguments_then_the_environment(
     variables: dict[str, str], arguments: dict[str, Any], expected: ApiToken | ApiKey
 ) -> None:
     assert resolve(variables, arguments) == expected
@@ -72,7 +72,7 @@ def test_credentials_come_from_arguments_and_then_the_environment(
         ({"API_KEY": "k", "EMAIL": "é"}, {}, "the environment variable CLOUDFLARE_EMAIL must be printable ASCII"),
     ],
 )
-def test_credentials_that_are_missing_or_contradict_each_other_are_a_configuration_error(
+def test_missing_or_contradictory_credentials_are_a_configuration_error(
     variables: dict[str, str], arguments: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -81,7 +81,7 @@ def test_credentials_that_are_missing_or_contradict_each_other_are_a_configurati
 
 
 @pytest.mark.parametrize("name", ["api_token", "api_key", "api_email"])
-def test_a_wrong_argument_is_a_type_or_value_error_of_the_callers(name: str) -> None:
+def test_an_invalid_argument_is_a_type_or_value_error(name: str) -> None:
     rest = {} if name == "api_token" else {"api_key": "key", "api_email": "me@example.com"}
     with pytest.raises(TypeError, match=f"^{name} must be a str, not int$"):
         resolve({}, {**rest, name: 7})
@@ -89,7 +89,7 @@ def test_a_wrong_argument_is_a_type_or_value_error_of_the_callers(name: str) -> 
         resolve({"API_TOKEN": "token"}, {**rest, name: ""})
 
 
-def test_an_api_token_is_sent_as_a_bearer() -> None:
+def test_an_api_token_is_sent_as_a_bearer_token() -> None:
     assert TOKEN.headers() == {"Authorization": "Bearer token"}
     assert TOKEN.secrets() == ("token",)
 
@@ -105,19 +105,19 @@ def test_the_reprs_of_credentials_and_settings_hide_them() -> None:
         assert "opensesame" not in repr(Settings(credentials=credentials))
 
 
-def test_the_account_comes_from_the_argument_then_the_environment_then_nowhere() -> None:
+def test_the_account_id_is_taken_from_the_argument_then_the_environment() -> None:
     assert resolve_account_id({"CLOUDFLARE_ACCOUNT_ID": "other"}, "mine") == "mine"
     assert resolve_account_id({"CLOUDFLARE_ACCOUNT_ID": "mine"}, None) == "mine"
     assert resolve_account_id({"CLOUDFLARE_ACCOUNT_ID": ""}, None) is None
     assert resolve_account_id({}, None) is None
 
 
-def test_an_account_in_the_environment_is_kept_as_it_is_and_not_percent_encoded() -> None:
+def test_an_account_id_in_the_environment_is_not_percent_encoded() -> None:
     assert resolve_account_id({"CLOUDFLARE_ACCOUNT_ID": "a/b"}, None) == "a/b"
 
 
 @pytest.mark.parametrize("value", ["..", "a b", "a" * 257])
-def test_an_impossible_account_in_the_environment_is_a_configuration_error(value: str) -> None:
+def test_an_invalid_account_id_in_the_environment_is_a_configuration_error(value: str) -> None:
     with pytest.raises(ConfigurationError, match="^the environment variable CLOUDFLARE_ACCOUNT_ID must not "):
         resolve_account_id({"CLOUDFLARE_ACCOUNT_ID": value}, None)
 
@@ -132,26 +132,26 @@ def test_an_impossible_account_in_the_environment_is_a_configuration_error(value
         ("not a URL at all", "https://own.example", "https://own.example"),
     ],
 )
-def test_the_base_url_comes_from_the_argument_then_the_environment_then_is_cloudflares(
+def test_the_base_url_is_taken_from_the_argument_then_the_environment_then_the_default(
     variable: str | None, argument: str | None, expected: str
 ) -> None:
     environ = {} if variable is None else {"CLOUDFLARE_BASE_URL": variable}
     assert resolve_base_url(environ, argument, allow_insecure_http=False) == expected
 
 
-def test_an_impossible_base_url_in_the_environment_is_a_configuration_error() -> None:
+def test_an_invalid_base_url_in_the_environment_is_a_configuration_error() -> None:
     environ = {"CLOUDFLARE_BASE_URL": "http://example.com"}
     with pytest.raises(ConfigurationError, match="^the environment variable CLOUDFLARE_BASE_URL is http:// to"):
         resolve_base_url(environ, None, allow_insecure_http=False)
     assert resolve_base_url(environ, None, allow_insecure_http=True) == "http://example.com"
 
 
-def test_allowing_plain_http_takes_a_bool_even_where_it_does_not_matter() -> None:
+def test_allow_insecure_http_must_be_a_bool_even_for_https() -> None:
     with pytest.raises(TypeError, match="^allow_insecure_http must be a bool, not str$"):
         resolve_base_url({}, "https://own.example", allow_insecure_http="no")  # type: ignore[arg-type]
 
 
-def test_cloudflares_own_base_url_is_the_documented_one() -> None:
+def test_the_default_base_url_is_the_documented_one() -> None:
     assert DEFAULT_BASE_URL == "https://api.cloudflare.com/client/v4"
 
 
@@ -180,24 +180,24 @@ def test_cloudflares_own_base_url_is_the_documented_one() -> None:
         ("on_retry", "call me", TypeError),
     ],
 )
-def test_a_retry_policy_with_an_impossible_value_is_refused(name: str, value: Any, error_type: type[Exception]) -> None:
+def test_a_retry_policy_with_an_invalid_value_is_refused(name: str, value: Any, error_type: type[Exception]) -> None:
     with pytest.raises(error_type, match=name):
         RetryPolicy(**{name: value})
 
 
-def test_a_retry_policy_takes_all_that_it_documents() -> None:
+def test_a_retry_policy_takes_every_documented_argument() -> None:
     policy = RetryPolicy(
         max_attempts=1, initial_delay=0, max_delay=0.0, attempt_timeout=1, replay_unsafe=True, on_retry=print
     )
     assert (policy.max_attempts, policy.attempt_timeout, policy.on_retry) == (1, 1, print)
 
 
-def test_a_retry_policy_by_default_makes_three_attempts() -> None:
+def test_the_defaults_of_a_retry_policy() -> None:
     policy = RetryPolicy()
     assert (policy.max_attempts, policy.attempt_timeout, policy.replay_unsafe) == (None, None, False)
 
 
-def test_a_retry_policy_by_default_retries_the_temporary_statuses_and_cloudflares_own() -> None:
+def test_by_default_a_retry_policy_retries_temporary_statuses_and_those_of_cloudflares_edge() -> None:
     cloudflares = {*range(520, 528), 530}
     assert RetryPolicy().statuses == {408, 429, 500, 502, 503, 504} | cloudflares
 
@@ -205,17 +205,17 @@ def test_a_retry_policy_by_default_retries_the_temporary_statuses_and_cloudflare
 @pytest.mark.parametrize(
     "statuses", [[400, 599], (599, 400), {400, 599}, iter([400, 599])], ids=["list", "tuple", "set", "iterator"]
 )
-def test_any_collection_of_statuses_is_kept_as_a_frozenset(statuses: Any) -> None:
+def test_any_collection_of_statuses_is_stored_as_a_frozenset(statuses: Any) -> None:
     policy = RetryPolicy(statuses=statuses)
     assert policy.statuses == frozenset({400, 599})
     assert hash(policy) == hash(RetryPolicy(statuses=(400, 599)))
 
 
-def test_no_status_at_all_is_a_possible_choice() -> None:
+def test_a_retry_policy_may_have_no_statuses() -> None:
     assert RetryPolicy(statuses=()).statuses == frozenset()
 
 
-def test_a_retry_policy_is_a_value_given_by_keyword() -> None:
+def test_a_retry_policy_is_an_immutable_value_with_keyword_only_arguments() -> None:
     assert RetryPolicy(max_attempts=5) == pickle.loads(pickle.dumps(RetryPolicy(max_attempts=5)))
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         RetryPolicy().max_attempts = 7  # type: ignore[misc]
@@ -246,14 +246,12 @@ def test_a_retry_event_can_be_pickled() -> None:
         ("user_agent", None, TypeError),
     ],
 )
-def test_settings_with_an_impossible_value_are_refused_by_name(
-    name: str, value: Any, error_type: type[Exception]
-) -> None:
+def test_the_error_for_an_invalid_setting_names_it(name: str, value: Any, error_type: type[Exception]) -> None:
     with pytest.raises(error_type, match=f"^{name} must "):
         Settings(credentials=TOKEN, **{name: value})
 
 
-def test_changed_settings_keep_what_is_none() -> None:
+def test_none_leaves_a_setting_unchanged() -> None:
     settings = Settings(credentials=TOKEN, account_id="a", timeout=7.0)
     changed = settings.changed({"timeout": None, "account_id": "b"})
     assert (changed.account_id, changed.timeout, changed.credentials) == ("b", 7.0, TOKEN)
@@ -265,11 +263,11 @@ def test_changed_settings_are_checked_too() -> None:
         Settings(credentials=TOKEN).changed({"timeout": -1})
 
 
-def test_false_is_a_change_and_not_a_setting_left_alone() -> None:
+def test_false_changes_a_setting() -> None:
     assert Settings(credentials=TOKEN).changed({"respect_rate_limits": False}).respect_rate_limits is False
 
 
-def test_every_request_asks_for_json_and_names_the_client() -> None:
+def test_every_request_has_accept_user_agent_and_authorization_headers() -> None:
     headers = Settings(credentials=TOKEN, user_agent="mine/1").headers()
     assert headers["Accept"] == "application/json"
     assert headers["User-Agent"] == "mine/1"
@@ -277,11 +275,11 @@ def test_every_request_asks_for_json_and_names_the_client() -> None:
 
 
 @pytest.mark.parametrize("credentials", [ApiToken("s3cret"), ApiKey("s3cret", "ops@example.com")])
-def test_a_repr_says_that_a_secret_is_hidden(credentials: ApiToken | ApiKey) -> None:
+def test_the_repr_of_credentials_shows_that_a_value_is_hidden(credentials: ApiToken | ApiKey) -> None:
     assert "value=<hidden>" in repr(credentials)
 
 
-def test_the_headers_of_a_request_are_these_and_no_others() -> None:
+def test_a_request_has_no_other_headers() -> None:
     assert Settings(credentials=ApiToken("t"), user_agent="mine").headers() == {
         "Authorization": "Bearer t",
         "Accept": "application/json",
@@ -290,7 +288,7 @@ def test_the_headers_of_a_request_are_these_and_no_others() -> None:
     }
 
 
-def test_a_lack_of_credentials_names_all_ways_to_give_them() -> None:
+def test_the_error_for_missing_credentials_names_all_ways_to_pass_them() -> None:
     with pytest.raises(ConfigurationError) as failure:
         resolve_credentials({}, api_token=None, api_key=None, api_email=None)
 
@@ -299,25 +297,25 @@ def test_a_lack_of_credentials_names_all_ways_to_give_them() -> None:
     )
 
 
-def test_an_impossible_base_url_is_called_by_the_name_of_its_argument() -> None:
+def test_the_error_for_an_invalid_base_url_names_its_argument() -> None:
     with pytest.raises(ValueError, match=r"^base_url "):
         resolve_base_url({}, "ftp://example.com", allow_insecure_http=False)
 
 
-def test_http_to_another_machine_is_refused_with_the_way_to_allow_it() -> None:
+def test_the_error_for_http_to_another_machine_says_how_to_allow_it() -> None:
     with pytest.raises(ValueError, match=r" use https://, or set allow_insecure_http=True$"):
         check_base_url("base_url", "http://example.com", allow_insecure_http=False)
 
 
-def test_of_a_base_url_nothing_but_slashes_is_cut_off() -> None:
+def test_only_trailing_slashes_are_removed_from_a_base_url() -> None:
     assert check_base_url("base_url", "https://example.com/X//", allow_insecure_http=False) == "https://example.com/X"
 
 
-def test_something_that_is_no_retry_policy_is_called_by_its_type() -> None:
+def test_the_error_for_something_other_than_a_retry_policy_names_its_type() -> None:
     with pytest.raises(TypeError, match=r"^retry must be a RetryPolicy, not int$"):
         Settings(credentials=ApiToken("t"), retry=3)  # type: ignore[arg-type]
 
 
-def test_an_impossible_setting_is_called_by_its_name_and_value() -> None:
+def test_the_error_for_an_invalid_setting_shows_its_value() -> None:
     with pytest.raises(ValueError, match=r"^timeout .*-5"):
         Settings(credentials=ApiToken("t"), timeout=-5)

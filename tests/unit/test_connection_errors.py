@@ -1,4 +1,4 @@
-"""aiohttp's exceptions in our words: what happened, whether trying again may help, whether the API may have acted."""
+"""The translation of exceptions of aiohttp: the message, whether it is temporary, whether the API may have acted."""
 
 import errno
 import pickle
@@ -97,8 +97,8 @@ BROKE: list[tuple[Exception, str, bool]] = [
         True,
     ),
     (
-        ConnectionBrokeError(aiohttp.ClientOSError(errno.ECONNRESET, "in the words of the system")),
-        "the connection broke: in the words of the system",
+        ConnectionBrokeError(aiohttp.ClientOSError(errno.ECONNRESET, "text of the system")),
+        "the connection broke: text of the system",
         True,
     ),
     (ConnectionBrokeError(), "the connection broke before the response was complete", True),
@@ -110,7 +110,7 @@ BROKE: list[tuple[Exception, str, bool]] = [
         True,
     ),
     (aiohttp.ClientConnectionError("Connection closed"), "the connection broke: ClientConnectionError", True),
-    (KeyError("unforeseen"), "unexpected KeyError", False),
+    (KeyError("unexpected error"), "unexpected KeyError", False),
 ]
 
 
@@ -137,9 +137,7 @@ def problems(cases: list[tuple[Exception, str, bool]]) -> list[str]:
 
 
 @pytest.mark.parametrize(("error", "problem", "transient"), NOT_SENT, ids=problems(NOT_SENT))
-def test_where_no_connection_was_made_nothing_can_have_been_done(
-    error: Exception, problem: str, transient: bool
-) -> None:
+def test_without_a_connection_the_api_cannot_have_acted(error: Exception, problem: str, transient: bool) -> None:
     for endpoint in (LIST_SERVICES, CONNECT):
         failure, _ = describe(error, endpoint)
         assert isinstance(failure, APIConnectionError)
@@ -149,7 +147,7 @@ def test_where_no_connection_was_made_nothing_can_have_been_done(
 
 
 @pytest.mark.parametrize(("error", "problem", "transient"), BROKE, ids=problems(BROKE))
-def test_where_a_connection_broke_the_doubt_is_told(error: Exception, problem: str, transient: bool) -> None:
+def test_after_a_broken_connection_the_api_may_have_acted(error: Exception, problem: str, transient: bool) -> None:
     for endpoint in (LIST_SERVICES, CONNECT):
         failure, _ = describe(error, endpoint)
         assert problem in str(failure)
@@ -158,7 +156,7 @@ def test_where_a_connection_broke_the_doubt_is_told(error: Exception, problem: s
 
 
 @pytest.mark.parametrize(("error", "problem", "transient"), BROKE, ids=problems(BROKE))
-def test_where_a_connection_broke_before_the_request_was_sent_there_is_no_doubt(
+def test_after_a_connection_that_broke_before_the_request_the_api_cannot_have_acted(
     error: Exception, problem: str, transient: bool
 ) -> None:
     failure, _ = describe(error, CONNECT, was_sent=False)
@@ -213,7 +211,7 @@ def of_proxy(kind: Any, error: OSError) -> Exception:
         (NotHttpError("hello"), {}, "the proxy proxy.example:3128 does not respond in HTTP"),
     ],
 )
-def test_what_fails_at_the_proxy_names_the_proxy(error: Exception, known: dict[str, Any], problem: str) -> None:
+def test_a_failure_at_the_proxy_names_the_proxy(error: Exception, known: dict[str, Any], problem: str) -> None:
     failure, _ = describe(error, CONNECT, was_sent=False, proxy=PROXY, **known)
     assert str(failure).startswith(f"Connect PagerDuty: {problem}")
     assert failure.may_have_acted is False
@@ -232,19 +230,19 @@ def test_what_fails_at_the_proxy_names_the_proxy(error: Exception, known: dict[s
         ),
     ],
 )
-def test_what_fails_behind_a_proxy_says_that_there_is_one(error: Exception, problem: str) -> None:
+def test_a_failure_behind_a_proxy_mentions_the_proxy(error: Exception, problem: str) -> None:
     failure, _ = describe(ConnectionBrokeError(error), LIST_SERVICES, proxy=PROXY)
     assert str(failure).startswith(f"List PagerDuty services: {problem}")
 
 
-def test_a_private_authority_is_advised_where_the_issuer_is_unknown_and_nowhere_else() -> None:
+def test_only_the_error_for_an_unknown_issuer_advises_a_private_authority() -> None:
     unknown, _ = describe(aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE))
     expired, _ = describe(aiohttp.ClientConnectorCertificateError(KEY, EXPIRED))
     assert "pass ssl_context" in str(unknown)
     assert "not trusted: certificate has expired (" in str(expired)
 
 
-def test_a_name_that_takes_too_long_to_look_up_is_what_is_named() -> None:
+def test_the_timeout_of_a_name_lookup_names_the_host() -> None:
     failure, _ = describe(aiohttp.ConnectionTimeoutError("x"), unresolved="api.example")
     assert "the name api.example was not resolved within the connect_timeout of 5 s" in str(failure)
     assert failure.phase == "connecting"
@@ -259,13 +257,13 @@ def test_a_name_that_takes_too_long_to_look_up_is_what_is_named() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_stands_in_for_an_error_with_the_url_holds_none(error: aiohttp.ClientError) -> None:
+def test_the_replacement_of_an_error_with_the_url_does_not_contain_it(error: aiohttp.ClientError) -> None:
     assert TOKEN_ID in f"{error!r} {error} {vars(error)}"
     replaced = without_url(error)
     assert TOKEN_ID not in f"{replaced!r} {replaced} {vars(replaced)}"
 
 
-def test_no_time_to_connect_is_a_timeout() -> None:
+def test_the_connect_timeout_is_a_timeout_error() -> None:
     failure, cause = describe(aiohttp.ConnectionTimeoutError("x"))
     assert type(failure) is APITimeoutError
     assert (failure.phase, failure.timeout, cause) == ("connecting", 5.0, None)
@@ -279,15 +277,15 @@ def test_the_error_of_the_operating_system_is_the_cause() -> None:
 @pytest.mark.parametrize(
     "error", [KeyError(f"/connect/{TOKEN_ID}"), RuntimeError(f"Bearer {API_TOKEN}")], ids=["token", "credential"]
 )
-def test_an_unforeseen_error_that_holds_a_secret_is_not_the_cause(error: Exception) -> None:
+def test_an_unexpected_error_that_contains_a_secret_is_not_the_cause(error: Exception) -> None:
     failure, cause = describe(error, CONNECT)
     assert cause is None
     assert TOKEN_ID not in str(failure)
     assert API_TOKEN not in str(failure)
 
 
-def test_an_unforeseen_error_without_secrets_is_the_cause() -> None:
-    error = KeyError("unforeseen")
+def test_an_unexpected_error_without_secrets_is_the_cause() -> None:
+    error = KeyError("unexpected error")
     assert describe(error)[1] is error
 
 
@@ -302,13 +300,13 @@ def test_a_secret_in_a_parse_error_is_masked() -> None:
     assert cause is None
 
 
-def test_a_closed_session_of_the_callers_is_a_closed_client() -> None:
+def test_a_closed_session_of_the_caller_is_a_client_closed_error() -> None:
     failure, cause = describe(RuntimeError("Session is closed"))
     assert type(failure) is ClientClosedError
     assert cause is None
 
 
-def test_a_session_with_credentials_of_its_own_is_a_configuration_error() -> None:
+def test_a_session_with_its_own_credentials_is_a_configuration_error() -> None:
     failure, _ = describe(ValueError("Cannot combine AUTHORIZATION header with AUTH argument"))
     assert type(failure) is ConfigurationError
     assert str(failure) == (
@@ -328,7 +326,7 @@ def test_every_description_names_the_request_and_can_be_pickled(error: Exception
 
 
 @pytest.mark.parametrize("text", ["a313ba7d-3e46-4c0e-a408-08fafbc3816b", API_TOKEN.upper()])
-def test_a_token_that_nobody_knows_and_a_credential_in_any_case_are_masked_in_what_aiohttp_says(text: str) -> None:
+def test_an_unknown_token_and_a_credential_in_any_case_are_masked_in_messages_of_aiohttp(text: str) -> None:
     error = NotHttpError(f"header value is too long: b'/connect/{text}'")
     failure, cause = connection_error(error, request_for(LIST_SERVICES), attempt(was_sent=True))
     assert "header value is too long: b'/connect/<hidden>'" in str(failure)

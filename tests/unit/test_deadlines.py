@@ -12,8 +12,8 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-class CountingTimers:
-    """Notes what is scheduled on the running loop, which goes on as before."""
+class ScheduledTimers:
+    """Records the timers that are scheduled on the running loop."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.scheduled: list[float] = []
@@ -27,17 +27,17 @@ class CountingTimers:
         monkeypatch.setattr(loop, "call_at", counting)
 
 
-async def test_a_body_that_is_over_in_time_is_left_alone() -> None:
+async def test_a_body_that_ends_in_time_is_not_disturbed() -> None:
     with Deadlines().limit(now() + 60):
         await asyncio.sleep(0)
 
 
-async def test_a_body_that_waits_beyond_its_deadline_gets_a_timeout() -> None:
+async def test_a_body_that_waits_beyond_its_deadline_expires() -> None:
     with pytest.raises(Expired), Deadlines().limit(now()):
         await asyncio.Event().wait()
 
 
-async def test_the_task_goes_on_uncancelled_after_a_timeout() -> None:
+async def test_the_task_is_not_cancelled_after_a_timeout() -> None:
     task = asyncio.current_task()
     assert task is not None
 
@@ -48,7 +48,7 @@ async def test_the_task_goes_on_uncancelled_after_a_timeout() -> None:
     await asyncio.sleep(0)
 
 
-async def test_a_cancellation_from_outside_stays_one() -> None:
+async def test_a_cancellation_from_outside_does_not_become_a_timeout() -> None:
     entered = asyncio.Event()
 
     async def body() -> None:
@@ -64,7 +64,7 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
         await task
 
 
-async def test_a_cancellation_from_outside_wins_over_a_deadline_at_the_same_moment() -> None:
+async def test_a_cancellation_from_outside_has_priority_over_a_deadline_at_the_same_moment() -> None:
     entered = asyncio.Event()
     deadlines = Deadlines()
 
@@ -83,14 +83,14 @@ async def test_a_cancellation_from_outside_wins_over_a_deadline_at_the_same_mome
         await task
 
 
-async def test_an_exception_of_the_body_passes() -> None:
+async def test_an_exception_of_the_body_is_raised_unchanged() -> None:
     with pytest.raises(LookupError), Deadlines().limit(now() + 60):
         raise LookupError
 
 
-async def test_a_hundred_calls_after_each_other_need_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hundred_consecutive_calls_need_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines = Deadlines()
-    timers = CountingTimers(monkeypatch)
+    timers = ScheduledTimers(monkeypatch)
 
     for _ in range(100):
         with deadlines.limit(now() + 60):
@@ -99,14 +99,14 @@ async def test_a_hundred_calls_after_each_other_need_one_timer(monkeypatch: pyte
     assert len(timers.scheduled) == 1
 
 
-async def test_an_earlier_deadline_brings_the_timer_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_earlier_deadline_reschedules_the_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines = Deadlines()
-    timers = CountingTimers(monkeypatch)
+    timers = ScheduledTimers(monkeypatch)
 
     with deadlines.limit(now() + 60), pytest.raises(Expired), deadlines.limit(now()):
         await asyncio.Event().wait()
 
-    assert len(timers.scheduled) == 3  # the later one, the earlier one, and the later one again
+    assert len(timers.scheduled) == 3  # the later, the earlier, and the later again
 
 
 async def test_calls_at_the_same_time_end_at_their_own_deadlines() -> None:
@@ -128,7 +128,7 @@ async def test_calls_at_the_same_time_end_at_their_own_deadlines() -> None:
     assert outcomes == ["early timed out", "late done"]
 
 
-def test_another_loop_starts_afresh() -> None:
+def test_a_timer_of_a_closed_loop_does_not_affect_another_loop() -> None:
     deadlines = Deadlines()
 
     async def time_out() -> None:

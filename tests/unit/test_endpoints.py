@@ -1,4 +1,4 @@
-"""The table of endpoints, and the step from arguments to a request: nothing hostile may change the path."""
+"""The table of endpoints, and building requests from arguments, which cannot change the path."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -43,7 +43,7 @@ HOSTILE = [
     ("...", "..."),
 ]
 
-IMPOSSIBLE: list[tuple[Any, type[Exception]]] = [
+INVALID: list[tuple[Any, type[Exception]]] = [
     ("", ValueError),
     (".", ValueError),
     ("..", ValueError),
@@ -100,14 +100,14 @@ def test_any_pair_of_ids_is_refused_or_can_be_read_back_from_the_path(account_id
     assert segments == ["accounts", account_id, *fixed, token_id]
 
 
-@pytest.mark.parametrize(("value", "error_type"), IMPOSSIBLE, ids=lambda value: repr(value)[:20])
-def test_an_impossible_account_id_is_refused(value: Any, error_type: type[Exception]) -> None:
+@pytest.mark.parametrize(("value", "error_type"), INVALID, ids=lambda value: repr(value)[:20])
+def test_an_invalid_account_id_is_refused(value: Any, error_type: type[Exception]) -> None:
     with pytest.raises(error_type, match="^account_id must "):
         build_request(LIST_SERVICES, BASE, value)
 
 
-@pytest.mark.parametrize(("value", "error_type"), IMPOSSIBLE, ids=lambda value: repr(value)[:20])
-def test_an_impossible_token_is_refused(value: Any, error_type: type[Exception]) -> None:
+@pytest.mark.parametrize(("value", "error_type"), INVALID, ids=lambda value: repr(value)[:20])
+def test_an_invalid_token_is_refused(value: Any, error_type: type[Exception]) -> None:
     with pytest.raises(error_type, match="^token must "):
         build_request(CONNECT, BASE, ACCOUNT_ID, IntegrationToken(value))
 
@@ -124,7 +124,7 @@ def test_only_connect_has_an_argument_in_its_path() -> None:
     assert [endpoint.argument for endpoint in ENDPOINTS] == [None, None, None, "token"]
 
 
-def test_an_argument_that_is_a_plain_text_is_an_id_that_may_be_shown() -> None:
+def test_an_argument_of_type_str_is_an_id_that_may_be_shown() -> None:
     request = build_request(CONNECT, BASE, ACCOUNT_ID, "a/b", secrets=("credential",))
     assert request.path == f"/accounts/{ACCOUNT_ID}/alerting/v3/destinations/pagerduty/connect/a%2Fb"
     assert (str(request.url), request.secrets) == (BASE + request.path, ("credential",))
@@ -140,6 +140,6 @@ def test_the_path_to_show_masks_the_token() -> None:
     assert request.path == f"/accounts/{ACCOUNT_ID}/alerting/v3/destinations/pagerduty/connect/<hidden>"
 
 
-def test_the_token_counts_as_a_secret_in_both_its_spellings() -> None:
+def test_the_token_is_a_secret_in_both_spellings() -> None:
     request = build_request(CONNECT, BASE, ACCOUNT_ID, IntegrationToken("a/b"), secrets=("credential",))
     assert request.secrets == ("credential", "a/b", "a%2Fb")

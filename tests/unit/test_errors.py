@@ -1,4 +1,4 @@
-"""The exception tree: who inherits from whom, what an error carries, and that all of it survives pickling."""
+"""The exceptions: their parents and attributes, and that they survive pickling."""
 
 import copy
 import pickle
@@ -55,7 +55,7 @@ RESPONSE: dict[str, Any] = {
 
 
 def attributes_of(error_type: type[PagerDutyAlertingError]) -> dict[str, Any]:
-    """Every argument of a class, each with a value that is not its default."""
+    """Returns every argument of a class, each with a value other than its default."""
     if issubclass(error_type, APITimeoutError):
         return {**REQUEST, "attempts": 2, "may_have_acted": False, "phase": "connecting", "timeout": 1.5}
     if issubclass(error_type, APIConnectionError):
@@ -75,17 +75,17 @@ def make(error_type: type[PagerDutyAlertingError]) -> PagerDutyAlertingError:
 every_class = pytest.mark.parametrize("error_type", PARENTS, ids=lambda error_type: error_type.__name__)
 
 
-def test_every_exception_is_among_the_tested_ones() -> None:
+def test_every_exception_is_tested() -> None:
     assert {error_type.__name__ for error_type in PARENTS} == set(errors.__all__)
 
 
 @every_class
-def test_an_exception_has_its_place_in_the_tree(error_type: type[PagerDutyAlertingError]) -> None:
+def test_an_exception_has_the_documented_parents(error_type: type[PagerDutyAlertingError]) -> None:
     assert error_type.__bases__ == PARENTS[error_type]
 
 
 @every_class
-def test_an_exception_carries_its_message_and_attributes(error_type: type[PagerDutyAlertingError]) -> None:
+def test_an_exception_has_its_message_and_attributes(error_type: type[PagerDutyAlertingError]) -> None:
     error = make(error_type)
     assert str(error) == "what went wrong"
     defaults: dict[type, dict[str, object]] = {
@@ -115,21 +115,21 @@ def test_an_exception_can_be_copied(error_type: type[PagerDutyAlertingError]) ->
         assert (type(copied), copied.args, vars(copied)) == (error_type, error.args, vars(error))
 
 
-def test_a_restored_exception_can_be_raised_and_take_notes() -> None:
+def test_an_unpickled_exception_can_be_raised_and_take_notes() -> None:
     restored = pickle.loads(pickle.dumps(make(NotFoundError)))
-    restored.add_note("seen again")
+    restored.add_note("a note")
     with pytest.raises(NotFoundError) as caught:
         raise restored
-    assert caught.value.__notes__ == ["seen again"]
+    assert caught.value.__notes__ == ["a note"]
 
 
-def test_a_subclass_of_a_callers_own_survives_pickling() -> None:
+def test_a_callers_subclass_survives_pickling() -> None:
     restored = pickle.loads(pickle.dumps(OwnError("text", "detail", **REQUEST)))
     assert (type(restored), restored.detail, restored.method) == (OwnError, "detail", "GET")
 
 
 class OwnError(APIConnectionError):
-    """What somebody may derive from ours: another signature, one more attribute."""
+    """A caller's subclass with another signature and one more attribute."""
 
     def __init__(self, message: str, detail: str, **options: Any) -> None:
         super().__init__(message, **options)
@@ -137,17 +137,17 @@ class OwnError(APIConnectionError):
 
 
 @pytest.mark.parametrize("error_type", [APIStatusError, APIResponseValidationError])
-def test_an_error_of_a_response_that_is_not_described_has_empty_parts(error_type: type[Any]) -> None:
+def test_an_error_without_a_response_has_empty_attributes(error_type: type[Any]) -> None:
     error = error_type("text", **REQUEST, status=404)
     assert (error.headers, error.body, error.ray_id, error.rate_limits) == ({}, None, None, RateLimits())
 
 
-def test_codes_are_those_of_the_errors_that_have_one_in_their_order() -> None:
+def test_codes_are_those_of_the_errors_in_order() -> None:
     infos = (ResponseInfo("a", 7003), ResponseInfo("b"), ResponseInfo("c", 10000))
     assert APIStatusError("text", **REQUEST, status=404, errors=infos).codes == (7003, 10000)
     assert APIStatusError("text", **REQUEST, status=404).codes == ()
 
 
-def test_a_connection_error_leaves_it_open_whether_the_api_acted_unless_told() -> None:
+def test_by_default_a_connection_error_says_that_the_api_may_have_acted() -> None:
     error = APIConnectionError("text", **REQUEST)
     assert (error.attempts, error.may_have_acted, error.transient) == (1, True, True)

@@ -1,4 +1,4 @@
-"""Error responses: the class, the advice in the message, and what it must not show."""
+"""Error responses: the class of the error, the advice in its message, and what it must not show."""
 
 import pickle
 from typing import Any
@@ -80,7 +80,7 @@ def test_the_message_says_what_failed_how_and_where() -> None:
     )
 
 
-def test_an_error_carries_all_that_the_response_said() -> None:
+def test_an_error_has_the_errors_messages_and_headers_of_the_response() -> None:
     body = {**failure(code(7003, "No route")), "messages": [{"code": 1000, "message": "hint"}, {"message": "bare"}]}
     error = error_for(404, body, headers={"cf-ray": "8f2a-FRA", "retry-after": "3"})
     assert error.errors == (ResponseInfo("No route", 7003),)
@@ -90,11 +90,11 @@ def test_an_error_carries_all_that_the_response_said() -> None:
 
 
 @pytest.mark.parametrize("status", [520, 599, 299, 999])
-def test_a_status_without_a_name_is_told_by_its_number(status: int) -> None:
+def test_a_status_without_a_name_is_shown_as_a_number(status: int) -> None:
     assert f"failed with {status}: " in str(error_for(status))
 
 
-# What there is to read in the body.
+# Errors in the body.
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_a_status_without_a_name_is_told_by_its_number(status: int) -> None:
             failure({**code(1001), "error_chain": [code(1002, "cause"), code(1003, "another")]}),
             "text (code 1001): cause (code 1002); another (code 1003)",
         ),
-        ({"success": False, "errors": [], "messages": [code(1000, "a remark")]}, "a remark (code 1000)"),
-        ({**failure(code(1001)), "messages": [code(1000, "a remark")]}, "text (code 1001)"),
+        ({"success": False, "errors": [], "messages": [code(1000, "a message")]}, "a message (code 1000)"),
+        ({**failure(code(1001)), "messages": [code(1000, "a message")]}, "text (code 1001)"),
         (b"\xef\xbb\xbf" + b'{"errors": ["after a mark"]}', "after a mark"),
         (failure(None, 7, [], {}), "the body contains no error"),
         ({"success": False, "errors": None}, "the body contains no error"),
@@ -136,19 +136,19 @@ def test_a_status_without_a_name_is_told_by_its_number(status: int) -> None:
     ],
     ids=repr,
 )
-def test_the_message_tells_what_the_body_says_or_that_it_says_nothing(body: object, said: str) -> None:
+def test_the_message_contains_the_errors_of_the_body_or_says_that_there_are_none(body: object, said: str) -> None:
     assert str(error_for(418, body)).startswith(f"List PagerDuty services failed with 418 I'm a Teapot: {said}. (")
 
 
-def test_a_response_with_millions_of_errors_keeps_twenty() -> None:
+def test_an_error_keeps_twenty_errors_of_a_response() -> None:
     assert len(error_for(400, failure(*[code(n) for n in range(1000, 3000)])).errors) == 20
 
 
-def test_the_texts_of_the_errors_are_kept_whole_as_attributes() -> None:
+def test_attributes_contain_the_whole_texts_of_the_errors() -> None:
     assert error_for(400, failure(code(1, "x" * 1000))).errors[0].message == "x" * 1000
 
 
-def test_an_error_without_messages_or_result_is_read_all_the_same() -> None:
+def test_an_error_response_without_messages_or_result_is_read() -> None:
     body = b'{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}'
     error = error_for(401, body)
     assert (error.codes, error.messages) == ((10000,), ())
@@ -171,7 +171,7 @@ def test_control_characters_in_the_text_of_an_error_do_not_reach_a_terminal(stat
     assert str(error_for(status, failure(code(1, "\x1b[2Jgone\x07\x9b31m\u202egnp")))).isprintable()
 
 
-def test_where_an_error_is_documented_is_said_once() -> None:
+def test_the_message_contains_the_first_documentation_url() -> None:
     first = {**code(1001), "documentation_url": "https://d.example/1"}
     second = {**code(1002), "documentation_url": "https://d.example/2"}
     error = error_for(418, failure(code(1000), first, second), headers={"CF-Ray": "8f2a-FRA"})
@@ -179,7 +179,7 @@ def test_where_an_error_is_documented_is_said_once() -> None:
     assert [info.documentation_url for info in error.errors] == [None, "https://d.example/1", "https://d.example/2"]
 
 
-# What to do about it.
+# Advice.
 
 
 def caused_by(number: int, top: int = 6003) -> dict[str, object]:
@@ -217,7 +217,9 @@ MEANINGS = [
 
 
 @pytest.mark.parametrize(("status", "body", "area", "finding"), MEANINGS, ids=str)
-def test_a_code_and_else_a_status_tells_what_is_at_fault(status: int, body: object, area: str, finding: str) -> None:
+def test_the_meaning_of_an_error_depends_on_its_code_then_its_status(
+    status: int, body: object, area: str, finding: str
+) -> None:
     error = error_for(status, body)
     meaning = meaning_of(error.status, error.errors or error.messages)
     assert meaning.area == area
@@ -225,16 +227,16 @@ def test_a_code_and_else_a_status_tells_what_is_at_fault(status: int, body: obje
     assert meaning.advice.partition("{")[0] in str(error)
 
 
-def test_credentials_of_the_wrong_kind_are_told_by_what_caused_the_error() -> None:
+def test_credentials_of_the_wrong_kind_are_recognized_by_the_error_chain() -> None:
     text = str(error_for(400, caused_by(6103)))
     assert ": Invalid request headers (code 6003): cause (code 6103). Send an API token as a token, and a" in text
 
 
-def test_a_malformed_account_id_is_told_by_what_it_should_be() -> None:
+def test_the_error_for_a_malformed_account_id_describes_a_valid_one() -> None:
     assert "An account id has 32 hexadecimal digits" in str(error_for(404, failure(code(7003))))
 
 
-def test_not_modified_is_no_redirect() -> None:
+def test_not_modified_is_not_a_redirect() -> None:
     text = str(error_for(304))
     assert "304 Not Modified: the body is empty. A cache may have responded." in text
     assert "redirect" not in text
@@ -246,7 +248,7 @@ def test_not_modified_is_no_redirect() -> None:
     [(400, failure(code(10000))), (401, failure()), (401, b""), (403, failure(code(10000))), (403, b"<html>")],
     ids=str,
 )
-def test_where_access_is_denied_the_permissions_are_named(status: int, body: object, endpoint: Endpoint[Any]) -> None:
+def test_an_error_for_denied_access_names_the_permissions(status: int, body: object, endpoint: Endpoint[Any]) -> None:
     text = str(error_for(status, body, endpoint))
     advice = "Check that the credentials are valid for the account, and that the token has one of the permissions "
     assert advice + ", ".join(endpoint.permissions) + "." in text
@@ -258,7 +260,7 @@ def test_writing_needs_a_permission_to_write() -> None:
     assert "Read" not in text
 
 
-def test_a_missing_entitlement_is_a_matter_of_the_plan_and_not_of_permissions() -> None:
+def test_the_error_for_a_missing_entitlement_names_the_plan_and_not_permissions() -> None:
     text = str(error_for(403, failure(code(17200, "account is not entitled"))))
     assert "need a zone on a Business or Enterprise plan" in text
     assert "permissions" not in text
@@ -277,7 +279,7 @@ def test_a_missing_entitlement_is_a_matter_of_the_plan_and_not_of_permissions() 
     ],
 )
 @pytest.mark.parametrize(("status", "body"), [(404, b""), (404, failure(code(7003))), (400, failure(code(7003)))])
-def test_where_there_is_no_route_the_ids_are_to_be_checked(
+def test_the_error_for_an_unknown_route_advises_to_check_the_ids(
     endpoint: Endpoint[Any], ends: str, status: int, body: object
 ) -> None:
     assert f" {ends} (" in str(error_for(status, body, endpoint))
@@ -291,19 +293,19 @@ def test_where_there_is_no_route_the_ids_are_to_be_checked(
         ({"Retry-After": "soon"}, "Wait five minutes: Cloudflare allows"),
     ],
 )
-def test_where_the_limit_is_reached_the_time_to_wait_is_told(headers: dict[str, str], advice: str) -> None:
+def test_the_error_for_a_reached_limit_says_how_long_to_wait(headers: dict[str, str], advice: str) -> None:
     error = error_for(429, b"", headers=headers)
     assert type(error) is RateLimitError
     assert advice in str(error)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 599])
-def test_a_fault_of_the_servers_is_called_that(status: int) -> None:
+def test_a_server_error_is_described_as_the_fault_of_the_server(status: int) -> None:
     assert AT_FAULT in str(error_for(status))
 
 
 @pytest.mark.parametrize("status", [400, 402, 409, 418, 422, 451])
-def test_where_nothing_is_known_no_advice_is_made_up(status: int) -> None:
+def test_an_unknown_error_has_no_advice(status: int) -> None:
     assert str(error_for(status, failure(code(1001)))).endswith(
         f": text (code 1001). (GET {request_for(LIST_SERVICES).path})"
     )
@@ -328,7 +330,7 @@ def test_where_nothing_is_known_no_advice_is_made_up(status: int) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 399])
-def test_of_a_redirect_the_host_is_named_and_nothing_else(status: int, location: str, place: str) -> None:
+def test_only_the_host_of_a_redirect_is_named(status: int, location: str, place: str) -> None:
     text = str(error_for(status, b"<html>Moved</html>", headers={"Location": location}))
     assert f": a redirect to {place}, which is not followed. Credentials are sent to the configured host only" in text
     assert "secret" not in text
@@ -343,12 +345,12 @@ def test_a_secret_in_the_host_of_a_redirect_is_masked(secret: str, endpoint: End
 
 
 @pytest.mark.parametrize(("length", "named"), [(253, True), (254, False)])
-def test_the_host_of_a_redirect_is_named_up_to_the_longest_that_dns_allows(length: int, *, named: bool) -> None:
+def test_the_host_of_a_redirect_is_named_up_to_the_maximum_length_of_dns(length: int, *, named: bool) -> None:
     host = ("a" * 62 + ".") * 4 + "b" * (length - 252)
     assert (host in str(error_for(302, headers={"Location": f"https://{host}/x"}))) is named
 
 
-def test_a_redirect_without_a_location_is_one_to_an_unnamed_place() -> None:
+def test_a_redirect_without_a_location_goes_to_an_unknown_host() -> None:
     assert "a redirect to an unknown host" in str(error_for(302))
 
 
@@ -357,7 +359,7 @@ def test_a_redirect_without_a_location_is_one_to_an_unnamed_place() -> None:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
 @pytest.mark.parametrize("body", [failure(code(1, f"bad token {API_TOKEN}!")), f"<p>{API_TOKEN}</p>".encode()], ids=str)
-def test_the_credential_is_masked_wherever_it_is_repeated(body: object, endpoint: Endpoint[Any]) -> None:
+def test_the_credential_is_masked_in_every_place(body: object, endpoint: Endpoint[Any]) -> None:
     error = error_for(400, body, endpoint)
     assert API_TOKEN not in f"{error} {error.errors}"
     assert "<hidden>" in str(error)
@@ -366,9 +368,7 @@ def test_the_credential_is_masked_wherever_it_is_repeated(body: object, endpoint
 @pytest.mark.parametrize("endpoint", [CREATE_INTEGRATION_TOKEN, CONNECT], ids=lambda endpoint: endpoint.operation)
 @pytest.mark.parametrize("token_id", [TOKEN_ID, DASHED, TOKEN_ID.upper()])
 @pytest.mark.parametrize("status", [200, 302, 400, 404, 409, 500])
-def test_an_integration_token_is_masked_wherever_it_is_repeated(
-    status: int, token_id: str, endpoint: Endpoint[Any]
-) -> None:
+def test_an_integration_token_is_masked_in_every_place(status: int, token_id: str, endpoint: Endpoint[Any]) -> None:
     bodies: list[object] = [
         {**failure(code(1, f"token {token_id} is used")), "messages": [code(2, token_id)], "result": {"id": token_id}},
         {"success": False, "result": {"id": token_id}},
@@ -383,13 +383,13 @@ def test_an_integration_token_is_masked_wherever_it_is_repeated(
         assert token_id[:8] not in shown
 
 
-def test_a_token_of_any_form_is_masked_in_its_plain_and_its_encoded_spelling() -> None:
+def test_a_token_of_any_form_is_masked_in_both_spellings() -> None:
     request = request_for(CONNECT, "open/sesame")
     error = status_error(request, answer(400, failure(code(1, "open/sesame or open%2Fsesame"))))
     assert error.errors[0].message == "<hidden> or <hidden>"
 
 
-def test_ids_of_services_are_no_secrets() -> None:
+def test_ids_of_services_are_not_masked() -> None:
     assert DASHED in str(error_for(400, failure(code(1, f"service {DASHED} is gone"))))
 
 
@@ -407,24 +407,24 @@ def test_ids_of_services_are_no_secrets() -> None:
         (API_TOKEN.upper(), None),
     ],
 )
-def test_only_what_can_be_a_ray_id_is_taken_for_one(ray_id: str, kept: str | None) -> None:
+def test_only_a_valid_ray_id_is_kept(ray_id: str, kept: str | None) -> None:
     error = error_for(400, headers={"CF-Ray": ray_id})
     assert error.ray_id == kept
     assert (", ray " in str(error)) is (kept is not None)
 
 
-# What an error holds of the response.
+# The response in the error.
 
 
 def errors_of(endpoint: Endpoint[Any], body: bytes, headers: dict[str, str]) -> list[Any]:
-    """The two errors that a response can become: of its status, and of its form."""
+    """Returns the two errors that a response can lead to: for its status, and for its form."""
     with pytest.raises(APIResponseValidationError) as caught:
         decode(request_for(endpoint), answer(200, body, headers=headers))
     return [status_error(request_for(endpoint), answer(404, body, headers=headers)), caught.value]
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
-def test_an_error_carries_the_headers_with_secrets_masked_in_any_letter_case(endpoint: Endpoint[Any]) -> None:
+def test_an_error_has_the_headers_with_secrets_masked_in_any_letter_case(endpoint: Endpoint[Any]) -> None:
     headers = {"X-Echo": f"a {API_TOKEN.upper()}", "Location": f"/connect/{TOKEN_ID.upper()}", "Server": "cloudflare"}
     for error in errors_of(endpoint, b"[]", headers):
         assert error.headers["x-echo"] == "a <hidden>"
@@ -437,7 +437,7 @@ def test_an_error_carries_the_headers_with_secrets_masked_in_any_letter_case(end
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
-def test_an_error_carries_the_body_unless_a_token_may_be_in_it(endpoint: Endpoint[Any]) -> None:
+def test_an_error_has_the_body_unless_it_may_contain_a_token(endpoint: Endpoint[Any]) -> None:
     body = f"<p>{API_TOKEN} {DASHED}</p>".encode() + b"x" * 10_000
     for error in errors_of(endpoint, body, {}):
         if endpoint.answers_secret:
@@ -446,7 +446,7 @@ def test_an_error_carries_the_body_unless_a_token_may_be_in_it(endpoint: Endpoin
             assert error.body == ("<p><hidden> <hidden></p>" + "x" * 10_000)[:4096]
 
 
-def test_an_error_carries_what_the_response_said_of_quotas() -> None:
+def test_an_error_has_the_rate_limits_of_the_response() -> None:
     headers = {"Ratelimit": '"default";r=50;t=30', "Ratelimit-Policy": '"burst";q=100;w=60'}
     expected = RateLimits((RateLimit("default", 50, 30.0),), (RateLimitPolicy("burst", 100, 60.0),))
     assert [error.rate_limits for error in errors_of(LIST_SERVICES, b"[]", headers)] == [expected, expected]

@@ -1,4 +1,4 @@
-"""Running over many accounts: lazily, bounded, in either order, ending cleanly."""
+"""Runs over many accounts: lazy, limited in concurrency, in either order, and with an orderly end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -26,24 +26,24 @@ class Calls:
             self.under_way.discard(account_id)
         return account_id.upper()
 
-    def let_go(self, *account_ids: str) -> None:
+    def release(self, *account_ids: str) -> None:
         for account_id in account_ids:
             self.gates.setdefault(account_id, asyncio.Event()).set()
 
 
-async def test_results_come_as_the_calls_end() -> None:
+async def test_results_are_yielded_as_the_calls_end() -> None:
     calls = Calls()
-    calls.let_go("b")
+    calls.release("b")
     results = run_over(["a", "b"], calls, Deadlines(), Run(), concurrency=2, ordered=False)
 
     assert await anext(results) == "B"
-    calls.let_go("a")
+    calls.release("a")
     assert [result async for result in results] == ["A"]
 
 
 async def test_ordered_results_come_in_the_order_of_the_accounts() -> None:
     calls = Calls()
-    calls.let_go("b", "c")
+    calls.release("b", "c")
     results = run_over(["a", "b", "c"], calls, Deadlines(), Run(), concurrency=3, ordered=True)
 
     first = asyncio.ensure_future(anext(results))
@@ -52,12 +52,12 @@ async def test_ordered_results_come_in_the_order_of_the_accounts() -> None:
     assert calls.under_way == {"a"}
     assert not first.done()
 
-    calls.let_go("a")
+    calls.release("a")
     assert [await first, *[result async for result in results]] == ["A", "B", "C"]
 
 
 @pytest.mark.parametrize("ordered", [False, True])
-async def test_as_many_calls_run_at_once_as_allowed_and_no_more(ordered: bool) -> None:
+async def test_as_many_calls_run_at_once_as_concurrency_allows(ordered: bool) -> None:
     async def collect() -> list[str]:
         return [result async for result in run_over(names, calls, Deadlines(), Run(), concurrency=4, ordered=ordered)]
 
@@ -68,13 +68,13 @@ async def test_as_many_calls_run_at_once_as_allowed_and_no_more(ordered: bool) -
         for _ in range(20):  # turns of the loop, more than it takes to start calls
             await asyncio.sleep(0)
         assert len(calls.under_way) == min(4, len(names) - done)
-        calls.let_go(name)
+        calls.release(name)
 
     assert await run == [name.upper() for name in names]
     assert calls.most_under_way == 4
 
 
-async def test_accounts_are_fetched_only_as_there_is_room_for_them() -> None:
+async def test_accounts_are_fetched_only_when_calls_can_be_started() -> None:
     fetched: list[int] = []
 
     def endless() -> Iterator[str]:
@@ -83,7 +83,7 @@ async def test_accounts_are_fetched_only_as_there_is_room_for_them() -> None:
             yield str(number)
 
     calls = Calls()
-    calls.let_go("0")
+    calls.release("0")
     results = run_over(endless(), calls, Deadlines(), Run(), concurrency=3, ordered=False)
 
     assert await anext(results) == "0"
@@ -91,7 +91,7 @@ async def test_accounts_are_fetched_only_as_there_is_room_for_them() -> None:
     await results.aclose()
 
 
-async def test_a_slow_asynchronous_source_holds_up_no_results() -> None:
+async def test_a_slow_asynchronous_source_does_not_delay_results() -> None:
     more = asyncio.Event()
 
     async def slow() -> AsyncIterator[str]:
@@ -100,7 +100,7 @@ async def test_a_slow_asynchronous_source_holds_up_no_results() -> None:
         yield "b"
 
     calls = Calls()
-    calls.let_go("a", "b")
+    calls.release("a", "b")
     results = run_over(slow(), calls, Deadlines(), Run(), concurrency=5, ordered=False)
 
     assert await anext(results) == "A"
@@ -120,7 +120,7 @@ async def test_leaving_early_ends_the_calls_and_closes_the_source() -> None:
             closed.append("source")
 
     calls = Calls()
-    calls.let_go("a")
+    calls.release("a")
     results = run_over(source(), calls, Deadlines(), Run(), concurrency=2, ordered=False)
     assert await anext(results) == "A"
 

@@ -1,4 +1,4 @@
-"""Bodies of every form, read as the body of a success and of a failure: an envelope, or one of our errors."""
+"""Bodies of every form, decoded as the body of a success and of an error."""
 
 import orjson
 import pytest
@@ -20,7 +20,7 @@ def service(**fields: object) -> bytes:
     return enveloped(result=[{"id": "s1", "name": "one", **fields}])
 
 
-BODIES_THAT_ARE_NO_ENVELOPE = {
+BODIES_WITHOUT_ENVELOPE = {
     "html": b"<!DOCTYPE html><html><body>nothing here</body></html>",
     "empty": b"",
     "white space": b" \r\n\t ",
@@ -69,20 +69,20 @@ BODIES_THAT_ARE_NO_ENVELOPE = {
 }
 
 
-@pytest.mark.parametrize("name", BODIES_THAT_ARE_NO_ENVELOPE)
+@pytest.mark.parametrize("name", BODIES_WITHOUT_ENVELOPE)
 @pytest.mark.parametrize("status", [200, 299])
 def test_a_success_without_an_envelope_is_a_validation_error(status: int, name: str) -> None:
     with pytest.raises(APIResponseValidationError) as caught:
-        decode(LIST, answer(status, BODIES_THAT_ARE_NO_ENVELOPE[name]))
+        decode(LIST, answer(status, BODIES_WITHOUT_ENVELOPE[name]))
     assert len(str(caught.value)) < 2500
     assert caught.value.status == status
 
 
-@pytest.mark.parametrize("name", BODIES_THAT_ARE_NO_ENVELOPE)
+@pytest.mark.parametrize("name", BODIES_WITHOUT_ENVELOPE)
 @pytest.mark.parametrize(("status", "kind"), [(404, NotFoundError), (502, InternalServerError), (418, APIStatusError)])
 def test_an_error_without_an_envelope_is_the_error_of_its_status(status: int, kind: type, name: str) -> None:
     with pytest.raises(APIStatusError) as caught:
-        decode(LIST, answer(status, BODIES_THAT_ARE_NO_ENVELOPE[name]))
+        decode(LIST, answer(status, BODIES_WITHOUT_ENVELOPE[name]))
     assert type(caught.value) is kind
     assert len(str(caught.value)) < 2500
     assert str(caught.value).isprintable()

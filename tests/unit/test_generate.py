@@ -1,4 +1,4 @@
-"""The generator of sync.py: what it writes is current, lint-free, and the same client in other words."""
+"""The generator of sync.py: its output is up to date and free of lint, and both clients have the same interface."""
 
 import ast
 import importlib
@@ -24,7 +24,7 @@ generator = importlib.import_module("pagerduty_alerting._generate")
 
 PAIRS = [(AsyncClient, Client), (AsyncClientWithResponse, ClientWithResponse)]
 
-SYNTHETIC = '''"""A client that uses what ours does not use yet."""
+SYNTHETIC = '''"""A client with features that the package does not use yet."""
 
 import functools
 import ssl
@@ -159,20 +159,20 @@ def body_of(source: str, name: str) -> ast.FunctionDef:
     return found
 
 
-def written(source: str, name: str) -> list[str]:
-    """The signature and the statements that were written for a method, without its docstring."""
+def generated(source: str, name: str) -> list[str]:
+    """Returns the signature and the statements of a generated method, without its docstring."""
     found = body_of(source, name)
     statements = found.body[1:] if ast.get_docstring(found) else found.body
     returns = f" -> {ast.unparse(found.returns)}" if found.returns else ""
     return [f"{name}({ast.unparse(found.args)}){returns}", *map(ast.unparse, statements)]
 
 
-def test_sync_py_is_exactly_what_the_generator_writes() -> None:
+def test_sync_py_is_up_to_date() -> None:
     source = generator.SOURCE.read_text(encoding="utf-8")
     assert generator.TARGET.read_text(encoding="utf-8") == generator.generate(source)
 
 
-def test_what_is_written_passes_the_linter() -> None:
+def test_the_generated_module_passes_the_linter() -> None:
     command = [sys.executable, "-m", "ruff", "check", str(generator.TARGET)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout
@@ -183,7 +183,7 @@ def test_the_facade_says_that_it_is_generated(synthetic: str) -> None:
     assert "GENERATED from client.py by _generate.py: do not edit" in synthetic.splitlines()[0]
 
 
-def test_nothing_asynchronous_is_left(synthetic: str) -> None:
+def test_the_facade_contains_nothing_asynchronous(synthetic: str) -> None:
     tree = ast.parse(synthetic)
     kinds = {type(node) for node in ast.walk(tree)}
     assert not kinds & {ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await}
@@ -273,7 +273,7 @@ def test_nothing_asynchronous_is_left(synthetic: str) -> None:
     ],
 )
 def test_each_kind_of_method_has_its_signature_and_its_body(synthetic: str, name: str, expected: list[str]) -> None:
-    assert written(synthetic, name) == expected
+    assert generated(synthetic, name) == expected
 
 
 def test_decorators_are_kept(synthetic: str) -> None:
@@ -293,7 +293,7 @@ def test_only_what_the_facade_uses_is_imported(synthetic: str) -> None:
     ]
 
 
-def test_docstrings_speak_of_the_facade(synthetic: str) -> None:
+def test_docstrings_use_the_names_of_the_facade(synthetic: str) -> None:
     assert ast.get_docstring(body_of(synthetic, "first")) == "Awaits `Client.second` like `client.second()`."
     doc = ast.get_docstring(body_of(synthetic, "iterate_services"))
     assert doc == "Iterates: `for service in client.iterate_services()`."
@@ -304,7 +304,7 @@ def test_a_dropped_argument_is_dropped_from_the_docstring_with_all_its_lines(syn
     assert (ast.get_docstring(client) or "").endswith("Args:\n    api_token: The token.\n    pages: How many.")
 
 
-def test_what_is_private_is_not_carried_over(synthetic: str) -> None:
+def test_private_members_are_not_copied(synthetic: str) -> None:
     assert "_private" not in synthetic
     assert "_function" not in synthetic
 
@@ -324,7 +324,9 @@ def stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return target
 
 
-def test_the_check_fails_where_the_facade_is_missing_or_stale(stale: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_check_fails_if_the_facade_is_missing_or_out_of_date(
+    stale: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert generator.main(["--check"]) == 1
     stale.write_text("# edited by hand\n", encoding="utf-8")
     assert generator.main(["--check"]) == 1
@@ -332,7 +334,7 @@ def test_the_check_fails_where_the_facade_is_missing_or_stale(stale: Path, capsy
     assert stale.read_text(encoding="utf-8") == "# edited by hand\n"
 
 
-def test_what_was_written_passes_the_check(stale: Path) -> None:
+def test_a_generated_facade_passes_the_check(stale: Path) -> None:
     assert generator.main([]) == 0
     assert generator.main(["--check"]) == 0
 
@@ -349,12 +351,12 @@ RENAMED = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"
 
 
 def public(cls: type) -> dict[str, Any]:
-    """The public members of a class by their names; the special ones are those that it defines itself."""
+    """Returns the public members of a class by name, with the special ones that it defines itself."""
     ours = {"__init__", "__aenter__", "__aexit__", "__enter__", "__exit__", "__repr__", "__reduce__"}
     return {name: member for name, member in vars(cls).items() if not name.startswith("_") or name in ours}
 
 
-FACADE_WORDS = [
+FACADE_NAMES = [
     (r"\bAsync(Client\w*)", r"\1"),
     (r"\basync (with|for) ", r"\1 "),
     (r"\bawait ", ""),
@@ -363,14 +365,14 @@ FACADE_WORDS = [
 ]
 
 
-def in_words_of_the_facade(text: str) -> str:
-    for pattern, replacement in FACADE_WORDS:
+def as_for_the_facade(text: str) -> str:
+    for pattern, replacement in FACADE_NAMES:
         text = re.sub(pattern, replacement, text)
     return text
 
 
 @pytest.mark.parametrize(("asynchronous", "facade"), PAIRS)
-def test_the_facade_has_the_same_members_by_its_own_names(asynchronous: type, facade: type) -> None:
+def test_the_facade_has_the_same_members_under_its_own_names(asynchronous: type, facade: type) -> None:
     assert [RENAMED.get(name, name) for name in public(asynchronous)] == list(public(facade))
 
 
@@ -395,7 +397,7 @@ def test_each_pair_of_methods_has_the_same_signature(asynchronous: type, facade:
     parameters = [parameter for parameter in expected.parameters.values() if parameter.name != "session"]
     expected = expected.replace(parameters=parameters)
     found = inspect.signature(function(facade, RENAMED.get(name, name)))
-    assert str(found) == in_words_of_the_facade(str(expected))
+    assert str(found) == as_for_the_facade(str(expected))
 
 
 @pytest.mark.parametrize(("asynchronous", "facade", "name"), members())
@@ -403,10 +405,10 @@ def test_each_pair_of_methods_has_the_same_docstring(asynchronous: type, facade:
     text = inspect.getdoc(function(asynchronous, name)) or ""
     for passage, replacement in generator.PASSAGES.items():
         text = text.replace(passage, replacement)
-    assert (inspect.getdoc(function(facade, RENAMED.get(name, name))) or "") == in_words_of_the_facade(text)
+    assert (inspect.getdoc(function(facade, RENAMED.get(name, name))) or "") == as_for_the_facade(text)
 
 
-def test_the_session_of_the_caller_is_the_only_argument_that_the_facade_lacks() -> None:
+def test_session_is_the_only_argument_that_the_facade_lacks() -> None:
     theirs = set(inspect.signature(AsyncClient).parameters)
     ours = set(inspect.signature(Client).parameters)
     assert theirs - ours == {"session"}

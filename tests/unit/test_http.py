@@ -1,4 +1,4 @@
-"""Headers and answers as plain values: what is folded, what is hidden, what can be a ray id."""
+"""Headers and responses as values: which headers are joined, what is hidden, and which ray ids are valid."""
 
 import pickle
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ def test_a_header_of_a_response_is_found_without_regard_to_case_and_joined() -> 
     assert answer.header("CF-Ray") is None
 
 
-def test_headers_that_stand_once_keep_their_spelling() -> None:
+def test_headers_that_occur_once_keep_their_spelling() -> None:
     assert list(ReceivedHeaders(CIMultiDict({"CF-Ray": "a", "Server": "b"})).items()) == [
         ("CF-Ray", "a"),
         ("Server", "b"),
@@ -45,7 +45,7 @@ def test_the_repr_of_secret_headers_names_them_and_hides_their_values() -> None:
 
 
 class JoinedHeaders(Mapping[str, str]):
-    """What aiohttp 4 gives: repeated headers are joined, and `getall` takes no default."""
+    """Headers as in aiohttp 4: repeated ones are joined, and `getall` takes no default."""
 
     def __init__(self, headers: CIMultiDict[str]) -> None:
         self._headers = headers
@@ -63,7 +63,7 @@ class JoinedHeaders(Mapping[str, str]):
         return tuple(self[name].split(", "))
 
 
-def test_the_headers_of_aiohttp_4_are_read_as_well() -> None:
+def test_headers_of_aiohttp_4_are_read_too() -> None:
     answer = RawResponse(200, JoinedHeaders(CIMultiDict([("Ratelimit", "a"), ("Ratelimit", "b")])), b"")
 
     assert answer.header("ratelimit") == answer.headers["RATELIMIT"] == "a, b"
@@ -80,5 +80,5 @@ def test_the_repr_of_a_response_shows_neither_headers_nor_body() -> None:
     ("headers", "ray_id"),
     [({"cf-ray": "8f2a-FRA"}, "8f2a-FRA"), ({}, None), ({"CF-Ray": "\x1b[2J"}, None), ({"CF-Ray": "x" * 65}, None)],
 )
-def test_the_ray_id_is_taken_where_it_can_be_one(headers: dict[str, str], ray_id: str | None) -> None:
+def test_the_ray_id_is_none_unless_it_is_valid(headers: dict[str, str], ray_id: str | None) -> None:
     assert RawResponse(200, CIMultiDict(headers), b"").ray_id == ray_id

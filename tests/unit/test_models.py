@@ -1,4 +1,4 @@
-"""The attrs classes that a call returns: they are values, and none shows a secret."""
+"""The attrs classes that a call returns are values, and none shows a secret."""
 
 import copy
 import pickle
@@ -30,7 +30,7 @@ from pagerduty_alerting import models as module
 
 
 class SomeError(Exception):
-    """Equals its copies, which most exceptions do not."""
+    """Equals its copies, unlike most exceptions."""
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self)
@@ -71,7 +71,7 @@ MODELS: list[Any] = [
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
 
 
-def test_every_model_is_among_the_tested_ones() -> None:
+def test_every_model_is_tested() -> None:
     assert {type(model).__name__ for model in MODELS} == set(module.__all__)
 
 

@@ -1,6 +1,6 @@
-"""Every private name of a dependency that the package uses: what it is for, and what breaks when it goes.
+"""Every private name of a dependency that the package uses: its purpose, and what breaks without it.
 
-A new version of aiohttp or Python may take one away without notice. This is the test that says so first.
+A new version of aiohttp or Python may remove one without notice; then these tests fail first.
 """
 
 import ast
@@ -25,9 +25,9 @@ class PrivateName:
     """One name.
 
     Attributes:
-        is_there: Whether the dependency has it.
+        is_there: Returns whether the dependency has it.
         purpose: What it is for.
-        loss: What breaks when it goes.
+        loss: What breaks without it.
     """
 
     is_there: Callable[[], bool]
@@ -50,12 +50,12 @@ def in_source(of: object, text: str) -> bool:
 NAMES = {
     "aiohttp.client_proto.ResponseHandler": PrivateName(
         lambda: hasattr(client_proto.ResponseHandler, "should_close"),
-        "type of the protocol; `should_close` says whether data came that nobody read",
-        "stale answers: what came on an idle connection answers the next request",
+        "type of the protocol; `should_close` is true if data are unread",
+        "stale responses: data from an idle connection become the next response",
     ),
     "aiohttp.connector.Connection": PrivateName(
         lambda: hasattr(connector.Connection, "protocol"),
-        "type of what a connector gives",
+        "type of a connection of a connector",
         "nothing can be imported",
     ),
     "aiohttp.tracing.Trace": PrivateName(
@@ -64,27 +64,27 @@ NAMES = {
     "aiohttp BaseConnector.connect": PrivateName(
         lambda: takes(aiohttp.BaseConnector.connect, "req", "traces", "timeout"),
         "gives each attempt one connection",
-        "a GET or DELETE is sent twice over connections that break; stale answers",
+        "a GET or DELETE is sent twice over connections that break; stale responses",
     ),
     "aiohttp TCPConnector._create_connection": PrivateName(
         lambda: takes(aiohttp.TCPConnector._create_connection, "req", "traces", "timeout"),
-        "limits looking up, connecting, TLS and a proxy's answer as a whole",
+        "limits the name lookup, connecting, TLS and a proxy's response together",
         "connect_timeout does not cover the lookup and the proxy",
     ),
     "aiohttp TCPConnector._resolve_host": PrivateName(
         lambda: takes(aiohttp.TCPConnector._resolve_host, "host", "port", "traces"),
-        "notes the name that is being looked up",
+        "records the name that is being looked up",
         "a timeout does not say that it was the lookup",
     ),
     "aiohttp BaseConnector._conns": PrivateName(
         lambda: in_source(aiohttp.BaseConnector.__init__, "self._conns"),
         "the idle connections, each with the time of its release",
-        "stale answers: what came on an idle connection answers the next request",
+        "stale responses: data from an idle connection become the next response",
     ),
     "aiohttp ResponseHandler._parser": PrivateName(
         lambda: in_source(client_proto.ResponseHandler.set_response_params, "self._parser ="),
-        "the parser of the answer before, whose `feed_eof` returns the start of a head",
-        "the start of an unasked answer is not noticed",
+        "the parser of the previous response, whose `feed_eof` returns the start of a head",
+        "the start of an unsolicited response is not detected",
     ),
     "aiohttp HttpParser._tail": PrivateName(
         lambda: without_c("_tail"), "the start of a line, in the parser without C", "as for `_parser`, without C"
@@ -99,28 +99,28 @@ NAMES = {
     ),
     "aiohttp ClientRequest._send": PrivateName(
         lambda: hasattr(aiohttp.ClientRequest, "_send") or hasattr(aiohttp.ClientRequest, "send"),
-        "the moment in which a request is about to be written (`send` in aiohttp 3)",
+        "called when a request is about to be written (`send` in aiohttp 3)",
         "calls through a caller's session fail",
     ),
     "aiohttp ClientRequest._on_headers_request_sent": PrivateName(
         lambda: hasattr(aiohttp.ClientRequest, "_on_headers_request_sent"),
-        "the last hook before a request is written, while which more can come on the connection",
+        "the last hook before a request is written, during which more data can arrive",
         "calls through a caller's session, or with trace_configs, fail",
     ),
     "aiohttp text: Session is closed": PrivateName(
         lambda: in_source(aiohttp.ClientSession._request, '"Session is closed"'),
-        "recognizes a closed session of the caller's",
+        "recognizes a closed session of the caller",
         "APIConnectionError instead of ClientClosedError",
     ),
     "aiohttp text: Cannot combine AUTH": PrivateName(
         lambda: in_source(aiohttp.ClientSession._request, '"Cannot combine AUTHORIZATION header'),
-        "recognizes a session with credentials of its own",
+        "recognizes a session with its own credentials",
         "APIConnectionError instead of ConfigurationError",
     ),
     "aiohttp text: content-encoding": PrivateName(
         lambda: in_source(http_parser.DeflateBuffer, "content-encoding"),
         "recognizes a body that cannot be decompressed",
-        "the message says that the answer broke off",
+        "the message says that the response is incomplete",
     ),
     "asyncio._get_running_loop": PrivateName(
         lambda: hasattr(asyncio, "_get_running_loop"),
@@ -134,12 +134,12 @@ NAMES = {
     ),
     "asyncio.unix_events._sighandler_noop": PrivateName(
         lambda: sys.platform == "win32" or hasattr(importlib.import_module("asyncio.unix_events"), "_sighandler_noop"),
-        "recognizes asyncio's own signal handler, which does nothing, and is left as it is during a call",
-        "it is set again after a call, which takes SA_RESTART from it",
+        "recognizes asyncio's own signal handler, which does nothing and is not replaced during a call",
+        "it is set again after a call, which removes its SA_RESTART",
     ),
     "signal._signal": PrivateName(
         lambda: hasattr(signal, "_signal"),
-        "the C functions below `signal`, which make no enum members of handlers",
+        "the C functions below `signal`, which do not convert handlers to enum members",
         "a synchronous call of the main thread takes four per cent longer",
     ),
 }
@@ -151,7 +151,7 @@ def test_the_dependency_still_has_the_name(name: str) -> None:
     assert known.is_there(), f"{name} is gone ({known.purpose}): {known.loss}"
 
 
-def _used(tree: ast.AST) -> Iterator[str]:
+def _read_names(tree: ast.AST) -> Iterator[str]:
     """Yields the private names that a file reads from anything but `self`."""
     for node in ast.walk(tree):
         match node:
@@ -164,8 +164,8 @@ def _used(tree: ast.AST) -> Iterator[str]:
                     yield name
 
 
-def _made(tree: ast.AST) -> Iterator[str]:
-    """Yields the private names that a file makes itself."""
+def _defined_names(tree: ast.AST) -> Iterator[str]:
+    """Yields the private names that a file defines."""
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
@@ -176,25 +176,27 @@ def _made(tree: ast.AST) -> Iterator[str]:
                 yield name
 
 
-def test_no_private_name_is_used_that_is_not_named_here() -> None:
+def test_every_private_name_that_is_used_is_listed_here() -> None:
     package = Path(pagerduty_alerting.__file__).parent
     trees = [
         ast.parse(path.read_text(encoding="utf-8"))
         for path in package.rglob("*.py")
         if path.relative_to(package).parts[0] not in {"emulator", "cli", "_generate.py"}
     ]
-    used = {name for tree in trees for name in _used(tree)} - {name for tree in trees for name in _made(tree)}
+    used = {name for tree in trees for name in _read_names(tree)} - {
+        name for tree in trees for name in _defined_names(tree)
+    }
 
     assert used <= {name.rpartition(".")[2] for name in NAMES}
 
 
-def test_aiohttps_private_parts_are_reached_from_one_file() -> None:
+def test_private_names_of_aiohttp_are_used_in_one_file() -> None:
     package = Path(pagerduty_alerting.__file__).parent
     names = {name.rpartition(".")[2] for name in NAMES if name.startswith("aiohttp ") and "._" in name}
     reaching = {
         path.name
         for path in (package / "_http").glob("*.py")
-        if names & set(_used(ast.parse(path.read_text(encoding="utf-8"))))
+        if names & set(_read_names(ast.parse(path.read_text(encoding="utf-8"))))
     }
 
     assert reaching == {"connector.py"}

@@ -1,4 +1,4 @@
-"""The proxy that the environment names: when it is used, how it is read, and what cannot be one."""
+"""The proxy of the environment and of the argument: when it is used, how it is parsed, and which is invalid."""
 
 import base64
 from typing import Any
@@ -40,7 +40,7 @@ API = "https://api.cloudflare.com/client/v4"
     ],
     ids=str,
 )
-def test_the_proxy_for_the_scheme_of_the_base_url_is_taken_unless_excepted(
+def test_the_proxy_for_the_scheme_of_the_base_url_is_used_unless_the_host_is_excluded(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], base_url: str, url: str | None
 ) -> None:
     for name, value in variables.items():
@@ -66,9 +66,7 @@ def test_credentials_are_taken_out_of_the_url_and_decoded(monkeypatch: pytest.Mo
     ],
 )
 @pytest.mark.parametrize("make", [AsyncClient, Client])
-def test_an_argument_that_can_be_no_proxy_is_refused_when_the_client_is_made(
-    make: Any, value: str, problem: str
-) -> None:
+def test_an_invalid_proxy_argument_is_refused_when_the_client_is_created(make: Any, value: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as caught:
         make(api_token="t", proxy=value)
     assert "opensesame" not in str(caught.value)
@@ -79,7 +77,7 @@ def test_an_argument_of_another_type_is_refused() -> None:
         AsyncClient(api_token="t", proxy=3128)  # type: ignore[arg-type]
 
 
-def test_the_password_of_an_argument_that_is_refused_is_in_no_frame_of_the_package() -> None:
+def test_the_password_of_a_refused_argument_is_in_no_frame_of_the_package() -> None:
     with pytest.raises(ValueError, match="proxy is not a URL") as caught:
         AsyncClient(api_token="t", proxy="http://me:opensesame@proxy:port")
     assert "opensesame" not in shown(caught.value)
@@ -110,7 +108,7 @@ def test_credentials_are_sent_as_basic_authentication_in_utf_8() -> None:
         ("http://a%3Ab:opensesame@proxy", "has a user name with a colon in it"),
     ],
 )
-def test_what_cannot_be_a_proxy_is_a_configuration_error_that_shows_no_password(
+def test_an_invalid_proxy_is_a_configuration_error_that_shows_no_password(
     monkeypatch: pytest.MonkeyPatch, value: str, problem: str
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", value)

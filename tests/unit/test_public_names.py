@@ -1,4 +1,4 @@
-"""The names that the package gives away: all there, loaded when first asked for, and no others."""
+"""The public names of the package: complete, loaded at their first use, and no others."""
 
 import importlib
 import subprocess
@@ -15,7 +15,7 @@ def test_every_public_name_is_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("module_name", ["models", "errors", "client", "sync"])
-def test_the_package_gives_every_public_name_of_its_modules(module_name: str) -> None:
+def test_the_package_exports_every_public_name_of_its_modules(module_name: str) -> None:
     module = importlib.import_module(f"pagerduty_alerting.{module_name}")
     for name in module.__all__:
         assert getattr(pagerduty_alerting, name) is getattr(module, name)
@@ -31,7 +31,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
         pagerduty_alerting.AsyncClinet  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_a_star_import_gives_the_public_names() -> None:
+def test_a_star_import_imports_the_public_names() -> None:
     names: dict[str, object] = {}
     exec("from pagerduty_alerting import *", names)
     assert set(pagerduty_alerting.__all__) <= set(names)
@@ -45,6 +45,6 @@ def test_a_star_import_gives_the_public_names() -> None:
         ("from pagerduty_alerting import AsyncClient, Client", "pagerduty_alerting.emulator"),
     ],
 )
-def test_what_is_not_needed_is_not_loaded(statement: str, unloaded: str) -> None:
+def test_only_needed_modules_are_loaded(statement: str, unloaded: str) -> None:
     program = f"import sys; {statement}; sys.exit({unloaded!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0

@@ -1,4 +1,4 @@
-"""The rules of rate limits, at their edges: how headers are read, and what a quota allows."""
+"""The rules of rate limits, at their boundaries: how headers are read, and what a quota allows."""
 
 import pytest
 
@@ -18,83 +18,81 @@ from pagerduty_alerting._protocol.rate_limit import (
 from tests.support.requests_and_answers import answer
 
 
-def said(name: str, remaining: int, reset_after: int) -> RawResponse:
-    """A response that reports one quota."""
+def reporting(name: str, remaining: int, reset_after: int) -> RawResponse:
+    """Returns a response that reports one quota."""
     return answer(200, headers={"Ratelimit": f'"{name}";r={remaining};t={reset_after}'})
 
 
-def test_of_several_retry_afters_the_longest_counts() -> None:
+def test_the_longest_of_several_retry_after_values_counts() -> None:
     assert parse_retry_after("5, 9, 7", now=0.0) == 9.0
 
 
-def test_a_retry_after_in_the_past_asks_for_no_wait() -> None:
+def test_a_retry_after_in_the_past_means_no_wait() -> None:
     assert parse_retry_after("Thu, 01 Jan 1970 00:00:01 GMT", now=1000.0) == 0.0
 
 
 @pytest.mark.parametrize(("header", "names"), [("X;r=5;t=30", ["X"]), ('\x0b"default";r=5;t=30', [])])
-def test_around_a_header_only_white_space_of_http_is_ignored(header: str, names: list[str]) -> None:
+def test_only_http_white_space_around_a_header_is_ignored(header: str, names: list[str]) -> None:
     assert [limit.name for limit in parse_rate_limits({"Ratelimit": header}).limits] == names
 
 
 @pytest.mark.parametrize(("length", "count"), [(2048, 1), (2049, 0)])
-def test_a_header_is_read_up_to_its_longest_length(length: int, count: int) -> None:
+def test_a_header_is_read_up_to_its_maximum_length(length: int, count: int) -> None:
     header = '"' + "d" * (length - len('"";r=5;t=3.5')) + '";r=5;t=3.5'
 
     assert len(parse_rate_limits({"Ratelimit": header}).limits) == count
 
 
 @pytest.mark.parametrize("now", [100.0, 101.0])
-def test_within_a_window_the_lowest_count_is_believed_and_the_reset_stays(now: float) -> None:
+def test_within_a_window_the_lowest_count_and_the_first_reset_are_kept(now: float) -> None:
     known = {"default": Quota(5, 131.0, 50, 60.0)}
 
-    assert observe(known, said("default", 9, 30), now) == known
+    assert observe(known, reporting("default", 9, 30), now) == known
 
 
-def test_within_a_window_a_lower_count_is_the_newer_one() -> None:
+def test_within_a_window_a_lower_count_replaces_a_higher_one() -> None:
     known = {"default": Quota(5, 131.0, 50, 60.0)}
 
-    assert observe(known, said("default", 4, 30), 100.0) == {"default": Quota(4, 131.0, 50, 60.0)}
+    assert observe(known, reporting("default", 4, 30), 100.0) == {"default": Quota(4, 131.0, 50, 60.0)}
 
 
-def test_a_header_can_hold_back_for_an_hour_at_most() -> None:
-    assert observe({}, said("default", 0, 86_400), 100.0) == {"default": Quota(0, 3701.0)}
+def test_a_header_holds_back_for_an_hour_at_most() -> None:
+    assert observe({}, reporting("default", 0, 86_400), 100.0) == {"default": Quota(0, 3701.0)}
 
 
-def test_a_response_of_a_later_window_replaces_what_was_known() -> None:
+def test_a_response_of_a_later_window_replaces_the_quota() -> None:
     known = {"default": Quota(5, 131.0, 50, 60.0)}
 
-    assert observe(known, said("default", 9, 30), 101.5) == {"default": Quota(9, 132.5)}
+    assert observe(known, reporting("default", 9, 30), 101.5) == {"default": Quota(9, 132.5)}
 
 
-def test_the_policy_of_its_name_tells_how_long_a_window_is_and_how_much_it_allows() -> None:
+def test_the_policy_of_the_same_name_gives_length_and_size_of_a_window() -> None:
     headers = {"Ratelimit": '"b";r=9;t=30', "Ratelimit-Policy": '"a";q=1;w=1, "b";q=50;w=60, "c";q=2;w=2'}
 
     assert observe({}, answer(200, headers=headers), 100.0) == {"b": Quota(9, 131.0, 50, 60.0)}
 
 
-def test_without_a_policy_of_its_name_the_length_of_a_window_is_unknown() -> None:
+def test_without_a_policy_of_the_same_name_the_length_of_a_window_is_unknown() -> None:
     headers = {"Ratelimit": '"b";r=9;t=30', "Ratelimit-Policy": '"a";q=1;w=1'}
 
     assert observe({}, answer(200, headers=headers), 100.0) == {"b": Quota(9, 131.0)}
 
 
-def test_a_response_that_does_not_tell_was_counted_by_every_quota() -> None:
+def test_a_response_without_a_header_counts_against_every_quota() -> None:
     known = {"a": Quota(5, 131.0, 50, 60.0), "b": Quota(1, 140.0), "c": Quota(0, 150.0)}
     left = {"a": Quota(4, 131.0, 50, 60.0), "b": Quota(0, 140.0), "c": Quota(0, 150.0)}
 
     assert observe(known, answer(200), 100.0) == spend(known) == left
 
 
-def test_of_what_a_header_tells_the_first_eight_quotas_count() -> None:
+def test_the_first_eight_quotas_of_a_header_are_read() -> None:
     header = ", ".join(f'"{number}";r={number};t=30' for number in range(9))
 
     assert list(observe({}, answer(200, headers={"Ratelimit": header}), 0.0)) == list("01234567")
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [(30.0, 30.0), (3600.0, 3600.0), (86400.0, 3600.0)])
-def test_a_block_holds_everything_back_for_as_long_as_it_says_and_an_hour_at_most(
-    retry_after: float, seconds: float
-) -> None:
+def test_a_block_lasts_as_long_as_retry_after_and_an_hour_at_most(retry_after: float, seconds: float) -> None:
     known = block({"a": Quota(5, 105.0)}, retry_after, 100.0)
 
     assert known["a"] == Quota(5, 105.0)
@@ -113,27 +111,27 @@ def test_a_hold_may_be_shorter_than_a_second() -> None:
     assert hold_back({"a": Quota(0, 100.25)}, 0, 100.0) == 0.25
 
 
-def test_with_its_end_a_window_is_over() -> None:
+def test_a_window_ends_at_its_reset() -> None:
     known = {"default": Quota(5, 100.0, 50, 60.0)}
 
-    assert observe(known, said("default", 9, 0), 100.0) == {"default": Quota(9, 101.0)}
+    assert observe(known, reporting("default", 9, 0), 100.0) == {"default": Quota(9, 101.0)}
     assert roll(known, 100.0) == {"default": Quota(50, 161.0, 50, 60.0)}
 
 
-def test_a_window_of_unknown_length_is_forgotten_when_it_is_over() -> None:
+def test_a_window_of_unknown_length_is_removed_at_its_end() -> None:
     assert roll({"default": Quota(0, 100.0, 50, None)}, 100.0) == {}
     assert roll({"default": Quota(0, 100.0, None, 60.0)}, 100.0) == {}
 
 
-def test_the_ninth_quota_takes_the_place_of_the_oldest() -> None:
+def test_the_ninth_quota_replaces_the_oldest() -> None:
     known = {str(number): Quota(1, 100.0) for number in range(8)}
 
-    newest = observe(known, said("new", 1, 30), 50.0)
+    newest = observe(known, reporting("new", 1, 30), 50.0)
 
     assert list(newest) == ["1", "2", "3", "4", "5", "6", "7", "new"]
 
 
-def test_the_longest_of_the_used_up_quotas_holds_back() -> None:
+def test_the_used_up_quota_with_the_latest_reset_decides() -> None:
     known = {"a": Quota(0, 105.0), "b": Quota(0, 109.0), "c": Quota(0, 107.0), "d": Quota(1, 500.0)}
 
     assert hold_back(known, 0, 100.0) == 9.0
@@ -142,17 +140,19 @@ def test_the_longest_of_the_used_up_quotas_holds_back() -> None:
 @pytest.mark.parametrize(
     ("quota", "under_way", "seconds"),
     [
-        (Quota(50, 200.0, 100, 300.0), 0, 0.01),  # half of it is left
+        (Quota(50, 200.0, 100, 300.0), 0, 0.01),  # half of the quota is left
         (Quota(49, 149.0, 100, 300.0), 0, 1.0),
-        (Quota(50, 149.0, 100, 300.0), 1, 1.0),  # one is on its way to be spent
+        (Quota(50, 149.0, 100, 300.0), 1, 1.0),  # one request is under way
         (Quota(1, 130.0, 100, 300.0), 0, 30.0),
         (Quota(0, 130.0, 100, 300.0), 0, 30.0),
         (Quota(0, 130.0, 100, 300.0), 5, 30.0),
         (Quota(1000, 110.0), 0, 0.01),
-        (Quota(10, 110.0), 0, 1.0),  # of how many nobody said
+        (Quota(10, 110.0), 0, 1.0),  # the size of the quota is unknown
     ],
 )
-def test_requests_are_spaced_so_that_the_rest_of_a_quota_lasts(quota: Quota, under_way: int, seconds: float) -> None:
+def test_requests_are_spaced_so_that_the_quota_lasts_until_the_reset(
+    quota: Quota, under_way: int, seconds: float
+) -> None:
     assert spacing({"default": quota}, under_way, 100.0) == seconds
 
 

@@ -1,4 +1,4 @@
-"""Secrets stay out of what is shown of an answer, whatever the answer is made of."""
+"""Secrets are masked in every text that is shown of a response."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ UUIDS = [
 words = st.text("abcXYZ09-_.", min_size=1, max_size=6)
 
 
-def test_every_place_of_every_secret_is_masked() -> None:
+def test_every_occurrence_of_every_secret_is_masked() -> None:
     assert redact("one two one three", ["one", "three"]) == "<hidden> two <hidden> <hidden>"
 
 
@@ -23,11 +23,11 @@ def test_a_secret_that_begins_with_another_is_masked_whole() -> None:
     assert redact("key-1-long", ["key-1", "key-1-long"]) == "<hidden>"
 
 
-def test_the_mask_itself_is_not_taken_for_a_secret() -> None:
+def test_the_mask_itself_is_not_masked() -> None:
     assert redact("x hid y", ["x", "hid"]) == "<hidden> <hidden> y"
 
 
-def test_text_without_secrets_stays_as_it_is() -> None:
+def test_text_without_secrets_is_unchanged() -> None:
     assert redact(UUIDS[0], []) == UUIDS[0]
 
 
@@ -38,11 +38,11 @@ def test_secrets_are_masked_whole_however_they_overlap(secrets: list[str]) -> No
 
 @pytest.mark.parametrize("uuid", UUIDS)
 @pytest.mark.parametrize("text", ["{}", '{{"id": "{}"}}', "token {} is unknown", "/connect/{}?x"])
-def test_what_looks_like_an_integration_token_is_masked_where_one_may_be(uuid: str, text: str) -> None:
+def test_every_uuid_is_masked_if_one_may_be_a_token(uuid: str, text: str) -> None:
     assert redact(text.format(uuid), [], uuids=True) == text.format("<hidden>")
 
 
-def test_a_longer_run_of_hexadecimal_digits_is_no_token() -> None:
+def test_a_longer_run_of_hexadecimal_digits_is_not_masked() -> None:
     assert redact(UUIDS[0] + "0", [], uuids=True) == UUIDS[0] + "0"
 
 
@@ -74,24 +74,24 @@ def test_a_longer_body_is_cut_with_an_ellipsis() -> None:
     assert snippet(b"x" * 201, []) == "x" * 199 + "…"
 
 
-def test_bytes_that_are_no_text_are_shown_as_replacement_characters() -> None:
+def test_bytes_that_are_not_text_are_shown_as_replacement_characters() -> None:
     assert snippet(b"a\xffb", []) == "a\ufffdb"
 
 
-def test_a_secret_that_crosses_the_end_of_the_snippet_leaves_nothing_behind() -> None:
+def test_a_secret_at_the_end_of_the_snippet_is_not_shown_in_part() -> None:
     shown = snippet(b"x" * 190 + b"opensesame", ["opensesame"])
     assert shown == "x" * 190 + "<hidden>"
 
 
-def test_a_secret_that_crosses_the_end_of_what_is_looked_at_leaves_nothing_behind() -> None:
-    # White space is squeezed out, so that the end of what is looked at comes into the snippet.
+def test_a_secret_at_the_end_of_the_searched_part_is_not_shown_in_part() -> None:
+    # White space is collapsed, so the end of the searched part is in the snippet.
     shown = snippet(b"a" + b" " * 4090 + b"opensesame", ["opensesame"])
     assert "open" not in shown
     assert "sesame" not in shown
 
 
-def test_a_secret_that_is_repeated_up_to_the_end_of_what_is_looked_at_leaves_nothing_behind() -> None:
-    # Masks are shorter than what they hide, so that the end of what is looked at comes into the snippet.
+def test_a_secret_repeated_up_to_the_end_of_the_searched_part_is_not_shown_in_part() -> None:
+    # Masks are shorter than the secrets, so the end of the searched part is in the snippet.
     secret = "x" * 500 + "y"
     shown = snippet(b" " + secret.encode() * 100, [secret])
     assert set(shown.replace("<hidden>", "")) == set()
@@ -108,5 +108,5 @@ def test_a_secret_is_masked_in_any_letter_case(secret: str) -> None:
     assert redact(secret, ["openSesame"]) == "<hidden>"
 
 
-def test_a_body_of_many_megabytes_costs_no_more_than_its_start() -> None:
+def test_only_the_start_of_a_large_body_is_searched() -> None:
     assert snippet(b" " * 50_000_000 + b"end", []) == ""

@@ -1,4 +1,4 @@
-"""The decision on another attempt: after which errors, of which operations, how long after, and never too late."""
+"""The decision on a retry: after which errors and operations, after which wait, and never past the deadline."""
 
 import math
 from typing import Any
@@ -39,22 +39,22 @@ def delay_after(error: PagerDutyAlertingError, policy: RetryPolicy | None = None
 
 
 @pytest.mark.parametrize("number", [408, 500, 502, 503, 504, *range(520, 528), 530])
-def test_a_status_that_may_pass_is_tried_again(number: int) -> None:
+def test_a_temporary_status_is_retried(number: int) -> None:
     assert delay_after(status(number)) == 0.5
 
 
-def test_the_policy_names_the_statuses() -> None:
+def test_the_policy_decides_which_statuses_are_retried() -> None:
     policy = RetryPolicy(statuses=frozenset({404}))
     assert delay_after(status(404), policy) == 0.5
     assert delay_after(status(503), policy) is None
 
 
 @pytest.mark.parametrize("retry_after", [0.0, 0.1, 3.0])
-def test_a_429_is_tried_again_after_the_time_that_it_tells(retry_after: float) -> None:
+def test_a_429_is_retried_after_its_retry_after(retry_after: float) -> None:
     assert delay_after(rate_limit(retry_after)) == max(0.5, retry_after)
 
 
-def test_a_429_that_tells_no_time_fails_at_once() -> None:
+def test_a_429_without_retry_after_fails_at_once() -> None:
     assert delay_after(rate_limit(None)) is None
 
 
@@ -66,7 +66,7 @@ def test_a_429_that_tells_no_time_fails_at_once() -> None:
         *((error, number, number) for error in (NEVER_REACHED, BROKE) for number in (1, 2, 3, 7)),
     ],
 )
-def test_a_server_that_cannot_be_reached_is_tried_five_times_unless_the_policy_names_a_number(
+def test_a_server_that_cannot_be_reached_gets_five_attempts_unless_the_policy_sets_a_number(
     error: PagerDutyAlertingError, max_attempts: int | None, most: int
 ) -> None:
     policy = RetryPolicy(max_attempts=max_attempts)
@@ -74,57 +74,57 @@ def test_a_server_that_cannot_be_reached_is_tried_five_times_unless_the_policy_n
 
 
 @pytest.mark.parametrize("number", [200, 301, 400, 401, 403, 404, 409, 418, 422, 501, 505, 519, 528, 529, 531, 599])
-def test_a_status_that_will_be_the_same_is_not_tried_again(number: int) -> None:
+def test_a_permanent_status_is_not_retried(number: int) -> None:
     assert delay_after(status(number)) is None
 
 
 @pytest.mark.parametrize("error", [UNTRUSTED, UNREADABLE, ConfigurationError("text")], ids=repr)
-def test_an_error_that_will_be_the_same_is_not_tried_again(error: PagerDutyAlertingError) -> None:
+def test_a_permanent_error_is_not_retried(error: PagerDutyAlertingError) -> None:
     assert delay_after(error) is None
 
 
 @pytest.mark.parametrize(
-    ("error", "is_tried_again"),
+    ("error", "is_retried"),
     [(NEVER_REACHED, True), (rate_limit(0.0), True), (BROKE, False), (status(408), False), (status(503), False)],
     ids=["never reached", "429", "broke", "408", "503"],
 )
-def test_what_is_not_safe_to_replay_is_sent_again_only_where_the_api_cannot_have_acted(
-    error: PagerDutyAlertingError, is_tried_again: bool
+def test_an_unsafe_operation_is_sent_again_only_if_the_api_cannot_have_acted(
+    error: PagerDutyAlertingError, is_retried: bool
 ) -> None:
-    assert (delay_after(error, replay_safe=False) is not None) is is_tried_again
+    assert (delay_after(error, replay_safe=False) is not None) is is_retried
 
 
 @pytest.mark.parametrize("error", [BROKE, status(503)], ids=repr)
-def test_replaying_what_is_not_safe_can_be_allowed(error: PagerDutyAlertingError) -> None:
+def test_replay_unsafe_allows_a_replay_of_an_unsafe_operation(error: PagerDutyAlertingError) -> None:
     assert delay_after(error, RetryPolicy(replay_unsafe=True), replay_safe=False) is not None
 
 
-@pytest.mark.parametrize(("max_attempts", "attempt", "goes_on"), [(1, 1, False), (3, 2, True), (3, 3, False)])
-def test_no_more_attempts_are_made_than_allowed(max_attempts: int, attempt: int, goes_on: bool) -> None:
-    assert (delay_after(BROKE, RetryPolicy(max_attempts=max_attempts), attempt=attempt) is not None) is goes_on
+@pytest.mark.parametrize(("max_attempts", "attempt", "is_retried"), [(1, 1, False), (3, 2, True), (3, 3, False)])
+def test_max_attempts_limits_the_attempts(max_attempts: int, attempt: int, is_retried: bool) -> None:
+    assert (delay_after(BROKE, RetryPolicy(max_attempts=max_attempts), attempt=attempt) is not None) is is_retried
 
 
-def test_the_longest_wait_doubles_up_to_its_limit() -> None:
+def test_the_longest_wait_doubles_up_to_max_delay() -> None:
     policy = RetryPolicy(max_attempts=10**6, initial_delay=0.5, max_delay=8.0)
     delays = [delay_after(BROKE, policy, attempt=attempt) for attempt in (1, 2, 3, 4, 5, 6, 100_000)]
     assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.25, 1.0])
-def test_the_wait_is_anywhere_between_half_the_longest_and_the_longest(jitter: float) -> None:
+def test_the_wait_is_between_half_the_longest_and_the_longest(jitter: float) -> None:
     assert delay_after(BROKE, jitter=jitter, attempt=2) == 0.5 + jitter / 2
 
 
-def test_the_api_may_ask_for_a_longer_wait_than_the_limit() -> None:
+def test_retry_after_may_exceed_max_delay() -> None:
     assert delay_after(rate_limit(30.0), RetryPolicy(max_delay=1.0)) == 30.0
 
 
-def test_the_api_cannot_ask_for_a_shorter_wait() -> None:
+def test_retry_after_does_not_shorten_the_wait() -> None:
     assert delay_after(status(503, 0.1)) == 0.5
 
 
 @pytest.mark.parametrize(("time_left", "expected"), [(31.0, 30.0), (30.0, None), (-1.0, None)])
-def test_a_wait_that_would_pass_the_deadline_is_not_begun(time_left: float, expected: float | None) -> None:
+def test_there_is_no_retry_if_the_wait_would_exceed_the_deadline(time_left: float, expected: float | None) -> None:
     assert delay_after(rate_limit(30.0), time_left=time_left) == expected
 
 

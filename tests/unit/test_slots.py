@@ -1,4 +1,4 @@
-"""Connections are given away first come, first served, and none is lost."""
+"""Slots for connections are given to waiters in order, and none is lost."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_no_more_slots_are_taken_than_there_are() -> None:
+async def test_no_more_slots_are_taken_than_exist() -> None:
     slots = Slots(2)
     assert [slots.take() for _ in range(3)] == [True, True, False]
     slots.give_back()
@@ -35,14 +35,14 @@ async def test_the_longest_waiter_gets_the_next_slot() -> None:
     slots.give_back()
     await turns()
     assert (first.done(), second.done()) == (True, False)
-    assert not slots.take()  # it has passed from one to the other
+    assert not slots.take()  # the first waiter has it
     slots.give_back()
     await second
     slots.give_back()
     assert slots.take()
 
 
-async def test_a_waiter_that_is_cancelled_gets_no_slot() -> None:
+async def test_a_cancelled_waiter_gets_no_slot() -> None:
     slots = Slots(1)
     assert slots.take()
     first, second = waiting(slots), waiting(slots)
@@ -55,7 +55,7 @@ async def test_a_waiter_that_is_cancelled_gets_no_slot() -> None:
     assert not slots.take()
 
 
-async def test_a_waiter_that_is_cancelled_in_the_moment_it_gets_a_slot_passes_it_on() -> None:
+async def test_a_waiter_cancelled_as_it_gets_a_slot_passes_it_on() -> None:
     slots = Slots(1)
     assert slots.take()
     first, second = waiting(slots), waiting(slots)
