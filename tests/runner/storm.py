@@ -9,6 +9,7 @@ calls of their own. The environment sets the base URL of the client.
 
 import ctypes
 import faulthandler
+import queue
 import random
 import signal
 import sys
@@ -75,26 +76,27 @@ class Sender:
     """A thread that raises in the main thread, a given time after it is asked to."""
 
     def __init__(self) -> None:
-        self.is_running = True
-        self._told: list[float] = []
-        self._wakes = threading.Semaphore(0)
+        self._asked: queue.SimpleQueue[float] = queue.SimpleQueue()
+        self._sent = 0
         self._main = ctypes.c_ulong(threading.get_ident())
         threading.Thread(target=self._work, daemon=True).start()
 
     def send(self, seconds: float) -> None:
-        """Has it raised after that time."""
-        self._told.append(seconds)
-        self._wakes.release()
+        """Raises after that time."""
+        self._asked.put(seconds)
 
     def _work(self) -> None:
-        while self._wakes.acquire() and self._told:
-            time.sleep(self._told.pop())
+        while True:
+            time.sleep(self._asked.get())
             ctypes.pythonapi.PyThreadState_SetAsyncExc(self._main, ctypes.py_object(Struck))
-        self.is_running = False
+            self._sent += 1
 
-    def end(self) -> None:
-        """Has it stop; where `send` was struck between its lines, it raises once more, and is to be called again."""
-        self._wakes.release()
+    def wait(self, count: int) -> None:
+        """Waits until so many were raised, and for the lines at which the last of them can be."""
+        while self._sent < count:
+            time.sleep(0.0001)
+        for _ in range(1000):
+            pass
 
 
 def storm_of_signals(client: Client, kind: str, count: int, rng: random.Random, typical: float) -> Counter[str]:
@@ -129,33 +131,27 @@ def storm_of_signals(client: Client, kind: str, count: int, rng: random.Random, 
 
 
 def storm_of_exceptions(client: Client, count: int, rng: random.Random, typical: float) -> Counter[str]:
-    """The same with asynchronous exceptions."""
+    """The same with asynchronous exceptions, each of which has arrived before the next call begins."""
     came: Counter[str] = Counter()
     sender = Sender()
-    for _ in range(count):
+    for number in range(1, count + 1):
+        faulthandler.dump_traceback_later(HANG, exit=True)
+        started, took = time.monotonic(), 0.0
         try:
-            faulthandler.dump_traceback_later(HANG, exit=True)
-            started = time.monotonic()
-            sender.send(rng.uniform(0, 1.2 * typical))
-            client.list_services(timeout=TIMEOUT)
-            came["answered"] += 1
-        except BaseException as error:
-            came[type(error).__name__] += 1
-        try:
-            if time.monotonic() - started > TIMEOUT + 1.5:
-                came["WRONG: a call outlived its deadline"] += 1
+            try:
+                sender.send(rng.uniform(0, 1.2 * typical))
+                client.list_services(timeout=TIMEOUT)
+                came["answered"] += 1
+            except BaseException as error:
+                came[type(error).__name__] += 1
+            took = time.monotonic() - started
+            sender.wait(number)
         except Struck:
             came["Struck"] += 1
-    while True:
-        try:
-            sender.end()
-            while sender.is_running:
-                time.sleep(typical)
-            for _ in range(1000):  # lines at which the last one can be raised
-                pass
-            return came
-        except Struck:
-            pass
+        sender.wait(number)
+        if took > TIMEOUT + 1.5:
+            came["WRONG: a call outlived its deadline"] += 1
+    return came
 
 
 def main(kind: str, count: int, seed: int, threads: int) -> None:
