@@ -231,7 +231,7 @@ def test_invalid_ids_are_errors_of_their_accounts_and_nothing_is_sent_for_them(
 def test_invalid_arguments_are_refused(
     fleet: Caller, accounts: Any, options: dict[str, Any], error: type[Exception]
 ) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error, match=f"^{next(iter(options), 'account_ids')} must "):
         fleet.collect("list_services_in", accounts, **options)
 
 

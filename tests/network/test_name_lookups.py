@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pagerduty_alerting import APIConnectionError, APITimeoutError, RetryPolicy
+from pagerduty_alerting.emulator import Emulator
 from tests.support.callers import MakeCaller
 
 UNKNOWN = "https://no-such-name.invalid/v4"
@@ -28,6 +29,16 @@ def test_a_name_that_does_not_exist_is_a_connection_error(
     assert caught.value.attempts == 5
     assert caught.value.may_have_acted is False
     assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_a_name_that_exists_is_resolved(make_caller: MakeCaller, emulator: Emulator) -> None:
+    known = emulator.environ
+    caller = make_caller(
+        base_url=emulator.url.replace("127.0.0.1", "localhost"),
+        api_token=known["CLOUDFLARE_API_TOKEN"],
+        account_id=known["CLOUDFLARE_ACCOUNT_ID"],
+    )
+    assert caller.call("list_services") == emulator.services()
 
 
 @pytest.fixture

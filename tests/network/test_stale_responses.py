@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 import trustme
+from aiohttp.http_parser import HttpResponseParserPy
 
 from pagerduty_alerting import AsyncClient, Client, ConnectedDestination, IntegrationToken, RetryPolicy, Service
 from pagerduty_alerting._http import connector
@@ -229,6 +230,20 @@ async def test_a_connection_without_unsolicited_data_is_reused(
             await call(client)
     assert server.accepted == 1
     assert len(server.requests) == 8
+
+
+@pytest.mark.parametrize("unsolicited", UNSOLICITED)
+async def test_with_the_pure_python_parser_of_aiohttp_a_call_gets_its_own_response(
+    server: IdleServer, trusting: ssl.SSLContext, unsolicited: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aiohttp.client_proto.HttpResponseParser", HttpResponseParserPy)
+    async with client_with("the client", server, trusting) as client:
+        await client.list_services()
+        server.push(UNSOLICITED[unsolicited])
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert await client.list_services() == SERVICES
+    assert server.accepted == 2
 
 
 @pytest.mark.parametrize("system", ["with poll", "without poll"])

@@ -14,9 +14,11 @@ from pagerduty_alerting._arguments import (
     check_delay,
     check_flag,
     check_header_text,
+    check_headers,
     check_identifier,
     check_seconds,
     check_secret,
+    check_statuses,
     check_text,
 )
 
@@ -58,6 +60,18 @@ def test_a_secret_must_not_contain_spaces() -> None:
     with pytest.raises(ValueError, match="^api_token must not contain spaces$"):
         check_secret("api_token", "Bearer abc")
     assert check_secret("api_token", "v1.0-abc_=/+~") == "v1.0-abc_=/+~"
+
+
+@pytest.mark.parametrize("value", [7, "X: 1", [("X", "1")]])
+def test_headers_of_another_type_are_refused_by_the_name_of_their_type(value: object) -> None:
+    with pytest.raises(TypeError, match=f"^headers must be a mapping of names to values, not {type(value).__name__}$"):
+        check_headers("headers", value)
+
+
+@pytest.mark.parametrize("value", [503, "503", b"503"], ids=repr)
+def test_statuses_of_another_type_are_refused_by_the_name_of_their_type(value: object) -> None:
+    with pytest.raises(TypeError, match=f"^statuses must be a collection of .*, not {type(value).__name__}$"):
+        check_statuses("statuses", value)
 
 
 def error_of(check: Any, value: object) -> str:

@@ -128,9 +128,18 @@ def test_a_chain_of_causes_is_read_three_levels_deep() -> None:
 
 def test_a_secret_in_the_messages_of_a_success_is_masked() -> None:
     text = f"{TOKEN_ID} {API_TOKEN.upper()}"
-    document = {"success": True, "result": {"id": TOKEN_ID}, "errors": [text], "messages": [{"message": text}]}
+    remark = {
+        "message": text,
+        "error_chain": [text, {"message": text, "error_chain": [{"message": text}]}],
+        "documentation_url": text,
+        "source": {"pointer": text},
+    }
+    document = {"success": True, "result": {"id": TOKEN_ID}, "errors": [text], "messages": [remark]}
     envelope = read(document, CREATE_INTEGRATION_TOKEN)
-    assert {info.message for info in (*envelope.errors, *envelope.messages)} == {"<hidden> <hidden>"}
+    hidden = "<hidden> <hidden>"
+    assert envelope.errors == (ResponseInfo(hidden),)
+    chain = (ResponseInfo(hidden), ResponseInfo(hidden, chain=(ResponseInfo(hidden),)))
+    assert envelope.messages == (ResponseInfo(hidden, None, chain, hidden, hidden),)
     assert envelope.result.id == TOKEN_ID
 
 

@@ -12,6 +12,7 @@ from pagerduty_alerting._protocol.rate_limit import (
     parse_rate_limits,
     parse_retry_after,
     roll,
+    seconds_for,
     spacing,
     spend,
 )
@@ -161,3 +162,44 @@ def test_the_quota_that_needs_the_widest_spacing_decides() -> None:
 
     assert spacing(known, 0, 100.0) == 5.0
     assert spacing({}, 0, 100.0) == 0.01
+
+
+@pytest.mark.parametrize(
+    ("quota", "requests", "seconds"),
+    [
+        # 100 seconds remain to the reset. Of 1,200 requests in 300 seconds, the second half is spaced.
+        (Quota(1200, 200.0, 1200, 300.0), 601, 0.0),
+        (Quota(1200, 200.0, 1200, 300.0), 1200, 100.0),
+        (Quota(899, 200.0, 1200, 300.0), 300 + 299, 100.0 * 299 / 599),
+        (Quota(0, 200.0, 1200, 300.0), 1, 100.0),
+        (Quota(0, 200.0, 1200, 300.0), 1200, 100.0 + 300.0),
+        (Quota(10, 200.0, 1200, 300.0), 10 + 1200 + 601, 100.0 + 300.0),
+        (Quota(10, 200.0, 1200, 300.0), 10 + 1200 + 1200, 100.0 + 300.0 + 300.0),
+        # Without a policy nothing is known beyond the reset.
+        (Quota(10, 200.0), 5, 50.0),
+        (Quota(10, 200.0), 1000, 100.0),
+        (Quota(0, 200.0), 1000, 100.0),
+    ],
+)
+def test_the_time_for_many_requests_is_what_their_spacing_adds_up_to(
+    quota: Quota, requests: int, seconds: float
+) -> None:
+    assert seconds_for({"default": quota}, requests, now=100.0) == pytest.approx(seconds)
+
+
+def test_the_quota_that_takes_longest_decides_and_without_one_there_is_no_wait() -> None:
+    assert seconds_for({"a": Quota(0, 110.0), "b": Quota(0, 130.0)}, 1, now=100.0) == 30.0
+    assert seconds_for({}, 1000, now=100.0) == 0.0
+
+
+@pytest.mark.parametrize(("count", "kept"), [(8, range(8)), (9, range(8))])
+def test_of_one_response_eight_quotas_are_known_at_most(count: int, kept: range) -> None:
+    header = ", ".join(f'"{number}";r=5;t=30' for number in range(count))
+    assert list(observe({}, answer(200, headers={"Ratelimit": header}), 100.0)) == [str(number) for number in kept]
+
+
+@pytest.mark.parametrize(("earlier", "kept"), [(7, 7), (8, 7)])
+def test_of_many_responses_the_last_eight_quotas_are_known(earlier: int, kept: int) -> None:
+    known = {f"earlier {number}": Quota(5, 131.0) for number in range(earlier)}
+    names = list(observe(known, reporting("new", 5, 30), 100.0))
+    assert names == [*list(known)[-kept:], "new"]
