@@ -146,6 +146,13 @@ async def test_ids_have_the_chosen_spelling(caller_of, style, pattern):
 async def test_an_account_without_the_plan_is_not_entitled(api, call):
     reply = await call(LIST, account_id=api.add_account(entitled=False))
     assert (reply.status, reply.codes) == (403, [17200])
+    assert reply.json["errors"][0]["message"] == "account is not entitled to PagerDuty: it needs a Business zone"
+
+
+async def test_an_integration_token_that_does_not_exist_is_not_found(call):
+    reply = await call(CONNECT, "f174e90afafe4643bbbc4a0ed4fc8415")
+    assert reply.status == 404
+    assert reply.json["errors"][0]["message"] == "PagerDuty integration token not found"
 
 
 @pytest.mark.parametrize("account_id", ["0" * 32, "nonsense", "A" * 32])

@@ -34,6 +34,12 @@ def test_the_real_limit_is_1200_requests_in_five_minutes():
 def test_exceeding_the_real_limit_blocks_everything_for_five_minutes():
     found = verdicts(REAL, [0.0] * 1201 + [299.9, 300.0])
     assert [verdict.allowed for verdict in found[1200:]] == [False, False, True]
+    assert [(verdict.remaining, verdict.reset) for verdict in found[1199:]] == [
+        (0, 300.0),
+        (0, 300.0),
+        (0, pytest.approx(0.1)),
+        (1199, 300.0),
+    ]
 
 
 def test_the_block_starts_when_the_limit_is_exceeded():
@@ -47,11 +53,17 @@ def test_the_quota_is_full_again_when_the_window_ends():
 
 
 def test_the_real_burst_limit_is_200_requests_in_a_second():
-    window, allowed = None, []
-    for now in [0.5] * 201 + [1.4, 1.5]:
+    window, found = None, []
+    for now in [0.5] * 201 + [1.25, 1.5]:
         window, verdict = count_burst(200, window, now)
-        allowed.append(verdict.allowed)
-    assert allowed == [True] * 200 + [False, False, True]
+        found.append(verdict)
+    assert [verdict.allowed for verdict in found] == [True] * 200 + [False, False, True]
+    assert [(verdict.remaining, verdict.reset) for verdict in found[199:]] == [
+        (0, 1.0),
+        (0, 1.0),
+        (0, 0.25),
+        (199, 1.0),
+    ]
 
 
 @given(st.lists(st.floats(0, 100), max_size=60))
@@ -80,6 +92,7 @@ async def test_above_the_limit_everything_is_429_with_the_seconds_to_wait(caller
             assert (await call(Operation.LIST)).status == 200
         reply = await call(Operation.LIST)
         assert (reply.status, reply.headers["Retry-After"], reply.json["success"]) == (429, "20", False)
+        assert reply.json["errors"][0]["message"] == "Please wait and consider throttling your request speed"
         assert reply.headers["Ratelimit"] == '"default";r=0;t=20'
         assert (await call(Operation.CREATE)).status == 429
         api.advance(19.5)
