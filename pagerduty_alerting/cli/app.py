@@ -222,11 +222,8 @@ def connect(
     context: typer.Context,
     token_id: Annotated[
         str | None,
-        typer.Argument(
-            metavar="TOKEN_ID",
-            help="Finish with this token instead of creating one; - asks for it without showing it.",
-            show_default=False,
-        ),
+        # Described in the docstring: in a section of arguments, typer would show its type as well.
+        typer.Argument(metavar="TOKEN_ID", hidden=True),
     ] = None,
     *,
     wait: Annotated[
@@ -261,6 +258,8 @@ def connect(
     """Connect PagerDuty, from a new token to the list of services.
 
     Creates a token, waits until you have authorized it in PagerDuty, links it, and shows the connected services.
+
+    With TOKEN_ID, it finishes with that token instead of creating one; - asks for it without showing it.
     """
     from pagerduty_alerting.cli.commands.connect import ConnectOptions, connect
 
