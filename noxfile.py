@@ -1,9 +1,7 @@
-"""Every check and build of the project, each in an environment of its own: `nox -l` lists them.
+"""The checks and builds of the project, each in its own environment; `nox -l` lists them.
 
-Needs nothing but nox and pip; uses uv where it is found.
+Needs only nox and pip; uses uv if it is installed.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -23,8 +21,7 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_external_run = True
-# A machine with one Python runs the tests on that one and says which were skipped, even where CI is set
-# (nox would make it an error there). No Python is downloaded unasked.
+# Missing Pythons are skipped, with a message; by default, nox fails for them where CI is set, and may download them.
 nox.options.error_on_missing_interpreters = False
 nox.options.download_python = "never"
 nox.options.sessions = ["tests", "lint", "types", "architecture"]
@@ -33,7 +30,7 @@ ROOT = Path(__file__).parent
 PACKAGE = "pagerduty_alerting"
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 FULL_SIZE = {"PAGERDUTY_ALERTING_FULL_SIZE": "1"}
-# Tests that are smaller every day: see tests/support/size.py.
+# Tests with a reduced size outside `nox -s soak`: see tests/support/size.py.
 HAVE_A_FULL_SIZE = [
     "tests/fleet/test_fleet_quota.py",
     "tests/network/test_hostile_responses.py",
@@ -41,10 +38,10 @@ HAVE_A_FULL_SIZE = [
     "tests/network/test_stale_responses.py",
     "tests/runner",
 ]
-MUTATION_SCORE = 0.95  # the rest are changes that make no difference, such as to texts that are compared in parts
+MUTATION_SCORE = 0.95  # other changes have no effect, such as those of texts that are compared in part
 NODE_SDK = "https://github.com/cloudflare/cloudflare-typescript"
-# The reference has no boxes for attributes that the docstring of their class describes, nor for constructors of what
-# users get from methods.
+# The reference leaves out attributes that the docstring of their class describes, and constructors of classes whose
+# instances users get from methods.
 REFERENCE = """{% extends "default/module.html.jinja2" %}
 {% macro is_public(doc) %}
     {% set parent = module.get((doc.qualname or "").rpartition(".")[0]) %}
@@ -64,7 +61,7 @@ REFERENCE = """{% extends "default/module.html.jinja2" %}
 {% endmacro %}
 """
 PYTHONS = nox.project.python_versions(PYPROJECT)
-# More workers than cores: a third of the time the tests wait, for processes and threads of their own.
+# More workers than cores, because the tests spend a third of their time waiting for processes and threads.
 IN_PARALLEL = [f"--numprocesses={max(4, os.cpu_count() or 1)}", "--dist=worksteal"]
 
 
@@ -73,16 +70,16 @@ IN_PARALLEL = [f"--numprocesses={max(4, os.cpu_count() or 1)}", "--dist=workstea
 
 @nox.session(python=PYTHONS, tags=["ci"])
 def tests(session: nox.Session) -> None:
-    """The test suite, with coverage on the Python that runs nox; or what follows `--`, given to pytest, without."""
+    """The test suite, with coverage on the Python that runs nox. Arguments after `--` go to pytest, unmeasured."""
     install(session, "tests")
-    # The tests start some hundreds of processes, each of which would compile the package for itself.
+    # The tests start some hundreds of processes, each of which would otherwise compile the package.
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
 
     if session.python != f"{sys.version_info.major}.{sys.version_info.minor}":
-        # The code has no branches for versions of Python, and to measure takes as long again as to test.
+        # The code has no branches for versions of Python, and measuring doubles the time.
         session.run("pytest", *IN_PARALLEL)
         return
     measured = {"COVERAGE_FILE": str(coverage_data(session) / f".coverage.{session.python}")}
@@ -93,7 +90,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Combines what `tests` measured and fails under the threshold of pyproject.toml."""
+    """Combines the coverage of `tests`, and fails below the threshold in pyproject.toml."""
     directory = coverage_data(session)
     if not any(directory.glob(".coverage.*")):
         session.error("no coverage was measured: run `nox -s tests`")
@@ -105,7 +102,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def shuffled(session: nox.Session) -> None:
-    """The suite in random order, 20 times or as often as the number after `--` says, on a machine that it overloads."""
+    """The suite in random order, with four workers per core, 20 times or the number of times after `--`."""
     install(session, "tests")
     overloaded = [f"--numprocesses={4 * (os.cpu_count() or 1)}", "--dist=worksteal"]
     for _ in range(int(session.posargs[0]) if session.posargs else 20):
@@ -114,7 +111,7 @@ def shuffled(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def lowest(session: nox.Session) -> None:
-    """The test suite on the lowest versions that the dependencies in pyproject.toml admit."""
+    """The test suite on the lowest versions of the dependencies that pyproject.toml allows."""
     session.install("uv")
     lowest_direct = ["--resolution=lowest-direct", "--only-binary=:all:", "--no-binary=pagerduty-alerting"]
     session.run("uv", "pip", "install", *lowest_direct, "-e", ".[cli]")
@@ -128,7 +125,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(tags=["ci"])
 def lint(session: nox.Session) -> None:
-    """Ruff: rules and formatting. `nox -s lint -- --fix` repairs what it can."""
+    """Ruff: rules and formatting. `nox -s lint -- --fix` fixes what ruff can fix."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     if "--fix" in session.posargs:
         session.run("ruff", "check", "--fix", ".")
@@ -155,14 +152,14 @@ def architecture(session: nox.Session) -> None:
 
 @nox.session
 def generate(session: nox.Session) -> None:
-    """Writes sync.py from client.py; with `-- --check`, fails if it is not what would be written."""
+    """Generates sync.py from client.py; `-- --check` fails if it is out of date."""
     install(session, "lint")
     session.run("python", "-m", "pagerduty_alerting._generate", *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The reference of the public names, from their docstrings, into docs/_build or the directory named after `--`."""
+    """Builds the reference of the public names in docs/_build, or in the directory after `--`."""
     install(session, "docs")
     session.run("interrogate", PACKAGE)
     directory = session.posargs[0] if session.posargs else "docs/_build"
@@ -175,13 +172,13 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def api(session: nox.Session) -> None:
-    """The public API against that of the last release, or of the revision named after `--`: no unannounced break.
+    """Compares the public API with that of the last release, or the revision after `--`; fails for unannounced breaks.
 
-    Breaks are announced by a line with "**Breaking" that the changelog of that revision does not have.
+    A line with "**Breaking" that is new in the changelog announces breaks.
     """
     tags = str(session.run("git", "tag", "--sort=-version:refname", external=True, silent=True)).split()
     if not session.posargs and not tags:
-        session.log("there is no tag of a release yet: name a revision after `--`")
+        session.log("there is no tag of a release yet: pass a revision after `--`")
         return
     session.install(*nox.project.dependency_groups(PYPROJECT, "api"))
     against = session.posargs[0] if session.posargs else tags[0]
@@ -194,11 +191,11 @@ def api(session: nox.Session) -> None:
 
 @nox.session
 def audit(session: nox.Session) -> None:
-    """No dependency with a known vulnerability (pip-audit), none missing or unused (deptry)."""
+    """Fails for dependencies with known vulnerabilities (pip-audit), and for missing or unused ones (deptry)."""
     install(session, "audit")
-    # Not ".": outside a git checkout that includes the environments in .nox.
+    # Not ".", which includes the environments in .nox outside a git checkout.
     session.run("deptry", PACKAGE)
-    # What an installation brings, and not the tools beside it.
+    # The dependencies of an installation, without the tools in this environment.
     requirements = Path(session.create_tmp()) / "requirements.txt"
     project = PYPROJECT["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["cli"]]
@@ -207,12 +204,12 @@ def audit(session: nox.Session) -> None:
     found.unlink(missing_ok=True)
     report = ["--format=json", f"--output={found}", "--progress-spinner=off"]
     command = ["pip-audit", "--requirement", str(requirements), *report, *session.posargs]
-    # It ends with 1 for a vulnerability as well as for an error, in which case it leaves no report.
+    # It exits with 1 for vulnerabilities and for errors; after an error there is no report.
     printed = str(session.run(*command, success_codes=[0, 1], silent=True))
     if not found.exists():
         if "requests.exceptions." not in printed and "Could not connect" not in printed:
             session.error(printed)
-        session.warn("no database of advisories can be reached: the dependencies were not looked up")
+        session.warn("the advisory database cannot be reached: the dependencies were not checked")
         return
     dependencies = json.loads(found.read_text(encoding="utf-8"))["dependencies"]
     vulnerable = [f"{it['name']} {it['version']}: {it['vulns']}" for it in dependencies if it.get("vulns")]
@@ -221,14 +218,14 @@ def audit(session: nox.Session) -> None:
     session.log(f"{len(dependencies)} dependencies without a known vulnerability")
 
 
-# With other people's programs and libraries.
+# With third-party programs and libraries.
 
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """The programs in examples/ and the observability tests, with all that they need, in their full size.
+    """The examples and the observability tests in full size, with all packages that they need.
 
-    In `nox -s tests` those are skipped that need other packages.
+    `nox -s tests` skips those that need further packages.
     """
     install(session, "tests", "examples")
     everything = ["--no-skips", "tests/docs", "tests/observability"]
@@ -237,7 +234,7 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def fleet(session: nox.Session) -> None:
-    """Fleets with other people's engines: Dask on a LocalCluster, a quota shared through Redis; elsewhere skipped."""
+    """Fleets on a Dask LocalCluster, and with a quota shared through Redis."""
     if shutil.which("redis-server") is None:
         session.warn("there is no redis-server on this machine (Debian: redis-server): its tests will be skipped")
     install(session, "tests", "fleet")
@@ -246,7 +243,7 @@ def fleet(session: nox.Session) -> None:
 
 @nox.session
 def hosts(session: nox.Session) -> None:
-    """The synchronous client in the servers, task queues, greenlets and other programs that legacy code lives in.
+    """The synchronous client in web servers, task queues, greenlet programs and other hosts.
 
     `-P 3.13` chooses another Python.
     """
@@ -254,22 +251,22 @@ def hosts(session: nox.Session) -> None:
         if shutil.which(program) is None:
             session.warn(f"there is no {program} on this machine (Debian: {package}): its hosts will be skipped")
     install(session, "tests", "hosts")
-    # It is compiled, which takes a C compiler and Python's headers.
+    # uWSGI is compiled, which needs a C compiler and Python's headers.
     session.install(*nox.project.dependency_groups(PYPROJECT, "uwsgi"), success_codes=range(256))
     if not any(Path(session.bin).glob("uwsgi*")):
         session.warn("uWSGI cannot be compiled on this machine: it will be skipped")
-    session.env["PYTHONDONTWRITEBYTECODE"] = ""  # every host would compile all that it imports
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""  # otherwise every host compiles all that it imports
     session.run("pytest", *IN_PARALLEL, *(session.posargs or ["tests/hosts", "tests/runner/test_greenlets.py"]))
 
 
 @nox.session
 def emulator_cloudflare(session: nox.Session) -> None:
-    """Cloudflare's own Python SDK with its own tests of this resource, and curl, against the emulator."""
+    """Cloudflare's Python SDK with its tests of this resource, and curl, against the emulator."""
     install(session, "tests")
     session.install("cloudflare[aiohttp]", "pip", "respx", "rich")
     version = "import importlib.metadata as m; print('cloudflare==' + m.version('cloudflare'))"
     requirement = str(session.run("python", "-c", version, silent=True)).strip()
-    # Its tests are in its source distribution.
+    # The tests are only in the source distribution.
     unpacked = Path(session.create_tmp()).resolve() / "source"
     shutil.rmtree(unpacked, ignore_errors=True)
     download = ["pip", "download", "--quiet", "--no-deps", "--no-binary=cloudflare", f"--dest={unpacked}", requirement]
@@ -282,9 +279,9 @@ def emulator_cloudflare(session: nox.Session) -> None:
 
 @nox.session
 def emulator_node(session: nox.Session) -> None:
-    """Cloudflare's own Node SDK, with its own tests of this resource, against the emulator.
+    """Cloudflare's Node SDK with its tests of this resource, against the emulator.
 
-    The tests are not in its package: they come from its repository, or from a checkout of it that is named after `--`.
+    The tests are not in the package: they come from the repository, or from a checkout after `--`.
     """
     if shutil.which("npm") is None:
         session.skip("there is no npm on this machine")
@@ -303,7 +300,7 @@ def emulator_node(session: nox.Session) -> None:
     if checkout.is_dir():
         given["EMULATOR_NODE_TESTS"] = str(checkout)
     else:
-        session.warn(f"{NODE_SDK} cannot be reached: its own tests will be skipped")
+        session.warn(f"{NODE_SDK} cannot be reached: its tests will be skipped")
     session.run("pytest", "tests/interop/interop_node.py", env=given)
 
 
@@ -317,12 +314,12 @@ def emulator_browser(session: nox.Session) -> None:
     session.run("pytest", "tests/interop/interop_browser.py")
 
 
-# What takes longer.
+# Long sessions.
 
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Changes the package in some thousand ways, each of which a quick test is to notice; takes an hour or two.
+    """Makes thousands of small changes to the package, each of which must fail a test; takes an hour or two.
 
     After `--`: modules such as `_pacer.py` or `_http/*.py`, `--sample=100` for a part of each module's changes.
     """
@@ -332,7 +329,7 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """12,500 made-up answers: our exceptions or right results, nothing else. A seed after `--` repeats a run."""
+    """12,500 generated responses: each gives a valid result or an exception of the package. `-- SEED` repeats a run."""
     install(session, "tests")
     seed = session.posargs[0] if session.posargs else str(random.randrange(2**32))
     session.log(f"seed {seed}")
@@ -342,25 +339,25 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """200,000 calls with faults and cancellations, a dead network path, and the tests with a full size in that.
+    """200,000 calls with faults and cancellations, a dead network path, and the tests that have a full size.
 
-    No answer is lost, nothing is left behind, memory does not grow. What follows `--` is given to the calls, alone.
+    No response is lost, nothing is leaked, memory does not grow. With arguments after `--`, only the calls run.
     """
     install(session, "tests")
     session.run("python", "tests/soak/soak.py", *session.posargs)
     if not session.posargs:
-        session.run("pytest", "tests/soak/dead_path.py")  # skipped, with the reason, where it takes more rights
+        session.run("pytest", "tests/soak/dead_path.py")  # skipped where it needs more rights
         session.run("pytest", "--timeout=1200", *IN_PARALLEL, *HAVE_A_FULL_SIZE, env=FULL_SIZE)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The measurements that the README quotes, side by side with other clients; takes about eight minutes.
+    """The measurements in the README, with other clients for comparison; takes about eight minutes.
 
-    `-- --write` writes the README's table, `-- --check` fails if a bound is missed, `-- --quick` is a try.
+    `-- --write` writes the README's table, `-- --check` fails if a bound is missed, `-- --quick` measures briefly.
     """
     session.install(".[cli]", *nox.project.dependency_groups(PYPROJECT, "bench"))
-    # Each is measured if it can be installed. niquests would put its fork in the place of urllib3, and under requests.
+    # Each is measured if it can be installed. Without `apart`, niquests replaces urllib3, which requests uses.
     apart = {"URLLIB3_NO_OVERRIDE": "1"}
     for contender in ("uvloop", "pycurl", "urllib3", "aiosonic", "primp", "pyreqwest", "niquests"):
         alone = ["--no-binary", "urllib3-future"] if contender == "niquests" else []
@@ -374,13 +371,13 @@ def bench(session: nox.Session) -> None:
     for program, *options in programs[:1] if "--quick" in session.posargs else programs:
         try:
             session.run("python", f"tests/bench/{program}", *options)
-        except nox.command.CommandFailed:  # the others are measured all the same
+        except nox.command.CommandFailed:  # the other programs still run
             missed.append(program)
     if missed:
         session.error(f"failed, or missed a bound: {', '.join(missed)}")
 
 
-# What is published.
+# Releases.
 
 
 @nox.session
@@ -392,14 +389,14 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Builds sdist and wheel, checks what is in them, and uses the wheel in empty environments.
+    """Builds the sdist and the wheel, checks their contents, and uses the wheel in empty environments.
 
-    They are left in dist/, or in the directory named after `--`.
+    They are written to dist/, or to the directory after `--`.
     """
     session.install("build", "twine")
     dist = Path(session.posargs[0] if session.posargs else "dist").resolve()
     shutil.rmtree(dist, ignore_errors=True)
-    # All files bear the time of the last commit, so that the same source makes the same archives.
+    # All files get the time of the last commit, so that the same source gives the same archives.
     session.env.setdefault("SOURCE_DATE_EPOCH", source_date())
     # The wheel is built from the unpacked sdist, so the sdist is known to be complete.
     session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
@@ -409,7 +406,7 @@ def build(session: nox.Session) -> None:
     check_contents(session, wheel, sdist)
     check_reproducible(session, wheel, sdist)
 
-    # Away from the checkout, so that what is imported is what was installed.
+    # Outside the checkout, so that the installed package is imported.
     empty = Path(session.create_tmp()).resolve()
     session.chdir(empty)
 
@@ -421,7 +418,7 @@ def build(session: nox.Session) -> None:
     programs = empty_environment(session, "command-line", f"{wheel}[cli]")
     session.run(str(programs / "pagerduty-alerting"), "demo", external=True)
 
-    # The tests of the metadata, with pytest alone beside the wheel, and none of the checkout's settings.
+    # The tests of the metadata, with nothing but the wheel and pytest, and without the checkout's settings.
     programs = empty_environment(session, "metadata", f"{wheel}[cli]", "pytest")
     options = ["--import-mode=importlib", "--noconftest", f"--rootdir={empty}", f"--config-file={os.devnull}"]
     options += ["--quiet", "-W", "error", "-p", "no:cacheprovider"]
@@ -435,23 +432,22 @@ def build(session: nox.Session) -> None:
 def install(session: nox.Session, *groups: str) -> None:
     """Installs the package with its command line, editable, and the named dependency groups.
 
-    Editable, because the package lies at the top of the checkout. Whatever starts Python there (pytest,
-    xdist's workers, a test's `python -m`) finds the checkout first, installed copy or not: a copy would be
-    tested by some processes and not by others, with coverage split between the two, and has no generator to
-    test. What an installed copy holds, and that it works, is what `build` shows, with the wheel itself.
+    Editable, because the package is at the top of the checkout: Python processes that start there (pytest, xdist's
+    workers, a test's `python -m`) import it from there. Only some processes would test an installed copy, coverage
+    would be split between the two, and a copy has no generator to test. `build` tests the wheel itself.
     """
     session.install("-e", ".[cli]", *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
 def coverage_data(session: nox.Session) -> Path:
-    """Where the Pythons of the matrix leave what they measured, for `coverage` to combine."""
+    """Returns the directory of the coverage data of all Pythons, which `coverage` combines."""
     directory = Path(session.cache_dir) / "coverage"
     directory.mkdir(parents=True, exist_ok=True)
     return directory.resolve()
 
 
 def source_date() -> str:
-    """Returns when the last commit was made, in seconds since 1970; in a copy without history, a day long ago."""
+    """Returns the time of the last commit in seconds since 1970; in a copy without history, a fixed time."""
     if "SOURCE_DATE_EPOCH" in os.environ:
         return os.environ["SOURCE_DATE_EPOCH"]
     git = shutil.which("git")
@@ -461,7 +457,7 @@ def source_date() -> str:
 
 
 def empty_environment(session: nox.Session, name: str, *requirements: str) -> Path:
-    """Makes a virtual environment with these requirements alone; returns its directory of programs."""
+    """Creates a virtual environment with only these requirements; returns its directory of programs."""
     session.run("python", "-m", "venv", "--clear", name)
     programs = Path(name, "Scripts" if os.name == "nt" else "bin").resolve()
     python = str(programs / "python")
@@ -470,7 +466,7 @@ def empty_environment(session: nox.Session, name: str, *requirements: str) -> Pa
 
 
 def check_contents(session: nox.Session, wheel: Path, sdist: Path) -> None:
-    """Fails unless the wheel is the package without its generator, and the sdist all that one works with."""
+    """Fails unless the wheel contains the package without its generator, and the sdist everything to work on it."""
     package = {
         path.as_posix()
         for path in Path(PACKAGE).rglob("*")
@@ -480,17 +476,17 @@ def check_contents(session: nox.Session, wheel: Path, sdist: Path) -> None:
 
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = {name for name in archive.namelist() if ".dist-info/" not in name}
-        about = {name.partition(".dist-info/")[2] for name in archive.namelist()} - {""}
+        metadata = {name.partition(".dist-info/")[2] for name in archive.namelist()} - {""}
     with tarfile.open(sdist) as archive:
         in_sdist = {name.partition("/")[2] for name in archive.getnames()}
 
     tops = {name.partition("/")[0] for name in in_sdist}
     to_build = {"CHANGELOG.md", "LICENSE", "README.md", "examples", "noxfile.py", "pyproject.toml", "tests"}
     problems = [f"the wheel lacks {name}" for name in sorted(to_install - in_wheel)]
-    problems += [f"the wheel must not hold {name}" for name in sorted(in_wheel - to_install)]
+    problems += [f"the wheel must not contain {name}" for name in sorted(in_wheel - to_install)]
     problems += [
         f"the wheel's metadata lack {name}"
-        for name in sorted({"METADATA", "entry_points.txt", "licenses/LICENSE"} - about)
+        for name in sorted({"METADATA", "entry_points.txt", "licenses/LICENSE"} - metadata)
     ]
     problems += [f"the sdist lacks {name}" for name in sorted((package - in_sdist) | (to_build - tops))]
     if "pagerduty_alerting/py.typed" not in in_wheel:
@@ -502,19 +498,19 @@ def check_contents(session: nox.Session, wheel: Path, sdist: Path) -> None:
 
 
 def check_reproducible(session: nox.Session, *archives: Path) -> None:
-    """Builds once more, at another time of the same source, and fails unless the archives are the same to the byte."""
+    """Builds again and fails unless the archives are the same, byte for byte."""
     again = Path(session.create_tmp()).resolve() / "again"
     shutil.rmtree(again, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(again), silent=True)
     for archive in archives:
         digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (archive, again / archive.name)]
         if digests[0] != digests[1]:
-            session.error(f"{archive.name} is not built the same twice: {' and '.join(digests)}")
+            session.error(f"{archive.name} is not reproducible: {' and '.join(digests)}")
         session.log(f"{archive.name} is reproducible, sha256 {digests[0]}")
 
 
 def report_installed_size(session: nox.Session, python: Path, wheel: Path) -> None:
-    """Says how much is unpacked: the package itself, and with all that it depends on."""
+    """Logs the installed size of the package, alone and with its dependencies."""
     program = (
         "from importlib.metadata import distributions as all; print(sum("
         "file.locate().stat().st_size for it in all() if it.name not in {'pip', 'setuptools'}"

@@ -1,12 +1,15 @@
-"""The public names of the package: complete, loaded at their first use, and no others."""
+"""The public names of the package are complete and loaded at their first use; its docstrings list every module."""
 
 import importlib
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import pagerduty_alerting
+import pagerduty_alerting.emulator
 
 
 @pytest.mark.parametrize("name", pagerduty_alerting.__all__)
@@ -48,3 +51,24 @@ def test_a_star_import_imports_the_public_names() -> None:
 def test_only_needed_modules_are_loaded(statement: str, unloaded: str) -> None:
     program = f"import sys; {statement}; sys.exit({unloaded!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
+
+
+def modules_in(folder: Path) -> set[str]:
+    names = {path.name for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    return {name.removesuffix(".py") for name in names} - {"__init__"}
+
+
+def listed_in(docstring: str | None, *, indent: int = 4) -> set[str]:
+    _, _, modules = (docstring or "").partition("## The modules\n")
+    return set(re.findall(rf"^ {{{indent}}}(\w+)(?:\.py|/)?  +\w*", modules, flags=re.MULTILINE))
+
+
+def test_the_docstrings_of_the_package_and_the_emulator_list_every_module() -> None:
+    package = Path(pagerduty_alerting.__path__[0])
+    assert listed_in(pagerduty_alerting.__doc__) | {"_generate"} == modules_in(package) | {"_generate"}
+
+    emulator = package / "emulator"
+    folders = ["rules", "faults", "control"]
+    assert listed_in(pagerduty_alerting.emulator.__doc__) == modules_in(emulator)
+    nested = [modules_in(emulator / folder) for folder in folders]
+    assert listed_in(pagerduty_alerting.emulator.__doc__, indent=8) == set[str]().union(*nested)
