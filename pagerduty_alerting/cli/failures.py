@@ -17,7 +17,7 @@ from pagerduty_alerting import (
     PagerDutyAlertingError,
 )
 from pagerduty_alerting.cli.output import write_json
-from pagerduty_alerting.cli.settings import UsageError
+from pagerduty_alerting.cli.settings import UsageError, for_terminals
 from pagerduty_alerting.cli.terminal import Terminal, printable, show_log
 
 DONE = 0
@@ -28,13 +28,6 @@ BUG = 70
 INTERRUPTED = 130  # by Ctrl-C, or by declining a question
 CLOSED_PIPE = 141  # the status of a program that SIGPIPE ends
 TERMINATED = 143  # by SIGTERM
-
-# Parts of the library's messages that are advice for programmers, and their replacements.
-_ADVICE_IN_PYTHON = {
-    "the connect_timeout of ": "",
-    "pass ssl_context=…": "name it in the environment variable SSL_CERT_FILE",
-    ", or set allow_insecure_http=True": "",
-}
 
 
 class CommandError(Exception):
@@ -192,9 +185,7 @@ def explanation(error: Exception) -> str:
                 f"{type(error).__name__}: {error}. This is a bug in pagerduty-alerting:"
                 " please report it with what --verbose shows."
             )
-    for in_python, at_terminal in _ADVICE_IN_PYTHON.items():
-        text = text.replace(in_python, at_terminal)
-    return printable(text)
+    return printable(for_terminals(text))
 
 
 def stop_writing() -> None:

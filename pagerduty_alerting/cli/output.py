@@ -120,8 +120,3 @@ def write_json(stream: Stream, value: object, *, indent: int | None = None) -> N
     """Writes a value as JSON, on one line unless an indent is given."""
     stream.raw(json_text(value, is_unicode=stream.is_unicode, indent=indent))
     stream.console.file.flush()
-
-
-def service_fields(service: Service) -> dict[str, object]:
-    """Returns the JSON fields of a service."""
-    return {"id": service.id, "name": service.name}

@@ -39,6 +39,11 @@ _NO_CREDENTIALS = (
     " Account, Account API Tokens. To connect and delete they need the permission Notifications Write (or Account"
     " Settings Write); to list, Notifications Read is enough."
 )
+_ADVICE_IN_PYTHON = {
+    "the connect_timeout of ": "",
+    "pass ssl_context=…": "name it in the environment variable SSL_CERT_FILE",
+    ", or set allow_insecure_http=True": "",
+}
 
 T = TypeVar("T")
 
@@ -197,8 +202,15 @@ def find_credentials(
 
 def as_sentence(error: Exception) -> str:
     """Returns a message of the library as a sentence, without advice for programmers."""
-    text = str(error).replace(", or set allow_insecure_http=True", "")
+    text = for_terminals(str(error))
     return f"{text[0].upper()}{text[1:]}." if text[0].isalpha() else f"{text}."
+
+
+def for_terminals(text: str) -> str:
+    """Returns a message of the library with its advice for programmers replaced or removed."""
+    for in_python, at_terminal in _ADVICE_IN_PYTHON.items():
+        text = text.replace(in_python, at_terminal)
+    return text
 
 
 def ask(question: str) -> str | None:

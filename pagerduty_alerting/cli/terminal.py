@@ -8,12 +8,15 @@ import re
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Generator
-from typing import Self, TextIO
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Self, TextIO
 
 from attrs import frozen
 from rich.console import Console, RenderableType
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 _COMMAND = re.compile(r"`[^`]*`")
 _UNBREAKABLE = "\0"
@@ -103,6 +106,19 @@ class Stream:
     def raw(self, text: str) -> None:
         """Writes text unchanged, for example with tabs."""
         self.console.file.write(f"{text}\n")
+
+    def live(self, get_renderable: Callable[[], RenderableType]) -> "Live":
+        """Returns a context manager that shows a renderable on a terminal, made anew four times a second."""
+        from rich.live import Live  # slow to import, and only needed while something is awaited
+
+        return Live(
+            get_renderable=get_renderable,
+            console=self.console,
+            transient=True,
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def show(self, renderable: RenderableType) -> None:
         """Writes a renderable, such as a table, in the width of the stream."""

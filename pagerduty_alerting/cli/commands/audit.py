@@ -11,9 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import aiohttp
-from attrs import Factory, define, frozen
+from attrs import Factory, asdict, define, frozen
 from rich.console import RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -23,7 +22,7 @@ from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting._protocol.rate_limit import Quotas, hold_back, observe, seconds_for
 from pagerduty_alerting.cli.failures import DONE, REFUSED, Stopped, error_fields, explanation, status_for
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.output import clock_time, counted, service_fields, show_ids, write_json
+from pagerduty_alerting.cli.output import clock_time, counted, show_ids, write_json
 from pagerduty_alerting.cli.settings import UsageError, find_settings
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
@@ -165,7 +164,7 @@ def account_fields(result: AccountServices) -> dict[str, object]:
     error = result.error
     return {
         "account_id": result.account_id,
-        "services": None if error is not None else [service_fields(service) for service in result.services or ()],
+        "services": None if error is not None else list(map(asdict, result.services or ())),
         "error": None if error is None else error_fields(error),
     }
 
@@ -256,14 +255,7 @@ class RunProgress:
         if not wanted:
             yield
             return
-        with Live(
-            get_renderable=self.line,
-            console=err.console,
-            transient=True,
-            refresh_per_second=4,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        ):
+        with err.live(self.line):
             yield
 
     def line(self) -> RenderableType:

@@ -8,8 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from urllib.parse import quote, urlsplit
 
-from attrs import define, evolve, field, frozen
-from rich.live import Live
+from attrs import asdict, define, evolve, field, frozen
 from rich.spinner import Spinner
 from rich.text import Text
 
@@ -18,15 +17,7 @@ from pagerduty_alerting import _arguments as arguments
 from pagerduty_alerting.cli.commands._waiting import NextStep, client_error, next_step, next_wait
 from pagerduty_alerting.cli.failures import DONE, FailedError, NoAnswerError, Stopped, explanation
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.output import (
-    Row,
-    clock_time,
-    counted,
-    duration_in_words,
-    service_fields,
-    show_services,
-    write_json,
-)
+from pagerduty_alerting.cli.output import Row, clock_time, counted, duration_in_words, show_services, write_json
 from pagerduty_alerting.cli.settings import UsageError, as_sentence, ask, find_settings
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
@@ -224,8 +215,7 @@ class Flow:
             self.terminal.warn(f"PagerDuty is connected, but the services cannot be listed. {explanation(error)}")
             services = None
         if self.terminal.as_json:
-            listed = None if services is None else [service_fields(service) for service in services]
-            self._write_json(connected=True, services=listed)
+            self._write_json(connected=True, services=None if services is None else list(map(asdict, services)))
         elif services is not None:
             show_services(self.terminal.out, [Row(self.account, service) for service in services])
 
@@ -239,7 +229,7 @@ class Flow:
         elif self.token is None:
             steps = [f"create and print an integration token for the account {printable(self.account)}"]
         if self.terminal.as_json:
-            self._write_json(connected=False, would=steps, services=[service_fields(service) for service in before])
+            self._write_json(connected=False, would=steps, services=list(map(asdict, before)))
             return
         *first, last = steps
         would = f"{', '.join(first)}, and {last}" if first else last
@@ -371,12 +361,5 @@ def _progress(err: Stream, left: Callable[[], float], *, shown: bool) -> Generat
         spinner.update(text=Text(f"Waiting for it, {clock_time(left())} left. Ctrl-C stops waiting. {reason}"))
         return spinner
 
-    with Live(
-        get_renderable=now,
-        console=err.console,
-        transient=True,
-        refresh_per_second=4,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    ):
+    with err.live(now):
         yield say

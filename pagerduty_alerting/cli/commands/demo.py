@@ -32,10 +32,6 @@ WRONG_TOKEN = "not-a-token-of-this-account"
 AnyClient: TypeAlias = AsyncClient | Client
 
 
-class UnexpectedOutcomeError(Exception):
-    """The outcome of a step was not the expected one."""
-
-
 @define
 class Step:
     """One step of the flow, and its outcome.
@@ -43,7 +39,8 @@ class Step:
     Attributes:
         text: The call as code.
         call: Makes the call with a client.
-        check: Returns a description of the outcome, or raises `UnexpectedOutcomeError`.
+        expected: The expected outcome, as text.
+        check: Returns a description of the expected outcome, or None for any other.
         with_wrong_token: Whether it uses the client with a wrong API token.
         outcome: What the call returned, or the client's exception.
         elapsed: Its duration, in seconds.
@@ -51,7 +48,8 @@ class Step:
 
     text: str
     call: Callable[[AnyClient], object]
-    check: Callable[[object], str]
+    expected: str
+    check: Callable[[object], str | None]
     with_wrong_token: bool = False
     outcome: object = None
     elapsed: float = 0.0
@@ -116,100 +114,95 @@ def run_sync(api: Emulator, out: Stream) -> bool:
 
 def steps_of_flow(api: Emulator) -> Iterator[Step]:
     """Yields the steps for either client; each must be done before the next is requested."""
-    yield Step("list_services()", lambda client: client.list_services(), expect_no_services)
-    create = Step("create_integration_token()", lambda client: client.create_integration_token(), expect_token)
+    yield Step("list_services()", lambda client: client.list_services(), "no services", as_no_services)
+    create = Step(
+        "create_integration_token()",
+        lambda client: client.create_integration_token(),
+        "an integration token",
+        as_token,
+    )
     yield create
     token = create.outcome
     if not isinstance(token, IntegrationToken):
         return  # its check has failed
-    yield Step(
-        "(a person chooses services in PagerDuty)",
-        lambda _: api.authorize(token, services=CHOSEN),
-        lambda _: expect_authorized(api.token_state(token)),
-    )
-    yield Step("connect(token)", lambda client: client.connect(token), expect_destination)
-    yield Step("list_services()", lambda client: client.list_services(), expect_chosen_services)
+
+    def authorize(_: AnyClient) -> TokenState:
+        api.authorize(token, services=CHOSEN)
+        return api.token_state(token)
+
+    yield Step("(a person chooses services in PagerDuty)", authorize, "an authorized token", as_authorized)
+    yield Step("connect(token)", lambda client: client.connect(token), "a connected destination", as_destination)
+    chosen = f"the services {', '.join(CHOSEN)}"
+    yield Step("list_services()", lambda client: client.list_services(), chosen, as_chosen_services)
     yield Step(
         "list_services() with a wrong API token",
         lambda client: client.list_services(),
-        expect_refusal,
+        "an AuthenticationError with code 10000",
+        as_refusal,
         with_wrong_token=True,
     )
-    yield Step("delete_services()", lambda client: client.delete_services(), expect_deletion)
-    yield Step("list_services()", lambda client: client.list_services(), expect_no_services)
+    yield Step("delete_services()", lambda client: client.delete_services(), "the envelope of a success", as_deletion)
+    yield Step("list_services()", lambda client: client.list_services(), "no services", as_no_services)
 
 
 def show(step: Step, out: Stream) -> bool:
     """Writes the outcome of a step, and returns whether it is the expected one."""
-    try:
-        verdict, is_right = step.check(step.outcome), True
-    except UnexpectedOutcomeError as error:
-        verdict, is_right = str(error), False
-    mark = (out.ok, "green") if is_right else (out.wrong, "bold red")
+    right = step.check(step.outcome)
+    mark = (out.wrong, "bold red") if right is None else (out.ok, "green")
+    verdict = f"expected {step.expected}, got {described(step.outcome)}" if right is None else right
     out.line("  ", mark, f" {step.text} ", (f"({milliseconds(step.elapsed)})", "dim"))
     out.paragraph(f"{out.arrow} {verdict}", "cyan", indent=6)
-    return is_right
+    return right is not None
 
 
-def expect_no_services(outcome: object) -> str:
-    """Expects the empty list."""
-    if outcome == []:
-        return "no services"
-    raise UnexpectedOutcomeError(f"expected no services, got {described(outcome)}")
+def as_no_services(outcome: object) -> str | None:
+    """Describes the empty list."""
+    return "no services" if outcome == [] else None
 
 
-def expect_chosen_services(outcome: object) -> str:
-    """Expects the chosen services, each with its own id."""
-    complaint = f"expected the services {', '.join(CHOSEN)}, got {described(outcome)}"
+def as_chosen_services(outcome: object) -> str | None:
+    """Describes the chosen services, each with its own id."""
     items = cast("list[object]", outcome) if isinstance(outcome, list) else []
     services = [item for item in items if isinstance(item, Service)]
     ids = {service.id for service in services} - {""}
     names = [service.name for service in services]
-    if len(items) == len(ids) == len(CHOSEN) and sorted(names) == sorted(CHOSEN):
-        return f"{len(services)} services: {', '.join(names)}"
-    raise UnexpectedOutcomeError(complaint)
+    is_right = len(items) == len(ids) == len(CHOSEN) and sorted(names) == sorted(CHOSEN)
+    return f"{len(services)} services: {', '.join(names)}" if is_right else None
 
 
-def expect_token(outcome: object) -> str:
-    """Expects a token, whose repr does not show it."""
-    if isinstance(outcome, IntegrationToken) and outcome.id and outcome.id not in repr(outcome):
-        return f"{outcome!r}: a secret, so it is not shown"
-    raise UnexpectedOutcomeError(f"expected an integration token, got {described(outcome)}")
+def as_token(outcome: object) -> str | None:
+    """Describes a token, whose repr does not show it."""
+    is_right = isinstance(outcome, IntegrationToken) and outcome.id and outcome.id not in repr(outcome)
+    return f"{outcome!r}: a secret, so it is not shown" if is_right else None
 
 
-def expect_authorized(state: TokenState) -> str:
-    """Expects that the token is authorized."""
-    if state is TokenState.AUTHORIZED:
-        return f"the token is authorized for {', '.join(CHOSEN)}"
-    raise UnexpectedOutcomeError(f"expected an authorized token, got one that is {state}")
+def as_authorized(outcome: object) -> str | None:
+    """Describes the state of an authorized token."""
+    return f"the token is authorized for {', '.join(CHOSEN)}" if outcome is TokenState.AUTHORIZED else None
 
 
-def expect_destination(outcome: object) -> str:
-    """Expects the connected destination."""
-    if isinstance(outcome, ConnectedDestination) and outcome.id:
-        return f"{outcome!r}: PagerDuty is connected"
-    raise UnexpectedOutcomeError(f"expected a connected destination, got {described(outcome)}")
+def as_destination(outcome: object) -> str | None:
+    """Describes the connected destination."""
+    is_right = isinstance(outcome, ConnectedDestination) and outcome.id
+    return f"{outcome!r}: PagerDuty is connected" if is_right else None
 
 
-def expect_refusal(outcome: object) -> str:
-    """Expects the exception for wrong credentials, whose message does not show them."""
-    if (
+def as_refusal(outcome: object) -> str | None:
+    """Describes the exception for wrong credentials, whose message does not show them."""
+    is_right = (
         isinstance(outcome, AuthenticationError)
         and outcome.status == 401
         and outcome.codes == (10000,)
         and outcome.ray_id
         and WRONG_TOKEN not in str(outcome)
-    ):
-        return described(outcome)
-    raise UnexpectedOutcomeError(f"expected an AuthenticationError with code 10000, got {described(outcome)}")
+    )
+    return described(outcome) if is_right else None
 
 
-def expect_deletion(outcome: object) -> str:
-    """Expects the envelope of a success."""
-    complaint = f"expected the envelope of a success, got {described(outcome)}"
-    if isinstance(outcome, Envelope) and outcome.success is True and outcome.errors == ():
-        return "success: every PagerDuty service of the account is gone"
-    raise UnexpectedOutcomeError(complaint)
+def as_deletion(outcome: object) -> str | None:
+    """Describes the envelope of a success."""
+    is_right = isinstance(outcome, Envelope) and outcome.success is True and outcome.errors == ()
+    return "success: every PagerDuty service of the account is gone" if is_right else None
 
 
 def described(outcome: object) -> str:

@@ -4,12 +4,12 @@ import asyncio
 import sys
 from collections.abc import Iterable, Sequence
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from pagerduty_alerting import AsyncClient, PagerDutyAlertingError, Service
 from pagerduty_alerting.cli.failures import DONE, Stopped, show_error, status_for
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.output import Row, service_fields, show_services, write_json
+from pagerduty_alerting.cli.output import Row, show_services, write_json
 from pagerduty_alerting.cli.settings import UsageError, find_settings
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
@@ -25,9 +25,8 @@ def services_list(terminal: Terminal, options: Options, account_ids: Sequence[st
         Row(account, service) for account, found in outcomes for service in (found if isinstance(found, list) else ())
     ]
     if terminal.as_json:
-        write_json(
-            terminal.out, [{"account_id": row.account_id, **service_fields(row.service)} for row in rows], indent=2
-        )
+        fields = [{"account_id": row.account_id, **asdict(row.service)} for row in rows]
+        write_json(terminal.out, fields, indent=2)
     else:
         show_services(terminal.out, rows, with_account=len(outcomes) > 1)
 
@@ -102,7 +101,7 @@ def services_delete(terminal: Terminal, options: Options, given: DeleteOptions) 
                 raise Stopped("Nothing was deleted.")
         asyncio.run(_delete(settings.client()))
     if terminal.as_json:
-        services = [service_fields(service) for service in found]
+        services = list(map(asdict, found))
         write_json(terminal.out, {"account_id": settings.account, "deleted": deletes, "services": services}, indent=2)
     elif deletes:
         terminal.out.line(f"Deleted {all_of_them}.")
