@@ -9,7 +9,6 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -25,13 +24,12 @@ from pagerduty_alerting._loop.runner import LoopRunner
 from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
 '''
 
-# An aiohttp session belongs to the caller's event loop, and callers of the facade have none.
-DROPPED_ARGUMENTS = {"session"}
-
 METHOD_NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 
 # Replacements in the whole text, in this order.
 WORDS = [
+    # An aiohttp session belongs to the caller's event loop, and callers of the facade have none.
+    (r"\n        session: .*(?:\n            .*)*", ""),
     (r"\bAsyncClientWithResponse\b", "ClientWithResponse"),
     (r"\bAsyncClient\b", "Client"),
     (r"\bAsyncGenerator\[(.+), None\]", r"Iterator[\1]"),
@@ -92,7 +90,7 @@ def generate(source: str) -> str:
     """Returns the text of sync.py for the text of client.py.
 
     Raises:
-        ValueError: A passage to replace is no longer in the source.
+        ValueError: A passage to replace is no longer in the source, or has a parameter that cannot be passed on.
     """
     missing = [passage for passage in PASSAGES if passage not in source]
     if missing:
@@ -101,7 +99,8 @@ def generate(source: str) -> str:
     kept = [node for node in tree.body[1:] if not isinstance(node, ast.FunctionDef)]
     for node in kept:
         if isinstance(node, ast.ClassDef):
-            node.body = [*node.body[:1], *_methods(node)]
+            methods = [_method(node.name, method) for method in node.body if isinstance(method, Method)]
+            node.body = [*node.body[:1], *methods]
     text = HEADER + ast.unparse(ast.Module(kept, []))
     for command in ("check --fix --quiet --select=F401", "check --fix --quiet --select=I", "format"):
         text = _ruff(*command.split(), source=text)
@@ -109,8 +108,6 @@ def generate(source: str) -> str:
 
 
 def _replace_text(text: str) -> str:
-    for argument in DROPPED_ARGUMENTS:  # removed from the docstring
-        text = re.sub(rf"\n        {argument}: [A-Z].*(?:\n            .*)*", "", text)
     for pattern, replacement in WORDS:
         text = re.sub(pattern, replacement, text)
     for passage, replacement in PASSAGES.items():
@@ -118,17 +115,8 @@ def _replace_text(text: str) -> str:
     return text
 
 
-def _methods(owner: ast.ClassDef) -> Iterator[ast.FunctionDef]:
-    for node in owner.body:
-        if isinstance(node, Method) and not (node.name.startswith("_") and not node.name.endswith("__")):
-            yield _method(owner.name, node)
-
-
 def _method(owner: str, node: Method) -> ast.FunctionDef:
     """Returns a method of the facade: the same signature and docstring, with another body."""
-    keywords = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-    named = [pair for pair in keywords if pair[0].arg not in DROPPED_ARGUMENTS]
-    node.args.kwonlyargs, node.args.kw_defaults = [name for name, _ in named], [default for _, default in named]
     docstring = node.body[:1] if ast.get_docstring(node) else []
     body = _body(owner, node, node.body[len(docstring) :])
     name = METHOD_NAMES.get(node.name, node.name)
@@ -137,14 +125,13 @@ def _method(owner: str, node: Method) -> ast.FunctionDef:
 
 def _body(owner: str, node: Method, statements: list[ast.stmt]) -> list[ast.stmt]:
     kept: list[ast.stmt] = []
-    is_property = any(ast.unparse(decorator) == "property" for decorator in node.decorator_list)
     if special := BODIES.get(f"{owner}.{node.name}"):
         template = special
     elif node.returns and ast.unparse(node.returns).startswith("Iterator["):
         template = ITERATE
     elif isinstance(node, ast.AsyncFunctionDef):
         template, kept = RUN, statements[:-1]  # the facade prepares the arguments as the client does
-    elif is_property:
+    elif "property" in map(ast.unparse, node.decorator_list):
         template = READ
     else:
         return statements
@@ -153,11 +140,10 @@ def _body(owner: str, node: Method, statements: list[ast.stmt]) -> list[ast.stmt
 
 def _passed_on(arguments: ast.arguments) -> str:
     """Returns the arguments of a call that passes each parameter on."""
-    passed = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args][1:]]
-    passed += [f"*{arguments.vararg.arg}"] if arguments.vararg else []
-    passed += [f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs]
-    passed += [f"**{arguments.kwarg.arg}"] if arguments.kwarg else []
-    return ", ".join(passed)
+    if arguments.posonlyargs or arguments.vararg or arguments.kwarg:
+        raise ValueError(f"client.py has parameters that cannot be passed on by name: {ast.unparse(arguments)}")
+    passed = [argument.arg for argument in arguments.args[1:]]
+    return ", ".join(passed + [f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs])
 
 
 def _ruff(*arguments: str, source: str) -> str:
