@@ -5,14 +5,6 @@ it. Callers that come meanwhile are *followers*: they hand their coroutine over 
 over, it wakes the newest follower, which becomes the leader. So the runner has no thread of its own (except where a
 caller's thread is already running another loop), and all calls share one pool of connections.
 
-The states of a call:
-
-    NEW ──────> WAITING ──────> RUNNING ──────> OVER
-     │ admitted    │  its task     │  the task     ^
-     │             │  is made      │  is done, or the call was interrupted a second ago
-     └─────────────┴───────────────┴───────────────┘
-       the runner is closed, or the caller was interrupted
-
 **Why nothing hangs.** Signal handlers, finalizers and asynchronous exceptions may occur between any two instructions.
 
 - There is no lock. Every change of shared state is one operation of a dict that CPython carries out as one, and can be
@@ -34,24 +26,18 @@ import asyncio
 import atexit
 import contextlib
 import contextvars
-import enum
 import functools
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
-from typing import Any, Generic, TypeVar
-
-from attrs import define
+from typing import Any, TypeVar
 
 from pagerduty_alerting._loop import fork, greenlets, interrupts
+from pagerduty_alerting._loop.sync_call import GRACE, NEW, OVER, RUNNING, WAITING, SyncCall
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
 
 T = TypeVar("T")
-
-# Seconds that an interrupted call has to end by itself.
-_GRACE = 1.0
 
 _MOMENT = 0.001
 
@@ -64,45 +50,6 @@ _RE_ENTERED = (
     " signal handlers and finalizers that run during a call, and in greenlets of a program that is not"
     " monkey-patched: use an AsyncClient there, or another Client"
 )
-
-
-class _State(enum.Enum):
-    """How far a call has come; the module's docstring draws it."""
-
-    NEW = enum.auto()
-    WAITING = enum.auto()
-    RUNNING = enum.auto()
-    OVER = enum.auto()
-
-
-# Looked up for every call, where the members of an enum class would take a look-up more.
-_NEW, _WAITING, _RUNNING, _OVER = _State
-
-
-@define(eq=False, repr=False)
-class _Call(Generic[T]):
-    """One coroutine, and the caller who waits for it."""
-
-    begin: Callable[[], Coroutine[Any, Any, T]]  # gives the coroutine
-    context: contextvars.Context
-    is_step: bool = False  # of a generator, which has to begin on the loop for the loop to know of it
-    closes: bool = False  # it is the runner's own last call
-    state: _State = _NEW
-    task: asyncio.Task[T] | None = None
-    alarm: "threading.Lock | None" = None  # a follower sleeps until another thread releases it
-    is_attended: bool = False  # a thread waits for it, which can drive the loop
-    is_begun: bool = False  # the coroutine belongs to a task
-    is_refused: bool = False  # the runner was closed before it or under it
-    interrupt: BaseException | None = None  # what to raise instead of the task's outcome, such as KeyboardInterrupt
-    interrupted_at: float = 0.0
-    timer: asyncio.TimerHandle | None = None  # gives the task up
-    on_end: Callable[[asyncio.Task[T]], None] | None = None  # the task's callback
-
-    def wake(self) -> None:
-        """Wakes the follower, or keeps it from falling asleep."""
-        if self.alarm is not None:
-            with contextlib.suppress(RuntimeError):  # it is awake already
-                self.alarm.release()
 
 
 class LoopRunner:
@@ -123,11 +70,11 @@ class LoopRunner:
         self._aclose = aclose
         self._make_loop = loop_factory or greenlets.new_event_loop
         self._loop: asyncio.AbstractEventLoop | None = None  # made and closed by leaders alone
-        self._calls: dict[_Call[Any], None] = {}  # all that were admitted and have not left, the oldest first
-        self._leader: dict[str, _Call[Any]] = {}  # at most one
-        self._closer: dict[str, _Call[Any]] = {}  # at most one, which stays
+        self._calls: dict[SyncCall[Any], None] = {}  # all that were admitted and have not left, the oldest first
+        self._leader: dict[str, SyncCall[Any]] = {}  # at most one
+        self._closer: dict[str, SyncCall[Any]] = {}  # at most one, which stays
         self._busy: set[int] = set()  # the threads that are inside the runner
-        self._forgotten: deque[_Call[Any]] = deque()  # closings of abandoned generators, for busy threads
+        self._forgotten: deque[SyncCall[Any]] = deque()  # closings of abandoned generators, for busy threads
         self._is_disturbed = False  # a notification may have been lost
         fork.register(self)
         _runners.add(self)
@@ -141,7 +88,7 @@ class LoopRunner:
             KeyboardInterrupt: Ctrl-C; the coroutine was cancelled.
             BaseException: Whatever the coroutine, or a signal handler that ran meanwhile, raises.
         """
-        call = _Call(lambda: coroutine, contextvars.copy_context())
+        call = SyncCall(lambda: coroutine, contextvars.copy_context())
         try:
             return self._result(call)
         finally:
@@ -158,12 +105,12 @@ class LoopRunner:
         try:
             while True:
                 try:
-                    item = self._result(_Call(items.__anext__, context, is_step=True))
+                    item = self._result(SyncCall(items.__anext__, context, is_step=True))
                 except StopAsyncIteration:
                     return
                 yield item
         finally:
-            closing = _Call(functools.partial(_close_generator, items), context, is_step=True)
+            closing = SyncCall(functools.partial(_close_generator, items), context, is_step=True)
             if threading.get_ident() in self._busy:  # a finalizer or a signal handler runs during a call
                 self._admit(closing)
                 self._forgotten.append(closing)
@@ -189,7 +136,7 @@ class LoopRunner:
         Raises:
             ClientUsageError: The thread is in a call of this runner.
         """
-        call = _Call(self._shut_down, contextvars.copy_context(), closes=True)
+        call = SyncCall(self._shut_down, contextvars.copy_context(), closes=True)
         self._carry_out(call)
         if call.interrupt is not None:
             raise call.interrupt
@@ -217,7 +164,7 @@ class LoopRunner:
         self._forgotten = deque()
         interrupts.restore_after_fork()
 
-    def _result(self, call: _Call[T]) -> T:
+    def _result(self, call: SyncCall[T]) -> T:
         """Returns or raises what comes of a coroutine, with no frame in the traceback but this one and its caller's."""
         failure: BaseException | None = None
         try:
@@ -242,7 +189,7 @@ class LoopRunner:
             return error.with_traceback(shown.tb_next)
         return error
 
-    def _carry_out(self, call: _Call[Any]) -> None:
+    def _carry_out(self, call: SyncCall[Any]) -> None:
         """Returns when the call is over; what interrupted it, if anything did, is in the call."""
         fork.check()
         thread = threading.get_ident()
@@ -263,7 +210,7 @@ class LoopRunner:
 
     # In the caller's thread.
 
-    def _attend(self, call: _Call[Any], thread: int) -> None:
+    def _attend(self, call: SyncCall[Any], thread: int) -> None:
         """Carries a call to its end and cleans up, also after an asynchronous exception. Raises nothing."""
         try:
             try:
@@ -275,12 +222,12 @@ class LoopRunner:
             self._leave(call, thread)
             call.interrupt = error
 
-    def _drive_or_sleep(self, call: _Call[Any]) -> None:
+    def _drive_or_sleep(self, call: SyncCall[Any]) -> None:
         """Drives the loop, or sleeps while another thread does, until the call is over."""
         call.is_attended = True
-        while call.state is not _OVER:
+        while call.state is not OVER:
             try:
-                if call.state is _NEW:
+                if call.state is NEW:
                     self._admit(call)
                 elif self._leader.setdefault("", call) is call:
                     self._drive(call)
@@ -293,7 +240,7 @@ class LoopRunner:
             except BaseException as error:
                 self._strike(call, error)
 
-    def _delegate(self, call: _Call[Any], thread: int) -> None:
+    def _delegate(self, call: SyncCall[Any], thread: int) -> None:
         """Like `_attend`, but in a thread of its own, because this one is running another loop, or greenlets."""
         try:
             try:
@@ -307,7 +254,7 @@ class LoopRunner:
             self._abandon(call)
             call.interrupt = error
 
-    def _helper(self, call: _Call[Any]) -> threading.Thread | greenlets.NativeThread:
+    def _helper(self, call: SyncCall[Any]) -> threading.Thread | greenlets.NativeThread:
         def attend() -> None:
             self._attend(call, threading.get_ident())
 
@@ -315,7 +262,7 @@ class LoopRunner:
             return greenlets.NativeThread(attend)
         return threading.Thread(target=attend, name="pagerduty-alerting", daemon=True)
 
-    def _wait_for_helper(self, call: _Call[Any]) -> None:
+    def _wait_for_helper(self, call: SyncCall[Any]) -> None:
         helper = self._helper(call)
         helper.start()
         while True:
@@ -325,31 +272,31 @@ class LoopRunner:
                 helper.join()
             except BaseException as error:
                 self._strike(call, error)
-                if call.state is _OVER:
+                if call.state is OVER:
                     self._abandon(call)
                     return
 
-    def _admit(self, call: _Call[Any]) -> None:
+    def _admit(self, call: SyncCall[Any]) -> None:
         """Makes the call known to the other threads, unless the runner is closed."""
         if call.closes and self._closer.setdefault("", call) is call and (self._loop is None and not self._calls):
-            call.state = _OVER
+            call.state = OVER
             return
         self._calls[call] = None
         if self._closer and self._closer[""] is not call:
             call.is_refused = True
-            call.state = _OVER
+            call.state = OVER
         else:
-            call.state = _WAITING
+            call.state = WAITING
         if not call.is_attended:
             self._schedule(call)
 
-    def _schedule(self, call: _Call[Any]) -> None:
+    def _schedule(self, call: SyncCall[Any]) -> None:
         """Has the leader start the call; one that has yet to make the loop does so by itself."""
         loop = self._loop
         if loop is not None:
             loop.call_soon_threadsafe(loop.call_soon, self._start, call, loop)
 
-    def _drive(self, call: _Call[Any]) -> None:
+    def _drive(self, call: SyncCall[Any]) -> None:
         """Drives the loop, as the leader, until it is stopped."""
         loop = self._loop
         if loop is None:
@@ -357,28 +304,28 @@ class LoopRunner:
             self._loop = loop = self._open_loop()
         if self._is_disturbed:
             self._look_at_all(loop)
-        if call.state is _WAITING:
+        if call.state is WAITING:
             if call.is_step:
                 loop.call_soon(self._start, call, loop)
             else:
                 self._start(call, loop)
-        if call.state is not _OVER:
+        if call.state is not OVER:
             loop.run_forever()
             if call.task is not None and call.task.done():
-                self._mark_over(call, call.task)
+                call.mark_over(call.task)
 
-    def _leave(self, call: _Call[Any], thread: int) -> None:
+    def _leave(self, call: SyncCall[Any], thread: int) -> None:
         """Lets the call go. A leader wakes another caller to drive on; the last of a closed runner closes the loop."""
         if call.task is not None and not call.task.done():
             self._abandon(call)
-        call.state = _OVER
+        call.state = OVER
         self._calls.pop(call, None)
         if self._closer.get("") is call and not call.is_begun and call.interrupt is not None:
             self._closer.clear()  # it closed nothing
         self._give_up_leading(call)
         self._busy.discard(thread)
 
-    def _abandon(self, call: _Call[Any]) -> None:
+    def _abandon(self, call: SyncCall[Any]) -> None:
         """Schedules the cancellation of the task of a call that no caller waits for."""
         loop, task = self._loop, call.task
         if loop is not None and not loop.is_closed():
@@ -386,45 +333,38 @@ class LoopRunner:
             if task is not None:
                 loop.call_soon_threadsafe(task.cancel)
 
-    def _strike(self, call: _Call[Any], error: BaseException) -> None:
+    def _strike(self, call: SyncCall[Any], error: BaseException) -> None:
         """Notes an exception that no call is known to have raised; the second one ends the call at once."""
         self._is_disturbed = True
-        if self._is_outcome(error):
+        # asyncio lets SystemExit and KeyboardInterrupt out of the loop.
+        if any(other.has_raised(error) for other in list(self._calls)):
             return
         if call.interrupt is not None or self._loop is None:
-            call.state = _OVER
+            call.state = OVER
         self._keep(call, error)
 
-    def _keep(self, call: _Call[Any], error: BaseException) -> bool:
+    def _keep(self, call: SyncCall[Any], error: BaseException) -> bool:
         """Cancels the call and keeps the exception for its end. It runs in signal handlers, at any moment.
 
         Returns:
             False if the call was to end a second ago and did not: something blocks, and only raising can end it.
         """
-        former, now = call.interrupt, time.monotonic()
-        if former is None:
-            call.interrupted_at = now
-        elif now - call.interrupted_at > _GRACE and call.state is not _OVER:
+        is_first = call.interrupt is None
+        if not call.keep(error):
             return False
-        call.interrupt = _chained(error, former)
         loop = self._loop
         # A runner's last call is not cut short.
-        if former is None and loop is not None and not call.closes:
+        if is_first and loop is not None and not call.closes:
             loop.call_soon_threadsafe(self._cancel, call)
         return True
 
-    def _is_outcome(self, error: BaseException) -> bool:
-        """Whether a task has raised this exception: asyncio lets SystemExit and KeyboardInterrupt out of the loop."""
-        ended = [call.task for call in list(self._calls) if call.task is not None and call.task.done()]
-        return any(not task.cancelled() and task.exception() is error for task in ended)
-
-    def _give_up_leading(self, call: _Call[Any]) -> None:
+    def _give_up_leading(self, call: SyncCall[Any]) -> None:
         if self._leader.get("") is call:
             self._leader.clear()
         while (self._calls or self._closer) and not self._leader:
             for other in reversed(list(self._calls)):
                 # The newest, because it has the longest to wait and so gives up last.
-                if other.is_attended and other.state is not _OVER:
+                if other.is_attended and other.state is not OVER:
                     other.wake()
                     return
             if not self._closer or self._calls or self._loop is None:
@@ -437,9 +377,9 @@ class LoopRunner:
 
     # In whatever thread drives the loop, on the loop or just before it turns.
 
-    def _start(self, call: _Call[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def _start(self, call: SyncCall[Any], loop: asyncio.AbstractEventLoop) -> None:
         """Makes a call that is waiting a task."""
-        if call.state is not _WAITING:
+        if call.state is not WAITING:
             return
         if call.task is None:
             call.is_refused = bool(self._closer) and not call.closes
@@ -451,9 +391,9 @@ class LoopRunner:
             call.is_begun = not leads
         call.on_end = functools.partial(self._end, call)
         call.task.add_done_callback(call.on_end)
-        call.state = _RUNNING
+        call.state = RUNNING
 
-    async def _stop_after(self, call: _Call[T], loop: asyncio.AbstractEventLoop) -> T:
+    async def _stop_after(self, call: SyncCall[T], loop: asyncio.AbstractEventLoop) -> T:
         """Carries out the leader's own call, and stops the loop in the turn of its last step.
 
         The task's callback takes another turn, but runs also where this coroutine is not entered or is interrupted.
@@ -466,26 +406,18 @@ class LoopRunner:
                 loop.stop()
                 call.task.remove_done_callback(call.on_end)
 
-    @staticmethod
-    def _mark_over(call: _Call[Any], task: asyncio.Task[Any] | None) -> None:
-        call.state = _OVER
-        if call.timer is not None:
-            call.timer.cancel()
-        if task is not None and not task.cancelled():
-            task.exception()  # asyncio logs one that is not retrieved, as that of an interrupted call
-
-    def _end(self, call: _Call[Any], task: asyncio.Task[Any] | None = None) -> None:
+    def _end(self, call: SyncCall[Any], task: asyncio.Task[Any] | None = None) -> None:
         """Marks the call as over and notifies its caller."""
-        self._mark_over(call, task)
+        call.mark_over(task)
         if self._leader.get("") is not call:
             call.wake()
         elif self._loop is not None:
             self._loop.stop()
 
-    def _cancel(self, call: _Call[Any]) -> None:
+    def _cancel(self, call: SyncCall[Any]) -> None:
         """Cancels the task of an interrupted call, and gives it up if that does not end it."""
-        if call.state is not _OVER and self._loop is not None:
-            call.timer = self._loop.call_later(_GRACE, self._end, call)
+        if call.state is not OVER and self._loop is not None:
+            call.timer = self._loop.call_later(GRACE, self._end, call)
             if call.task is not None:  # otherwise `_start` ends the call
                 call.task.cancel()
 
@@ -493,9 +425,9 @@ class LoopRunner:
         """Checks every call, in case notifications were lost."""
         self._is_disturbed = False
         for call in list(self._calls):
-            if call.state is _OVER or (call.task is not None and call.task.done()):
+            if call.state is OVER or (call.task is not None and call.task.done()):
                 self._end(call, call.task)
-            elif call.state is _WAITING:
+            elif call.state is WAITING:
                 loop.call_soon(self._start, call, loop)
             elif call.interrupt is not None and not call.closes:
                 loop.call_soon(self._cancel, call)
@@ -562,17 +494,7 @@ def _other_tasks() -> set[asyncio.Task[Any]]:
 async def _wait_for(tasks: set[asyncio.Task[Any]]) -> None:
     """Waits until tasks are done, for the time that interrupted calls have."""
     if tasks:
-        await asyncio.wait(tasks, timeout=_GRACE)
-
-
-def _chained(error: BaseException, former: BaseException | None) -> BaseException:
-    """Returns an exception with one that it replaces as its context, as if that had been handled."""
-    shown = error
-    while shown.__context__ is not None and shown.__context__ is not former:
-        shown = shown.__context__
-    if former is not None and former is not error and shown is not former:
-        shown.__context__ = former
-    return error
+        await asyncio.wait(tasks, timeout=GRACE)
 
 
 _runners: "weakref.WeakSet[LoopRunner]" = weakref.WeakSet()

@@ -34,7 +34,7 @@ from pagerduty_alerting._loop.runner import LoopRunner
 
 LOOP = Path(runner_module.__file__).parent
 HOST = os.environ.get("EVERY_LINE_HOST")
-FILES = {str(LOOP / name) for name in ("runner.py", "interrupts.py", *(["greenlets.py"] if HOST else []))}
+FILES = {str(LOOP / f"{name}.py") for name in ("runner", "sync_call", "interrupts", *(["greenlets"] if HOST else []))}
 HANG = 20.0
 STRIDE = int(os.environ.get("EVERY_LINE_STRIDE", "1"))
 
