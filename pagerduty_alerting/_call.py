@@ -25,8 +25,8 @@ from pagerduty_alerting._outcome import Call, Failure, Success, closed, final, q
 from pagerduty_alerting._pacer import Pacer, Ticket
 from pagerduty_alerting._protocol.answer import RawResponse, SecretHeaders
 from pagerduty_alerting._protocol.endpoints import ENDPOINTS, Endpoint, Request, build_request
-from pagerduty_alerting._protocol.frames import hide_requests
 from pagerduty_alerting._protocol.rate_limit import LONGEST_HOLD
+from pagerduty_alerting._protocol.redaction import hide_requests
 from pagerduty_alerting._protocol.retry import next_delay
 from pagerduty_alerting.config import RetryEvent, Settings
 from pagerduty_alerting.errors import (

@@ -34,7 +34,6 @@ def each_account(
     endpoint: Endpoint[T],
     account_ids: Iterable[str] | AsyncIterable[str],
     to_result: Callable[[str, Envelope[T] | Exception], R],
-    *,
     concurrency: int,
     ordered: bool,
     timeout: float | None,

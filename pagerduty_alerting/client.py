@@ -15,13 +15,8 @@ from pagerduty_alerting._http.proxy import read_proxy
 from pagerduty_alerting._http.transport import Transport
 from pagerduty_alerting._loop.deadlines import Deadlines
 from pagerduty_alerting._pacer import pacer_for
-from pagerduty_alerting._protocol.endpoints import (
-    CONNECT,
-    CREATE_INTEGRATION_TOKEN,
-    DELETE_SERVICES,
-    LIST_SERVICES,
-)
-from pagerduty_alerting._protocol.frames import hide_requests
+from pagerduty_alerting._protocol.endpoints import CONNECT, CREATE_INTEGRATION_TOKEN, DELETE_SERVICES, LIST_SERVICES
+from pagerduty_alerting._protocol.redaction import hide_requests
 from pagerduty_alerting.config import (
     DEFAULT_MAX_RESPONSE_BYTES,
     DEFAULT_USER_AGENT,
@@ -182,8 +177,7 @@ class AsyncClient:
             The envelope of the response, whose result is None.
 
         Raises:
-            PagerDutyAlertingError: As for `list_services`.
-            TypeError, ValueError: An argument is invalid; nothing was sent.
+            PagerDutyAlertingError, TypeError, ValueError: As for `list_services`.
         """
         return (await self._core.call(DELETE_SERVICES, account_id, timeout)).envelope
 
@@ -265,15 +259,7 @@ class AsyncClient:
         """
         from pagerduty_alerting._fleet import each_account  # not needed by a program that makes one call
 
-        return each_account(
-            self._core,
-            LIST_SERVICES,
-            account_ids,
-            _account_services,
-            concurrency=concurrency,
-            ordered=ordered,
-            timeout=timeout,
-        )
+        return each_account(self._core, LIST_SERVICES, account_ids, _account_services, concurrency, ordered, timeout)
 
     def delete_services_in(
         self,
@@ -285,13 +271,8 @@ class AsyncClient:
     ) -> AsyncGenerator[ServicesDeleted | ServicesNotDeleted, None]:
         """Deletes every PagerDuty service of many accounts (*Delete PagerDuty Services*, once for each).
 
-        It runs like `list_services_in`: accounts whose results are never consumed may keep their services.
-
-        Args:
-            account_ids: The accounts; an iterator is read no further ahead than `concurrency` allows.
-            concurrency: Calls in progress at the same time.
-            ordered: Yield results in the order of the accounts instead of the order of the responses.
-            timeout: Seconds for the call of one account, instead of the client's.
+        It runs like `list_services_in`, with the same arguments: accounts whose results are never consumed may keep
+        their services.
 
         Yields:
             One result per account: `ServicesDeleted`, or `ServicesNotDeleted` with the error of its call. Type checkers
@@ -302,15 +283,7 @@ class AsyncClient:
         """
         from pagerduty_alerting._fleet import each_account  # not needed by a program that makes one call
 
-        return each_account(
-            self._core,
-            DELETE_SERVICES,
-            account_ids,
-            _account_deletion,
-            concurrency=concurrency,
-            ordered=ordered,
-            timeout=timeout,
-        )
+        return each_account(self._core, DELETE_SERVICES, account_ids, _account_deletion, concurrency, ordered, timeout)
 
     @property
     def account_id(self) -> str | None:

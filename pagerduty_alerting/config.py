@@ -197,22 +197,12 @@ def resolve_credentials(
     """
     if api_token is not None and (api_key is not None or api_email is not None):
         raise ConfigurationError("pass either api_token, or api_key with api_email, not both")
-    if api_token is not None:
-        return ApiToken(arguments.check_secret("api_token", api_token))
     if api_key is None and api_email is None:
-        token = _from_environment(environ, "CLOUDFLARE_API_TOKEN", arguments.check_secret)
+        token = _secret(environ, "api_token", api_token, "CLOUDFLARE_API_TOKEN")
         if token is not None:
             return ApiToken(token)
-    key = (
-        arguments.check_secret("api_key", api_key)
-        if api_key is not None
-        else _from_environment(environ, "CLOUDFLARE_API_KEY", arguments.check_secret)
-    )
-    email = (
-        arguments.check_secret("api_email", api_email)
-        if api_email is not None
-        else _from_environment(environ, "CLOUDFLARE_EMAIL", arguments.check_secret)
-    )
+    key = _secret(environ, "api_key", api_key, "CLOUDFLARE_API_KEY")
+    email = _secret(environ, "api_email", api_email, "CLOUDFLARE_EMAIL")
     if key is None and email is None:
         raise ConfigurationError(
             "no credentials: pass api_token=…, or set CLOUDFLARE_API_TOKEN"
@@ -251,6 +241,12 @@ def resolve_base_url(environ: Mapping[str, str], base_url: str | None, *, allow_
     if base_url is not None:
         return check("base_url", base_url)
     return _from_environment(environ, "CLOUDFLARE_BASE_URL", check) or DEFAULT_BASE_URL
+
+
+def _secret(environ: Mapping[str, str], name: str, value: str | None, variable: str) -> str | None:
+    if value is not None:
+        return arguments.check_secret(name, value)
+    return _from_environment(environ, variable, arguments.check_secret)
 
 
 def _from_environment(environ: Mapping[str, str], variable: str, check: Callable[[str, object], str]) -> str | None:

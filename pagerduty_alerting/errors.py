@@ -118,18 +118,11 @@ class APITimeoutError(APIConnectionError):
 class APIResponseValidationError(PagerDutyAlertingError):
     """The API reported success, but not in the documented form.
 
+    `method`, `path`, `status`, `headers`, `body`, `ray_id`, `rate_limits` and `attempts` are those of `APIStatusError`.
+
     Attributes:
-        method: HTTP method.
-        path: Path of the request below the base URL, an integration token in it masked.
-        status: HTTP status.
-        headers: HTTP headers; lookup ignores case, and secrets in the values are masked.
-        body: The body's first 4,096 characters, secrets and UUIDs masked. None for *create* and *connect*, whose
-            responses may hold an integration token.
-        ray_id: Cloudflare's id of the request (`CF-Ray`), to quote to their support; None if it was missing.
-        rate_limits: The quotas that the response reports.
         problems: What is wrong and where, as "… @ $.json.path".
         may_have_acted: Always True, because the API responded.
-        attempts: How many attempts the call made.
     """
 
     may_have_acted = True

@@ -149,8 +149,7 @@ class Client:
             The envelope of the response, whose result is None.
 
         Raises:
-            PagerDutyAlertingError: As for `list_services`.
-            TypeError, ValueError: An argument is invalid; nothing was sent.
+            PagerDutyAlertingError, TypeError, ValueError: As for `list_services`.
         """
         return self._runner.run(self._async.delete_services(account_id=account_id, timeout=timeout))
 
@@ -234,13 +233,8 @@ class Client:
     ) -> Iterator[ServicesDeleted | ServicesNotDeleted]:
         """Deletes every PagerDuty service of many accounts (*Delete PagerDuty Services*, once for each).
 
-        It runs like `list_services_in`: accounts whose results are never consumed may keep their services.
-
-        Args:
-            account_ids: The accounts; an iterator is read no further ahead than `concurrency` allows.
-            concurrency: Calls in progress at the same time.
-            ordered: Yield results in the order of the accounts instead of the order of the responses.
-            timeout: Seconds for the call of one account, instead of the client's.
+        It runs like `list_services_in`, with the same arguments: accounts whose results are never consumed may keep
+        their services.
 
         Yields:
             One result per account: `ServicesDeleted`, or `ServicesNotDeleted` with the error of its call. Type checkers

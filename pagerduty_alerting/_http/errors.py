@@ -68,9 +68,10 @@ def connection_error(
     error: Exception, request: Request[object], progress: Progress
 ) -> tuple[PagerDutyAlertingError, BaseException | None]:
     """Returns the exception to raise, and its cause if that adds information and contains no secret."""
+    was_sent = progress.was_sent
     if isinstance(error, ConnectionBrokeError):
         if error.reason is None:
-            return _broke("the connection broke before the response was complete", request, progress), None
+            return _failed("the connection broke before the response was complete", request, was_sent=was_sent), None
         error = error.reason
     if isinstance(error, aiohttp.ClientError):
         error = without_url(error)
@@ -80,37 +81,37 @@ def connection_error(
         case aiohttp.ClientConnectorDNSError():
             whose = "of the proxy, " if progress.proxy is not None and error.host == progress.proxy[0] else ""
             what = f"the name {whose}{error.host}{',' if whose else ''} cannot be resolved. Is the network up?"
-            return _not_sent(what, request), error.os_error
+            return _failed(what, request, was_sent=False), error.os_error
         case aiohttp.ClientConnectorCertificateError():
             return _not_trusted(error, request, progress), error.certificate_error
         case aiohttp.ClientSSLError():
             reason = error.os_error.strerror or type(error.os_error).__name__
             what = f"TLS with {_name(progress, error.host, error.port)} failed: {reason}"
-            return _not_sent(what, request, transient=False), error.os_error
+            return _failed(what, request, was_sent=False, transient=False), error.os_error
         case aiohttp.ClientProxyConnectionError():
             what = f"the proxy {error.host}:{error.port} cannot be reached: {_reason(error.os_error)}"
-            return _not_sent(what, request), error.os_error
+            return _failed(what, request, was_sent=False), error.os_error
         case ProxyRefusedError():
             what = f"{_proxy_name(progress)} refused the connection with status {error.status}"
-            return _not_sent(what, request, transient=error.status >= 500), None
+            return _failed(what, request, was_sent=False, transient=error.status >= 500), None
         case aiohttp.ClientConnectorError():
             what = f"cannot connect to {_name(progress, error.host, error.port)}: {_reason(error.os_error)}"
-            return _not_sent(what, request), error.os_error
-        case aiohttp.ClientError() if progress.proxy is not None and not progress.was_sent:
-            return _not_sent(_no_tunnel(error, progress), request), None
+            return _failed(what, request, was_sent=False), error.os_error
+        case aiohttp.ClientError() if progress.proxy is not None and not was_sent:
+            return _failed(_no_tunnel(error, progress), request, was_sent=False), None
         case aiohttp.ClientOSError():
             through = "" if progress.proxy is None else f" through {_proxy_name(progress)}"
-            return _broke(f"the connection{through} broke: {_reason(error)}", request, progress), None
+            return _failed(f"the connection{through} broke: {_reason(error)}", request, was_sent=was_sent), None
         case aiohttp.ServerDisconnectedError():
             who = "the server" if progress.proxy is None else f"the server, or {_proxy_name(progress)},"
-            return _broke(f"{who} closed the connection without a complete response", request, progress), None
+            return _failed(f"{who} closed the connection without a complete response", request, was_sent=was_sent), None
         case aiohttp.ClientPayloadError() if "content-encoding" in str(error):
-            return _broke("the body of the response cannot be decompressed", request, progress), None
+            return _failed("the body of the response cannot be decompressed", request, was_sent=was_sent), None
         case aiohttp.ClientPayloadError():
-            return _broke("the response is incomplete or not valid HTTP", request, progress), None
+            return _failed("the response is incomplete or not valid HTTP", request, was_sent=was_sent), None
         case NotHttpError():
             problem = one_line(redact(error.message, request.secrets, uuids=True))[:200]
-            return _broke(f"the response is not valid HTTP: {problem}", request, progress), None
+            return _failed(f"the response is not valid HTTP: {problem}", request, was_sent=was_sent), None
         case RuntimeError() if str(error) == "Session is closed":
             return ClientClosedError("the aiohttp session that was passed to the client is closed"), None
         case ValueError() if str(error).startswith("Cannot combine AUTH"):
@@ -122,30 +123,19 @@ def connection_error(
                 None,
             )
         case aiohttp.ClientConnectionError():
-            return _broke(f"the connection broke: {type(error).__name__}", request, progress), None
+            return _failed(f"the connection broke: {type(error).__name__}", request, was_sent=was_sent), None
         case _:
             chain = "".join(traceback.format_exception(error))
             cause = None if any(secret in chain for secret in request.secrets) else error
-            return _broke(f"unexpected {type(error).__name__}", request, progress, transient=False), cause
+            return _failed(f"unexpected {type(error).__name__}", request, was_sent=was_sent, transient=False), cause
 
 
-def _not_sent(what: str, request: Request[object], *, transient: bool = True) -> APIConnectionError:
+def _failed(what: str, request: Request[object], *, was_sent: bool, transient: bool = True) -> APIConnectionError:
     return APIConnectionError(
-        f"{request.endpoint.operation}: {what} ({request})",
+        f"{request.endpoint.operation}: {what}{doubt(request.endpoint, was_sent=was_sent)} ({request})",
         method=request.method,
         path=request.path,
-        may_have_acted=False,
-        transient=transient,
-    )
-
-
-def _broke(what: str, request: Request[object], progress: Progress, *, transient: bool = True) -> APIConnectionError:
-    acted = doubt(request.endpoint, was_sent=progress.was_sent)
-    return APIConnectionError(
-        f"{request.endpoint.operation}: {what}{acted} ({request})",
-        method=request.method,
-        path=request.path,
-        may_have_acted=progress.was_sent,
+        may_have_acted=was_sent,
         transient=transient,
     )
 
@@ -176,7 +166,7 @@ def _not_trusted(
     what = f"the certificate of {_proxy_name(progress) if is_proxy else error.host} is not trusted: {reason}"
     if getattr(error.certificate_error, "verify_code", None) in _UNKNOWN_ISSUER:
         what += ". Behind a private CA, pass ssl_context=…"
-    return _not_sent(what, request, transient=False)
+    return _failed(what, request, was_sent=False, transient=False)
 
 
 def _no_tunnel(error: aiohttp.ClientError, progress: Progress) -> str:

@@ -1,7 +1,9 @@
-"""Masks secrets in text from a server; pure."""
+"""Masks secrets in text from a server, and removes the frames of tracebacks that hold some; pure."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from types import TracebackType
+from typing import cast
 
 MASK = "<hidden>"
 SNIPPET_LENGTH = 200
@@ -11,6 +13,9 @@ _SLACK = 1024
 _UUID_LENGTH = 36
 
 _UUID = r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}(?![0-9a-fA-F])"
+
+# The packages whose frames hold headers, URLs and responses: error trackers show their local variables.
+_HOLD_REQUESTS = frozenset({"aiohttp", "pagerduty_alerting"})
 
 
 def redact(text: str, secrets: Iterable[str], *, uuids: bool = False) -> str:
@@ -40,3 +45,47 @@ def snippet(body: bytes, secrets: Collection[str], *, uuids: bool = False) -> st
 def one_line(text: str) -> str:
     """Returns the text on one line, without control characters."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
+def hide_requests(error: BaseException, outer: BaseException | None) -> None:
+    """Removes this package's and aiohttp's frames from the tracebacks of an exception, its causes and its contexts.
+
+    Other frames, such as a limiter's, stay. An exception of aiohttp's is removed as a context: its message may contain
+    the URL.
+
+    Args:
+        error: The exception that a call is about to raise; it is changed in place.
+        outer: The exception that the caller was handling when it made the call; it is left unchanged.
+    """
+    seen = {id(outer)}
+    pending: list[BaseException | None] = [error]
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        current.with_traceback(_others_frames(current.__traceback__))
+        if current.__context__ is not None and _package(type(current.__context__).__module__) == "aiohttp":
+            # Not an attribute assignment, which exceptions that are frozen dataclasses refuse.
+            object.__setattr__(current, "__context__", None)
+        pending += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            pending += cast("BaseExceptionGroup[BaseException]", current).exceptions
+
+
+def _others_frames(traceback: TracebackType | None) -> TracebackType | None:
+    kept = None
+    for entry in reversed(list(_entries(traceback))):
+        if _package(str(entry.tb_frame.f_globals.get("__name__"))) not in _HOLD_REQUESTS:
+            kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return kept
+
+
+def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]

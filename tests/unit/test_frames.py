@@ -6,7 +6,7 @@ from types import FrameType
 import aiohttp
 import pytest
 
-from pagerduty_alerting._protocol.frames import hide_requests
+from pagerduty_alerting._protocol.redaction import hide_requests
 
 
 def raised(error: BaseException, *, module: str = __name__) -> BaseException:
