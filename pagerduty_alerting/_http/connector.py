@@ -8,6 +8,7 @@ import contextlib
 import contextvars
 import functools
 import select
+import ssl
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from typing import Any
 
@@ -65,7 +66,9 @@ class Connector(aiohttp.TCPConnector):
         # aiohttp's own limit applies to each address of the host, but not to name resolution or a proxy's response.
         async with asyncio.timeout(timeout.sock_connect):
             with _without_resending():
-                return await super()._create_connection(req, traces, timeout)
+                protocol = await super()._create_connection(req, traces, timeout)
+        _follow_records(protocol.transport)
+        return protocol
 
     async def _resolve_host(self, host: str, port: int, traces: Sequence[Trace] | None = None) -> list[ResolveResult]:
         progress = _current()
@@ -92,7 +95,8 @@ def _is_stale(protocol: ResponseHandler) -> bool:
     transport = protocol.transport
     if transport is None or protocol.should_close:
         return True
-    return _is_within_head(getattr(protocol, "_parser", None)) or _is_readable(transport)
+    parser = getattr(protocol, "_parser", None)
+    return _is_within_head(parser) or _is_within_record(transport) or _is_readable(transport)
 
 
 def _is_within_head(parser: Any) -> bool:
@@ -119,6 +123,50 @@ def _is_readable(transport: asyncio.BaseTransport) -> bool:
     poll = _poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
+
+
+class _Records:
+    """Takes the place of the buffer in which a TLS connection gets its data, and follows the records in them.
+
+    OpenSSL takes the start of a record out of that buffer and reports it to nobody. The rest would come after the next
+    request was written, and the record, which answers no request, would be its response.
+    """
+
+    __slots__ = ("_buffer", "_header", "_left")
+
+    def __init__(self, buffer: ssl.MemoryBIO) -> None:
+        self._buffer = buffer
+        self._header = b""  # the start of one: it has five bytes, of which the last two are the length of the content
+        self._left = 0  # bytes of the content that are still to come
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._buffer, name)
+
+    def is_within_one(self) -> bool:
+        """Returns whether the start of a record has arrived, and its end has not."""
+        return self._left > 0 or self._header != b""
+
+    def write(self, data: memoryview) -> int:
+        """Takes encrypted data from the connection."""
+        received = self._header + bytes(data) if self._header else data
+        begins, size = self._left, len(received)
+        while begins + 5 <= size:
+            begins += 5 + int.from_bytes(received[begins + 3 : begins + 5], "big")
+        self._left, self._header = max(0, begins - size), bytes(received[begins:])
+        return self._buffer.write(data)
+
+
+def _follow_records(transport: asyncio.BaseTransport | None) -> None:
+    """Follows the TLS records of a connection from now on, where it is one of asyncio with TLS."""
+    tls = getattr(transport, "_ssl_protocol", None)
+    if tls is not None and not isinstance(tls._incoming, _Records):
+        tls._incoming = _Records(tls._incoming)
+
+
+def _is_within_record(transport: asyncio.BaseTransport) -> bool:
+    """Whether a part of a TLS record has arrived."""
+    tls = getattr(transport, "_ssl_protocol", None)
+    return tls is not None and isinstance(tls._incoming, _Records) and tls._incoming.is_within_one()
 
 
 class _StaleConnectionError(aiohttp.ClientError):
@@ -203,6 +251,8 @@ def _checked_before_written(
     async def checked_send(connection: Connection) -> Any:
         taken[:] = [] if connection.protocol is None else [connection.protocol]
         check()
+        if connection.protocol is not None:
+            _follow_records(connection.protocol.transport)
         progress.end_connecting()
         return await send(connection)
 

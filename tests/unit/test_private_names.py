@@ -132,6 +132,16 @@ NAMES = {
         "makes the sockets that wake a loop of native ones in programs patched by gevent or eventlet",
         "synchronous calls fail in patched programs, or each of their native threads has a hub",
     ),
+    "asyncio _SSLProtocolTransport._ssl_protocol": PrivateName(
+        lambda: in_source(asyncio.sslproto._SSLProtocolTransport, "self._ssl_protocol ="),
+        "the protocol of a connection with TLS",
+        "as for `_incoming`",
+    ),
+    "asyncio SSLProtocol._incoming": PrivateName(
+        lambda: in_source(asyncio.sslproto.SSLProtocol, "self._incoming.write(self._ssl_buffer_view[:nbytes])"),
+        "takes the encrypted data of a connection, whose records can be followed there",
+        "a part of a TLS record that arrives on an idle connection begins the next response",
+    ),
     "asyncio.unix_events._sighandler_noop": PrivateName(
         lambda: sys.platform == "win32" or hasattr(importlib.import_module("asyncio.unix_events"), "_sighandler_noop"),
         "recognizes asyncio's own signal handler, which does nothing and is not replaced during a call",
