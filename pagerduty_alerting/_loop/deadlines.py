@@ -14,6 +14,10 @@ from types import TracebackType
 _FINAL_ITERATIONS = 50
 
 
+def _no_answer() -> bool:
+    return False
+
+
 class Expired(Exception):
     """A deadline has passed. Not a TimeoutError, which the body of a limit may raise itself."""
 
@@ -28,7 +32,7 @@ class Deadlines:
         self._fires_at = math.inf
         self._stands_since: float | None = None
 
-    def limit(self, when: float, awaits_answer: Callable[[], bool] = lambda: False) -> "Limit":
+    def limit(self, when: float, awaits_answer: Callable[[], bool] = _no_answer) -> "Limit":
         """Returns a context manager that raises `Expired` if its body has not ended by `when`.
 
         Args:
@@ -158,6 +162,7 @@ class Limit:
     ) -> None:
         self._watched.pop(self, None)
         task, self._task = self._task, None
+        self.awaits_answer = _no_answer  # breaks a reference cycle with the call
         # A simultaneous cancellation from outside is not turned into `Expired`.
         if (
             self._expired

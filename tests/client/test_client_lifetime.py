@@ -24,6 +24,9 @@ from pagerduty_alerting import (
     IntegrationToken,
     NotFoundError,
 )
+from pagerduty_alerting._loop.deadlines import Limit
+from pagerduty_alerting._outcome import Call
+from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.callers import MakeCaller
 from tests.support.operations import API_TOKEN
@@ -140,6 +143,46 @@ def test_a_client_with_other_options_keeps_the_additional_headers(make_caller: M
     caller = make_caller(**settings_for(emulator), headers={"X-Gateway": "one"})
     caller.with_options(timeout=5.0).call("list_services")
     assert emulator.requests[0].headers["X-Gateway"] == "one"
+
+
+def test_each_client_has_its_own_connect_timeout(
+    make_caller: MakeCaller, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[float | None] = []
+    connect = aiohttp.TCPConnector.connect
+
+    async def noting(self: Any, req: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:
+        used.append(timeout.sock_connect)
+        return await connect(self, req, traces, timeout)
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", noting)
+    caller = make_caller(**settings_for(emulator), connect_timeout=3)
+    for client in (caller, caller.with_options(connect_timeout=2), caller):
+        client.call("list_services")
+
+    assert used == [3, 2, 3]
+
+
+# Memory.
+
+
+def test_a_call_is_freed_without_garbage_collection(make_caller: MakeCaller, emulator: Emulator) -> None:
+    def calls() -> set[int]:
+        return {id(thing) for thing in gc.get_objects() if isinstance(thing, Call | Limit | RawResponse)}
+
+    caller = make_caller(**settings_for(emulator))
+    caller.call("list_services")
+    gc.collect()
+    before = calls()  # that of the connection, whose callbacks hold its context
+    gc.disable()
+    try:
+        for _ in range(3):
+            caller.call("list_services")
+        left = calls() - before
+    finally:
+        gc.enable()
+
+    assert left == set()
 
 
 # Loops.
