@@ -44,6 +44,10 @@ def _current() -> Progress:
 class Connector(aiohttp.TCPConnector):
     """Gives each attempt one connection, limits the time for it, and updates the attempt's `Progress`."""
 
+    @functools.cached_property
+    def _polls(self) -> "_Polls":
+        return {}
+
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
@@ -55,7 +59,7 @@ class Connector(aiohttp.TCPConnector):
         progress.begin_connecting(req.proxy)
         # All idle connections of this session lead to the same place: making a key for it would take as long again.
         for idle in getattr(self, "_conns", {}).values():
-            _close_stale(idle)
+            _close_stale(idle, self._polls)
         connection = await super().connect(req, traces, timeout)
         progress.phase, progress.has_connection = WAITING, True
         return connection
@@ -78,25 +82,29 @@ class Connector(aiohttp.TCPConnector):
         return addresses
 
 
-def _close_stale(idle: Iterable[tuple[ResponseHandler, float]]) -> ResponseHandler | None:
+_Polls = dict[int, Any]
+"""For the descriptor of each socket, the object that polls it, also the next socket with the same descriptor."""
+
+
+def _close_stale(idle: Iterable[tuple[ResponseHandler, float]], polls: _Polls) -> ResponseHandler | None:
     """Closes idle connections that must not be used, and returns the remaining one that aiohttp will take next.
 
     Data received on an idle connection belongs to no request. aiohttp would return it as the next response.
     """
     for protocol, _ in idle:  # the oldest first, as the pool takes them
-        if not _is_stale(protocol):
+        if not _is_stale(protocol, polls):
             return protocol
         protocol.close()
     return None
 
 
-def _is_stale(protocol: ResponseHandler) -> bool:
+def _is_stale(protocol: ResponseHandler, polls: _Polls) -> bool:
     """Whether an idle connection received anything: data, the start of a response head, or end of file."""
     transport = protocol.transport
     if transport is None or protocol.should_close:
         return True
     parser = getattr(protocol, "_parser", None)
-    return _is_within_head(parser) or _is_within_record(transport) or _is_readable(transport)
+    return _is_within_head(parser) or _is_within_record(transport) or _is_readable(transport, polls)
 
 
 def _is_within_head(parser: Any) -> bool:
@@ -112,7 +120,7 @@ def _is_within_head(parser: Any) -> bool:
         return True
 
 
-def _is_readable(transport: asyncio.BaseTransport) -> bool:
+def _is_readable(transport: asyncio.BaseTransport, polls: _Polls) -> bool:
     """Whether the socket of a transport has unread data or is closed."""
     connection = transport.get_extra_info("socket")
     descriptor = -1 if connection is None else connection.fileno()
@@ -120,8 +128,10 @@ def _is_readable(transport: asyncio.BaseTransport) -> bool:
         return True
     if _poll is None:
         return bool(select.select([descriptor], [], [], 0)[0])
-    poll = _poll()
-    poll.register(descriptor, select.POLLIN)
+    poll = polls.get(descriptor)
+    if poll is None:
+        poll = polls[descriptor] = _poll()
+        poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
 
 
@@ -179,7 +189,7 @@ def middlewares_for(session: aiohttp.ClientSession) -> tuple[aiohttp.ClientMiddl
     Middlewares of a request replace those of its session, so the session's are included.
     """
     own: tuple[aiohttp.ClientMiddlewareType, ...] = getattr(session, "_middlewares", ())
-    return (_reveal_url, *own, functools.partial(_send_once, session))
+    return (_reveal_url, *own, functools.partial(_send_once, session, {}))
 
 
 async def _reveal_url(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -192,7 +202,10 @@ async def _reveal_url(request: aiohttp.ClientRequest, send: aiohttp.ClientHandle
 
 
 async def _send_once(
-    session: aiohttp.ClientSession, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    session: aiohttp.ClientSession,
+    polls: _Polls,
+    request: aiohttp.ClientRequest,
+    send: aiohttp.ClientHandlerType,
 ) -> aiohttp.ClientResponse:
     """An aiohttp middleware that does what `Connector` does for the client's own session without hooks.
 
@@ -203,9 +216,9 @@ async def _send_once(
     progress = _current()
     failure: aiohttp.ClientError | None = None
     while failure is None:
-        reused = _close_stale(getattr(session.connector, "_conns", {}).get(request.connection_key, ()))
+        reused = _close_stale(getattr(session.connector, "_conns", {}).get(request.connection_key, ()), polls)
         try:
-            with _checked_before_written(request, reused, progress), _without_resending():
+            with _checked_before_written(request, reused, polls, progress), _without_resending():
                 return await _in_time(request, send, progress)
         except _StaleConnectionError:
             progress.has_connection = False
@@ -235,7 +248,7 @@ async def _in_time(
 
 @contextlib.contextmanager
 def _checked_before_written(
-    request: aiohttp.ClientRequest, reused: ResponseHandler | None, progress: Progress
+    request: aiohttp.ClientRequest, reused: ResponseHandler | None, polls: _Polls, progress: Progress
 ) -> Generator[None]:
     """Checks a reused connection once more when the request is about to be written, and records that."""
     send_name = "_send" if hasattr(request, "_send") else "send"  # aiohttp 4, aiohttp 3
@@ -245,7 +258,7 @@ def _checked_before_written(
     taken: list[ResponseHandler] = []
 
     def check() -> None:
-        if any(protocol is reused and _is_stale(protocol) for protocol in taken):
+        if any(protocol is reused and _is_stale(protocol, polls) for protocol in taken):
             raise _StaleConnectionError
 
     async def checked_send(connection: Connection) -> Any:

@@ -14,8 +14,10 @@ WAITING = "waiting for the response"
 READING = "reading the response"
 BACKING_OFF = "waiting to try again"
 
+_SENT = frozenset({WAITING, READING})
 
-@define(eq=False, repr=False)
+
+@define(kw_only=True, eq=False, repr=False)
 class Progress:
     """The phase of a call, and the connection of its attempt.
 
@@ -29,18 +31,18 @@ class Progress:
         url: URL of the request, for sessions whose hooks see a URL without the integration token.
     """
 
-    phase: str = field(default=CONNECTING, init=False)
-    connect_timeout: float = field(default=5.0, init=False)
-    has_connection: bool = field(default=False, init=False)
-    proxy: tuple[str | None, int | None] | None = field(default=None, init=False)
-    unresolved: str | None = field(default=None, init=False)
-    connected: Callable[[], object] | None = field(default=None, init=False)
-    url: URL = field(default=URL(), init=False, repr=False)
+    phase: str = CONNECTING
+    connect_timeout: float = 5.0
+    has_connection: bool = False
+    proxy: tuple[str | None, int | None] | None = None
+    unresolved: str | None = None
+    connected: Callable[[], object] | None = None
+    url: URL = field(default=URL(), repr=False)
 
     @property
     def was_sent(self) -> bool:
         """Whether the request of the attempt can have reached the API."""
-        return self.phase in {WAITING, READING}
+        return self.phase in _SENT
 
     def begin(self, url: URL, connect_timeout: float) -> None:
         """Begins an attempt; until it waits for a connection, its request counts as sent."""

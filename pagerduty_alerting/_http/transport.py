@@ -96,8 +96,8 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self._lifetime: AsyncGenerator[None, None] | None = None
-        self._session_headers: Mapping[str, str] | None = None  # that the own session adds to each request
         self._options: dict[str, Any] = {}  # arguments of every request of the session
+        self._supplied: tuple[Mapping[str, str], float] | None = None  # headers and timeout that the session adds
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.is_closed = False
         fork.register(self)
@@ -153,17 +153,18 @@ class Transport:
         """
         session = self._session
         if session is None or self.is_closed or self._loop is not asyncio.get_running_loop():
-            session = await self._open(headers)
+            session = await self._open(headers, connect_timeout)
+        options: dict[str, Any] = self._options
+        if (headers, connect_timeout) != self._supplied:
+            options = {**options, "headers": headers, "timeout": _timeouts(connect_timeout)}
         progress.begin(request.url, connect_timeout)
         outer = current_progress.get()
         current_progress.set(progress)
         try:
             response = await session.request(
                 request.method,
-                request.shown_url if "middlewares" in self._options else request.url,
-                headers=None if headers is self._session_headers else headers,
-                timeout=_timeouts(connect_timeout),
-                **self._options,
+                request.shown_url if "middlewares" in options else request.url,
+                **options,
             )
             try:
                 progress.phase = READING
@@ -205,12 +206,16 @@ class Transport:
         self._loop = self._session = self._lifetime = self._slots = None
         self._sockets = weakref.WeakSet()
 
-    async def _open(self, headers: Mapping[str, str]) -> aiohttp.ClientSession:
-        """Returns a session for the running loop; it sends these headers itself where that saves merging them."""
+    async def _open(self, headers: Mapping[str, str], connect_timeout: float) -> aiohttp.ClientSession:
+        """Returns a session for the running loop; it adds these arguments itself where it can, which is faster."""
         self.check_usable()
         loop = asyncio.get_running_loop()
-        self._options = {"allow_redirects": False, "raise_for_status": False, "auto_decompress": True}
-        session = self._callers_session or self._make_session(headers, self._proxy or find_proxy(self._base_url))
+        self._options, self._supplied = {"allow_redirects": False}, None
+        session = self._callers_session
+        if session is None:
+            session = self._make_session(headers, connect_timeout, self._proxy or find_proxy(self._base_url))
+        else:
+            self._options |= {"raise_for_status": False, "auto_decompress": True}
         if session is self._callers_session or session.trace_configs:
             self._options["middlewares"] = middlewares_for(session)
         self._loop, self._session = loop, session
@@ -219,16 +224,19 @@ class Transport:
             await anext(self._lifetime)
         return session
 
-    def _make_session(self, headers: Mapping[str, str], proxy: Proxy | None) -> aiohttp.ClientSession:
-        if proxy is None:
-            # Without a caller's headers, which another client with the same connections could not remove.
-            self._session_headers = headers if all(name.lower() in OWN_HEADERS for name in headers) else None
-        else:
+    def _make_session(
+        self, headers: Mapping[str, str], connect_timeout: float, proxy: Proxy | None
+    ) -> aiohttp.ClientSession:
+        session_headers: Mapping[str, str] | None = None
+        if proxy is not None:
             # Without the client's headers: aiohttp sends those of the session to a proxy as well.
-            self._session_headers = SecretHeaders(proxy.headers())
+            session_headers = SecretHeaders(proxy.headers())
             if self._base_url.startswith("https:"):
                 # The proxy of a tunnel receives only the request for the tunnel.
-                self._options["proxy_headers"], self._session_headers = self._session_headers, None
+                self._options["proxy_headers"], session_headers = session_headers, None
+        elif all(name.lower() in OWN_HEADERS for name in headers):
+            # Without a caller's headers, which another client with the same connections could not remove.
+            session_headers, self._supplied = headers, (headers, connect_timeout)
         return aiohttp.ClientSession(
             connector=Connector(
                 ssl=self._ssl_context or True,
@@ -238,7 +246,8 @@ class Transport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs,
-            headers=self._session_headers,
+            headers=session_headers,
+            timeout=_timeouts(connect_timeout),
             proxy=None if proxy is None else proxy.url,
         )
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol, cast
+from typing import Any
 
 from attrs import define, field
 
@@ -17,19 +17,13 @@ class SecretHeaders(dict[str, str]):
         return f"<headers {', '.join(self)}>"
 
 
-class _Multi(Protocol):
-    """The headers of aiohttp 3, which return the values of a repeated header separately."""
-
-    def getall(self, name: str) -> list[str]: ...
-
-
 def _value(received: Mapping[str, str], name: str) -> str | None:
     """Returns a header, the values of a repeated one joined by commas as in aiohttp 4."""
-    if name not in received:
+    multi: Any = received if hasattr(received, "getone") else None  # the headers of aiohttp 3 keep the values apart
+    try:
+        return received[name] if multi is None else ", ".join(multi.getall(name))
+    except KeyError:
         return None
-    if hasattr(received, "getone"):
-        return ", ".join(cast("_Multi", received).getall(name))
-    return received[name]
 
 
 class _Headers(Mapping[str, str]):
