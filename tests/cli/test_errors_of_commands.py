@@ -11,7 +11,8 @@ from pagerduty_alerting.cli.failures import exit_status_of, explanation
 from pagerduty_alerting.cli.terminal import Terminal
 from pagerduty_alerting.emulator import Operation
 from tests.support.asleep import wait_until_asleep
-from tests.support.command_line import COMMAND, PATIENCE, environment, on_terminal, run, started
+from tests.support.command_line import COMMAND, on_terminal, run, started
+from tests.support.scripts import PATIENCE, environment
 
 ALL_KINDS = [("services", "list"), ("services", "list", "--json"), ("demo",), ("doctor",)]
 

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 import pagerduty_alerting
-from tests.support.command_line import PATIENCE, environment, on_terminal, run
+from tests.support.command_line import on_terminal, run
+from tests.support.scripts import PATIENCE, environment
 
 COMMANDS = [
     (),

@@ -1,9 +1,6 @@
 """Every program in the README and the quick starts of the reference run as they stand, against the emulator."""
 
-import os
 import re
-import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +10,7 @@ import pytest
 import pagerduty_alerting
 import pagerduty_alerting.emulator
 from pagerduty_alerting.emulator import Emulator
+from tests.support.scripts import script
 
 pytest_plugins = ["pytester"]
 
@@ -34,28 +32,15 @@ def api() -> Iterator[Emulator]:
         yield api
 
 
-def start(program: str, api: Emulator) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", program],
-        env={**os.environ, **api.environ},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.parametrize("program", PROGRAMS + QUICK_STARTS, ids=range(len(PROGRAMS + QUICK_STARTS)))
 def test_a_program_runs_to_its_end_without_a_warning(program: str, api: Emulator) -> None:
-    with start(program, api) as process:
+    with script(program, api.environ, "-Werror", preamble="") as running:
         if "input()" in program:
-            assert process.stdout is not None
-            token = process.stdout.readline().split()[-1]
-            api.authorize(token, services=["Database"])
-        _, errors = process.communicate("\n", timeout=240)
+            api.authorize(running.hears().split()[-1], services=["Database"])
+            running.tell()
+        status, _, complaints = running.end()
 
-    assert errors == ""
-    assert process.returncode == 0
+    assert (status, complaints) == (0, "")
 
 
 def test_the_reference_has_two_quick_starts() -> None:

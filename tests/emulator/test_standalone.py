@@ -1,10 +1,10 @@
 """The emulator as a process of its own."""
 
+import contextlib
 import http.client
 import json
 import signal
 import subprocess
-import sys
 
 import pytest
 from attrs import define, evolve
@@ -12,23 +12,20 @@ from attrs import define, evolve
 from pagerduty_alerting.emulator import Emulator, EmulatorUsageError, Operation
 from pagerduty_alerting.emulator.control.api import is_loopback
 from pagerduty_alerting.emulator.standalone import request_line, serve, welcome
-from tests.support.scripts import complaints_in
+from tests.support.scripts import Script, script
 
-SERVE = (
-    "import json, sys\n"
-    "from pathlib import Path\n"
-    "from pagerduty_alerting.emulator.standalone import serve\n"
-    "options = json.loads(sys.argv[1])\n"
-    "if 'seed' in options: options['seed'] = Path(options['seed'])\n"
-    "serve(echo=lambda line: print(line, flush=True), port=0, **options)\n"
-)
+SERVE = """
+    from pathlib import *
+    from pagerduty_alerting.emulator.standalone import serve
+    serve(echo=say, port=0, **{})
+"""
 
 
 @define
 class Served:
     """A server process and the variables that it printed."""
 
-    process: subprocess.Popen[str]
+    process: Script
     environ: dict[str, str]
 
     def ask(self, method: str, path: str) -> tuple[int, bytes]:
@@ -48,37 +45,32 @@ class Served:
 
 @pytest.fixture
 def start():
-    """Starts server processes, and ends those that a failed test leaves."""
-    processes = []
+    """Starts server processes, and ends them with the test."""
+    with contextlib.ExitStack() as processes:
 
-    def start(**options):
-        command = [sys.executable, "-X", "dev", "-W", "error", "-c", SERVE, json.dumps(options)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        processes.append(process)
-        environ = {}
-        while len(environ) < 4:
-            line = process.stdout.readline()
-            assert line, process.stderr.read()
-            if line.startswith("export "):
-                name, _, value = line.removeprefix("export ").strip().partition("=")
-                environ[name] = value
-        return Served(process, environ)
+        def start(*interpreter, **options):
+            process = processes.enter_context(script(SERVE.format(options), {}, "-Werror", *interpreter))
+            environ = {}
+            while len(environ) < 4:
+                line = process.hears()
+                assert line, process.end()
+                if line.startswith("export "):
+                    name, _, value = line.removeprefix("export ").partition("=")
+                    environ[name] = value
+            return Served(process, environ)
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
+        yield start
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_a_signal_and_exits_cleanly(start, stop):
-    served = start()
+    served = start("-Xdev")
     assert served.ask("GET", served.services_path)[0] == 200
     token_id = json.loads(served.ask("POST", f"{served.services_path}/connect")[1])["result"]["id"]
     assert served.ask("GET", f"{served.services_path}/connect/{token_id}")[0] == 400
-    served.process.send_signal(stop)
-    output, errors = served.process.communicate(timeout=120)
-    assert (served.process.returncode, complaints_in(errors)) == (0, "")
+    served.process.interrupt(stop)
+    status, output, complaints = served.process.end()
+    assert (status, complaints) == (0, "")
     lines = output.splitlines()
     assert [line.split()[1] for line in lines] == ["GET", "POST", "GET"]
     assert [line.split()[3] for line in lines] == ["200", "201", "400"]
@@ -89,7 +81,7 @@ def test_it_serves_until_a_signal_and_exits_cleanly(start, stop):
 def test_a_seed_file_sets_the_initial_state(start, tmp_path):
     path = tmp_path / "state.json"
     path.write_text(json.dumps({"accounts": [{"services": ["Database"]}], "api_tokens": [{"token": "mine"}]}))
-    served = start(seed=str(path))
+    served = start(seed=path)
     assert served.environ["CLOUDFLARE_API_TOKEN"] == "mine"
     assert b'"Database"' in served.ask("GET", served.services_path)[1]
 
@@ -97,7 +89,7 @@ def test_a_seed_file_sets_the_initial_state(start, tmp_path):
 def test_it_fails_at_the_given_rate(start):
     served = start(fail_rate=1.0, latency=0.001)
     assert served.ask("GET", served.services_path)[0] == 503
-    assert "respond 503" in served.process.stdout.readline()
+    assert "respond 503" in served.process.hears()
 
 
 def test_an_unreadable_seed_is_an_error_before_serving(tmp_path):

@@ -195,7 +195,7 @@ def test_at_the_programs_end_a_call_works_or_gets_an_error_of_ours(
         def __del__(self): self.call(self.client)
     {lines}
     """
-    with script(program, emulator.environ, "-W", "error") as running:
+    with script(program, emulator.environ, "-Werror", is_fresh=True) as running:
         assert running.end() == (0, expected, "")
 
 
@@ -209,7 +209,7 @@ def test_a_program_that_exits_while_a_daemon_thread_calls_says_nothing(emulator:
     threading.Thread(target=client.list_services, daemon=True).start()
     sys.stdin.readline()
     """
-    with script(program, emulator.environ) as running:
+    with script(program, emulator.environ, is_fresh=True) as running:
         gate.wait_arrived(1)
         running.tell()
         assert running.end() == (0, "", "")

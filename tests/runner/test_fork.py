@@ -11,7 +11,7 @@ from tests.support.scripts import script
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 
 # Forking while threads run is what Python warns of; that the client survives it is what is tested.
-QUIET = ("-W", "ignore::DeprecationWarning")
+QUIET = ("-Wignore::DeprecationWarning",)
 
 SCRIPT = """
     import os, threading, aiohttp
@@ -46,8 +46,8 @@ SCRIPT = """
 """
 
 
-def check(emulator: Emulator, lines: str, expected: str, *options: str) -> None:
-    with script(SCRIPT + lines, emulator.environ, *options) as running:
+def check(emulator: Emulator, lines: str, expected: str, *options: str, is_fresh: bool = False) -> None:
+    with script(SCRIPT + lines, emulator.environ, *options, is_fresh=is_fresh) as running:
         assert running.end() == (0, expected, "")
 
 
@@ -121,7 +121,7 @@ def test_a_child_that_exits_as_python_does_leaves_the_parent_undisturbed(emulato
     client.list_services()
     say("alive")
     """
-    check(emulator, lines, "0\nalive\n")
+    check(emulator, lines, "0\nalive\n", is_fresh=True)
 
 
 def test_a_grandchild_works_too(emulator: Emulator) -> None:

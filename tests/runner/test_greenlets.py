@@ -15,7 +15,7 @@ from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.scripts import script
 
 # eventlet says at import that it is deprecated.
-QUIET = ("-W", "ignore")
+QUIET = ("-Wignore",)
 
 PATCH = {
     "gevent": """
@@ -61,7 +61,7 @@ def test_calls_of_greenlets_overlap_in_a_patched_program(emulator: Emulator, hos
     say(together(client.list_services, 24) == [[]] * 24)
     client.close()
     """
-    with script(PATCH[host] + lines, emulator.environ, *QUIET) as running:
+    with script(PATCH[host] + lines, emulator.environ, *QUIET, is_fresh=True) as running:
         gate.wait_arrived(24, timeout=60)
         gate.release()
         assert running.end() == (0, "True\n", "")
@@ -86,7 +86,7 @@ def test_the_threads_that_drive_the_loop_make_no_hubs(emulator: Emulator, host: 
     say(len([it for it in gc.get_objects() if isinstance(it, Hub)]))
     """
     environ = {**emulator.environ, "CLOUDFLARE_BASE_URL": emulator.url.replace("127.0.0.1", "localhost")}
-    with script(PATCH[host] + lines, environ, *QUIET) as running:
+    with script(PATCH[host] + lines, environ, *QUIET, is_fresh=True) as running:
         assert running.end() == (0, "1\n", "")
 
 
@@ -107,7 +107,7 @@ def test_greenlets_leave_no_file_descriptors_behind(emulator: Emulator, host: st
     """
     if not Path("/proc/self/fd").exists():
         pytest.skip("there is no /proc here")
-    with script(PATCH[host] + lines, emulator.environ, *QUIET) as running:
+    with script(PATCH[host] + lines, emulator.environ, *QUIET, is_fresh=True) as running:
         status, output, complaints = running.end()
     assert (status, complaints) == (0, "")
     assert int(output) <= 2
@@ -136,7 +136,7 @@ def test_host_names_are_looked_up_in_a_patched_program(emulator: Emulator, host:
     say(together(Client().list_services, 2))
     """
     environ = {**emulator.environ, "CLOUDFLARE_BASE_URL": emulator.url.replace("127.0.0.1", "localhost")}
-    with script(PATCH[host] + lines, environ, *QUIET) as running:
+    with script(PATCH[host] + lines, environ, *QUIET, is_fresh=True) as running:
         assert running.end() == (0, "[[], []]\n", "")
 
 
@@ -174,7 +174,7 @@ def test_a_timeout_of_the_host_ends_the_call_unwrapped_and_leaves_the_client_usa
     limit.cancel()
     say(client.delete_services().success, client._runner._calls)
     """
-    with script(PATCH[host] + TIMEOUTS[host] + lines, emulator.environ, *QUIET) as running:
+    with script(PATCH[host] + TIMEOUTS[host] + lines, emulator.environ, *QUIET, is_fresh=True) as running:
         assert running.end() == (0, "True\nTrue {}\n", "")
 
 
@@ -200,7 +200,7 @@ def test_a_greenlet_that_is_killed_during_its_call_leaves_the_client_usable(emul
     while client._runner._calls: time.sleep(0.01)
     say(client.list_services())
     """
-    with script(PATCH[host] + TIMEOUTS[host] + lines, emulator.environ, *QUIET) as running:
+    with script(PATCH[host] + TIMEOUTS[host] + lines, emulator.environ, *QUIET, is_fresh=True) as running:
         gate.wait_arrived(1, timeout=60)
         running.tell()
         assert running.end() == (0, "GreenletExit\n[]\n", "")
@@ -220,7 +220,7 @@ def test_a_client_that_was_used_works_on_both_sides_of_a_fork(emulator: Emulator
     sys.stdout.flush()
     os._exit(0)
     """
-    with script(PATCH[host] + lines, emulator.environ, *QUIET) as running:
+    with script(PATCH[host] + lines, emulator.environ, *QUIET, is_fresh=True) as running:
         assert running.end() == (0, "child [[], []]\n0 [[], []]\n", "")
 
 
@@ -244,7 +244,7 @@ def test_unpatched_greenlets_with_a_limiter_that_yields_get_an_error_that_says_s
     say(together(call, 3))
     say(client.list_services())
     """
-    with script(PATCH[host] + lines, emulator.environ, *QUIET) as running:
+    with script(PATCH[host] + lines, emulator.environ, *QUIET, is_fresh=True) as running:
         assert running.end() == (0, "[[], True, True]\n[]\n", "")
 
 

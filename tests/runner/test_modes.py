@@ -30,10 +30,10 @@ JOB = """
 
 MODES = {
     "plain": ((), {}),
-    "-X dev": (("-X", "dev"), {}),
-    "-W error": (("-W", "error"), {}),
+    "-X dev": (("-Xdev",), {}),
+    "-W error": (("-Werror",), {}),
     "asyncio debug": ((), {"PYTHONASYNCIODEBUG": "1"}),
-    "all": (("-X", "dev", "-W", "error"), {"PYTHONASYNCIODEBUG": "1"}),
+    "all": (("-Xdev", "-Werror"), {"PYTHONASYNCIODEBUG": "1"}),
 }
 
 needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
@@ -42,7 +42,7 @@ needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, re
 @pytest.mark.parametrize("mode", MODES)
 def test_the_job_runs_in_silence(emulator: Emulator, mode: str) -> None:
     options, environ = MODES[mode]
-    with script(JOB, {**emulator.environ, **environ}, *options) as running:
+    with script(JOB, {**emulator.environ, **environ}, *options, is_fresh=True) as running:
         status, output, complaints = running.end()
     assert (status, output.splitlines()[-1], complaints) == (0, "done", "")
 
@@ -57,7 +57,7 @@ def test_the_job_runs_on_uvloop_by_its_policy(emulator: Emulator, mode: str) -> 
         warnings.simplefilter("ignore")  # policies are on their way out
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 """
-    with script(lines + JOB, {**emulator.environ, **environ}, *options) as running:
+    with script(lines + JOB, {**emulator.environ, **environ}, *options, is_fresh=True) as running:
         status, output, complaints = running.end()
     assert (status, output.splitlines()[-1], complaints) == (0, "done", "")
 
@@ -93,7 +93,7 @@ def test_a_client_on_uvloop_works_on_both_sides_of_a_fork(emulator: Emulator) ->
     say(os.getpid() if pid and os.waitpid(pid, 0)[1] else len(client.list_services()))
     """
     # uvloop has threads of its own, of which Python warns.
-    with script(lines, emulator.environ, "-W", "ignore::DeprecationWarning") as running:
+    with script(lines, emulator.environ, "-Wignore::DeprecationWarning") as running:
         assert running.end() == (0, "0\n0\n", "")
 
 

@@ -1,7 +1,7 @@
 """The real command as a process of its own, with pipes or on a pseudo-terminal; nothing here sleeps.
 
-Commands are forked from a process that has imported them, which saves most of the time. Where the start itself is
-tested (the interpreter's options and encodings, certificates, streams closed from the start), `COMMAND` is started.
+Where what is tested is the start (streams that are closed or full, ignored signals) or the end of the interpreter,
+`COMMAND` is started instead.
 """
 
 import contextlib
@@ -13,7 +13,6 @@ import select
 import selectors
 import signal
 import struct
-import subprocess
 import sys
 import termios
 import time
@@ -22,38 +21,19 @@ from typing import IO
 
 from attrs import define, field, frozen
 
+from tests.support import scripts
 from tests.support.asleep import wait_until_asleep
-from tests.support.fork_server import Forked, ForkServer
-
-PATIENCE = 120.0
+from tests.support.scripts import PATIENCE, Process, pipe
 
 # `-W error`: what a process leaves open, or does in a way that will not last, shows on stderr.
-COMMAND = (sys.executable, "-W", "error", "-c", "from pagerduty_alerting.cli import main; main()")
+OPTIONS = ("-Werror",)
+SOURCE = "from pagerduty_alerting.cli import main; main()"
+COMMAND = (sys.executable, *OPTIONS, "-c", SOURCE)
 
-# The same, with the pseudo-terminal that is its standard input as the terminal of its own session: /dev/tty is there.
-_ON_TERMINAL = (
-    sys.executable,
-    "-W",
-    "error",
-    "-c",
-    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from pagerduty_alerting.cli import main; main()",
-)
+# Makes the pseudo-terminal that is its standard input the terminal of its own session: /dev/tty is there.
+_CONTROLLED = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
 
-# Settings that are read when Python starts, or when aiohttp is imported: a process that runs already has missed them.
-_READ_AT_START = re.compile(r"PYTHON.*|LANG|LC_.*|SSL_CERT_.*")
-
-_NOT_INHERITED = re.compile(
-    r"CLOUDFLARE_.*|PAGERDUTY_.*|.*_proxy|NO_COLOR|FORCE_COLOR|COLUMNS|LINES|TERM|LANG|LC_.*|PYTHONIOENCODING"
-    r"|PYTHONUTF8|PYTHONWARNINGS|TTY_.*",
-    re.IGNORECASE,
-)
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Returns an environment in which only these settings, and nothing of the machine's, change what happens."""
-    inherited = {name: value for name, value in os.environ.items() if not _NOT_INHERITED.fullmatch(name)}
-    return {**inherited, "LC_ALL": "C.UTF-8", **settings}
 
 
 @frozen
@@ -65,38 +45,14 @@ class Ran:
     err: str
 
 
-_server: ForkServer | None = None
-
-
-def _fork_server() -> ForkServer:
-    global _server
-    if _server is None:
-        _server = ForkServer(environment({}))
-    return _server
-
-
-def _can_be_forked(settings: Mapping[str, str]) -> bool:
-    return hasattr(os, "waitid") and not any(map(_READ_AT_START.fullmatch, settings))
-
-
 def run(*arguments: str, settings: Mapping[str, str], stdin: str = "", encoding: str = "utf-8") -> Ran:
     """Runs the command with pipes for a terminal."""
-    if not _can_be_forked(settings):
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            env=environment(settings),
-            input=stdin.encode(encoding),
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding))
-    with started(*arguments, settings=settings, stdin=stdin) as command:
+    with started(*arguments, settings=settings, stdin=stdin.encode(encoding)) as command:
         out, err = _read_all(command.stdout, command.stderr)
-        return Ran(command.wait(), out, err)
+        return Ran(command.wait(), out.decode(encoding), err.decode(encoding))
 
 
-def _read_all(*files: IO[str]) -> list[str]:
+def _read_all(*files: IO[str]) -> list[bytes]:
     """Returns all that comes from some pipes, none of which may block those who write to the other."""
     deadline = time.monotonic() + PATIENCE
     read = dict.fromkeys(files, b"")
@@ -111,7 +67,7 @@ def _read_all(*files: IO[str]) -> list[str]:
                 read[key.fileobj] += data
                 if not data:
                     selector.unregister(key.fileobj)
-    return [text.decode() for text in read.values()]
+    return list(read.values())
 
 
 @define
@@ -124,7 +80,7 @@ class Started:
         stderr: The reading end of its standard error.
     """
 
-    process: Forked
+    process: Process
     stdout: IO[str]
     stderr: IO[str]
 
@@ -135,7 +91,7 @@ class Started:
 
 @contextlib.contextmanager
 def started(
-    *arguments: str, settings: Mapping[str, str], stdin: str = "", stdout: int | None = None
+    *arguments: str, settings: Mapping[str, str], stdin: bytes = b"", stdout: int | None = None
 ) -> Iterator[Started]:
     """Starts the command with pipes, and ends it with the context if it has not ended by then.
 
@@ -146,22 +102,16 @@ def started(
         stdout: A descriptor to write to instead of a pipe.
     """
     given, giver = os.pipe()
-    with os.fdopen(giver, "w", encoding="utf-8") as writer:
-        assert len(stdin.encode()) <= 65536
+    with os.fdopen(giver, "wb") as writer:
+        assert len(stdin) <= 65536
         writer.write(stdin)
-    (out, out_writer), (err, err_writer) = _pipe(), _pipe()
+    (out, out_writer), (err, err_writer) = pipe(), pipe()
     descriptors = (given, out_writer if stdout is None else stdout, err_writer)
-    process = _fork_server().start(arguments, environment(settings), descriptors)
-    for descriptor in (given, out_writer, err_writer):
-        os.close(descriptor)
-    with out, err, contextlib.closing(process):
+    command = scripts.started(SOURCE, *arguments, settings=settings, descriptors=descriptors, options=OPTIONS)
+    with out, err, command as process:
+        for descriptor in (given, out_writer, err_writer):
+            os.close(descriptor)
         yield Started(process, out, err)
-
-
-def _pipe() -> tuple[IO[str], int]:
-    """Returns the end of a new pipe to read from as a file, and the other as a descriptor."""
-    reader, writer = os.pipe()
-    return os.fdopen(reader, encoding="utf-8"), writer
 
 
 @define
@@ -174,7 +124,7 @@ class OnTerminal:
         shown: All that it wrote to the terminal so far.
     """
 
-    process: "Forked | subprocess.Popen[bytes]"
+    process: Process
     _master: int
     stdout: IO[str] | None = None
     shown: str = ""
@@ -240,25 +190,19 @@ def on_terminal(
     """Starts the command on a pseudo-terminal, and ends it with the context if it has not ended by then."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    stdout, pipe = _pipe() if pipe_stdout else (None, None)
-    out = slave if pipe is None else pipe
-    environ = environment({"TERM": "xterm-256color", **settings})
-    process: Forked | subprocess.Popen[bytes]
-    if _can_be_forked(settings):
-        process = _fork_server().start(arguments, environ, (slave, out, slave), has_terminal=True)
-    else:
-        process = subprocess.Popen(
-            [*_ON_TERMINAL, *arguments], env=environ, stdin=slave, stdout=out, stderr=slave, start_new_session=True
-        )
-    for descriptor in filter(None, (slave, pipe)):
-        os.close(descriptor)
-    try:
-        yield OnTerminal(process, master, stdout)
-    finally:
-        process.kill()
-        process.wait(PATIENCE)
-        if isinstance(process, Forked):
-            process.close()
+    stdout, out = pipe() if pipe_stdout else (None, slave)
+    command = scripts.started(
+        _CONTROLLED + SOURCE,
+        *arguments,
+        settings={"TERM": "xterm-256color", **settings},
+        descriptors=(slave, out, slave),
+        options=OPTIONS,
+    )
+    with contextlib.ExitStack() as opened:
+        opened.callback(os.close, master)
         if stdout is not None:
-            stdout.close()
-        os.close(master)
+            opened.enter_context(stdout)
+        process = opened.enter_context(command)
+        for descriptor in {slave, out}:
+            os.close(descriptor)
+        yield OnTerminal(process, master, stdout)

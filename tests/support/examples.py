@@ -1,10 +1,13 @@
 """The programs in examples/, loaded as modules or started as programs."""
 
 import importlib.util
-import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
+
+from tests.support.scripts import Script, script
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -21,14 +24,15 @@ def load(name: str) -> ModuleType:
     return module
 
 
+def started(name: str, settings: Mapping[str, str]) -> AbstractContextManager[Script]:
+    """Starts the example as a program that tolerates no warning, with these settings alone in its environment."""
+    source = f"import runpy; runpy.run_path({str(EXAMPLES / f'{name}.py')!r}, run_name='__main__')"
+    return script(source, settings, "-Werror", preamble="")
+
+
 def run(name: str) -> str:
-    """Runs the example as a program that tolerates no warning; returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    """Runs the example by itself; returns what it printed."""
+    with started(name, {}) as running:
+        status, output, complaints = running.end()
+    assert status == 0, complaints
+    return output + complaints

@@ -1,13 +1,13 @@
-"""Starts the command line by forking a process that has imported it, in a few milliseconds instead of 400.
+"""Starts programs by forking a process that has imported the package, in a few milliseconds instead of 400.
 
-Run as a program, this file is the server: it imports the command line once, and forks a child for each request, with
-the arguments, environment, directory and descriptors of the request. Each child has a session of its own.
-`ForkServer` is used by the tests.
+Run as a program, this file is the server: it imports the package once, and forks a child for each request, with the
+source, arguments, environment, directory and descriptors of the request. Each child has a session of its own.
+`ForkServer` is used by `scripts.started`.
 """
 
 import atexit
+import builtins
 import contextlib
-import fcntl
 import gc
 import importlib
 import io
@@ -18,15 +18,26 @@ import signal
 import socket
 import subprocess
 import sys
-import termios
-import traceback
+import threading
+import types
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import define
 
-_COMMANDS = ("audit", "connect", "demo", "doctor", "emulator", "services")
 _ROOT = Path(__file__).resolve().parents[2]
+_COMMANDS = ("audit", "connect", "demo", "doctor", "emulator", "services")
+_PACKAGES = ("pagerduty_alerting", "pagerduty_alerting.emulator")
+# What is imported when it is first needed.
+_MODULES = (
+    "pagerduty_alerting._fleet",
+    "pagerduty_alerting.emulator.standalone",
+    *(
+        f"pagerduty_alerting.cli.commands.{name}"
+        for name in ("audit", "connect", "demo", "doctor", "emulator", "services")
+    ),
+)
 
 
 # The side of the tests.
@@ -34,7 +45,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 @define
 class Forked:
-    """A forked command, with the names of `subprocess.Popen` where it has the same methods.
+    """A forked program, with the names of `subprocess.Popen` where it has the same methods.
 
     Attributes:
         pid: Its process id, valid until `close`.
@@ -57,22 +68,22 @@ class Forked:
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Ends the command."""
+        """Ends the program."""
         self.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """Releases the process id; the server kills the command if it still runs."""
+        """Releases the process id; the server kills the program if it still runs."""
         self._connection.close()
 
 
 class ForkServer:
-    """The server, a child process of the tests; the first command starts it, and it ends with the tests."""
+    """The server, a child process of the tests; it ends with them."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "tests.support.fork_server", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())],
                 cwd=_ROOT,
                 env=environ,
                 stdin=subprocess.DEVNULL,
@@ -84,29 +95,31 @@ class ForkServer:
 
     def start(
         self,
+        source: str,
         arguments: Sequence[str],
         environ: Mapping[str, str],
         descriptors: tuple[int, int, int],
-        *,
-        has_terminal: bool = False,
+        warnings: Sequence[str] = (),
     ) -> Forked:
-        """Starts a command.
+        """Starts a program.
 
         Args:
-            arguments: What follows the command's name.
+            source: The program.
+            arguments: Its arguments.
             environ: The whole environment.
             descriptors: Standard input, output and error.
-            has_terminal: Whether standard input is to be the controlling terminal.
+            warnings: What to do with warnings, as after `-W`: an action, or `action::Category`.
         """
         ours, theirs = socket.socketpair()
         with theirs:
             # One byte carries the descriptors, so that requests of several threads cannot mix.
             socket.send_fds(self._control, [b"1"], [*descriptors, theirs.fileno()])
         request = {
+            "source": source,
             "arguments": arguments,
             "environ": dict(environ),
             "directory": str(Path.cwd()),
-            "has_terminal": has_terminal,
+            "warnings": warnings,
         }
         ours.sendall(json.dumps(request).encode() + b"\n")
         return Forked(int(_read_line(ours)), ours)
@@ -133,7 +146,7 @@ def _read_line(connection: socket.socket) -> str:
 
 @define
 class _Child:
-    """A command, as the server manages it.
+    """A program, as the server manages it.
 
     Attributes:
         pid: Its process id.
@@ -205,13 +218,14 @@ def _accept(selector: selectors.BaseSelector, descriptors: list[int]) -> _Child:
 
 
 def _run(request: dict[str, object], descriptors: list[int], inherited: list[int]) -> int:
-    """Runs the command in the child as if it had been started, and returns its exit status."""
+    """Runs the program in the child as if it had been started, and returns its exit status."""
     match request:
         case {
+            "source": str(source),
             "arguments": list(arguments),
             "environ": dict(environ),
             "directory": str(directory),
-            "has_terminal": bool(has_terminal),
+            "warnings": list(rules),
         }:
             pass
         case _:
@@ -221,51 +235,66 @@ def _run(request: dict[str, object], descriptors: list[int], inherited: list[int
         os.dup2(descriptor, number)
     for descriptor in (*descriptors, *inherited):
         os.close(descriptor)
-    if has_terminal:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environ)
-    sys.argv = ["pagerduty-alerting", *arguments]
-    # As Python opens them in the locale C.UTF-8, which is that of all commands that are forked.
+    for rule in rules:
+        action, _, category = rule.partition("::")
+        warnings.simplefilter(action, getattr(builtins, category or "Warning"))
+    sys.argv = ["-c", *arguments]
+    # As Python opens them in the locale C.UTF-8, which is that of all programs that are forked.
     sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
-    return _finish(_status_of_main())
+    return _finish(_status_of(source))
 
 
-def _status_of_main() -> int:
-    from pagerduty_alerting.cli import main
-
+def _status_of(source: str) -> int:
+    """Executes the program as the main module, and returns its exit status."""
+    sys.modules["__main__"] = main = types.ModuleType("__main__")
     try:
-        main()
+        exec(compile(source, "<string>", "exec"), vars(main))
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    except BaseException:
-        traceback.print_exc()
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException as error:
+        of_this_frame = error.__traceback__
+        error.__traceback__ = of_this_frame and of_this_frame.tb_next
+        sys.excepthook(type(error), error, error.__traceback__)
         return 1
     return 0
 
 
 def _finish(status: int) -> int:
-    """Does what the interpreter does at exit: warns of unclosed resources, and flushes the output."""
+    """Does what the interpreter does at exit, but for the teardown of modules.
+
+    It waits for threads, calls the exit handlers, warns of unclosed resources that nobody refers to, and flushes.
+    """
+    threading._shutdown()
+    atexit._run_exitfuncs()
     gc.collect()
     try:
         sys.stdout.flush()
-    except OSError:
-        traceback.print_exc()
+    except OSError as error:
+        sys.excepthook(type(error), error, None)
         status = 120
     sys.stderr.flush()
     return status
 
 
 def _main(descriptor: int) -> None:
-    for module in _COMMANDS:
-        importlib.import_module(f"pagerduty_alerting.cli.commands.{module}")
-    # Typer imports some things, pydantic for one, when it first needs them.
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-        importlib.import_module("pagerduty_alerting.cli.app").app(["services", "list", "--help"])
-
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for package in map(importlib.import_module, _PACKAGES):
+            for name in package.__all__:
+                getattr(package, name)
+        for name in _MODULES:
+            importlib.import_module(name)
+        # Typer imports some things, pydantic for one, when it first needs them.
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+            importlib.import_module("pagerduty_alerting.cli.app").app(["services", "list", "--help"])
     gc.collect()
     gc.freeze()  # a child collects its own garbage alone, and copies no page for that
     with socket.socket(fileno=descriptor) as control:

@@ -1,19 +1,22 @@
-"""Small programs in a Python of their own, which a test talks to by lines."""
+"""Small programs in processes of their own, which a test talks to by lines."""
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from tests.support.asleep import wait_until_asleep
+from tests.support.fork_server import Forked, ForkServer
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120.0
 
 # A test runner in the background of a shell ignores Ctrl-C, and its children inherit that.
 PREAMBLE = """
@@ -24,6 +27,70 @@ def say(*words):
     sys.stdout.write(" ".join(map(str, words)) + "\\n")
     sys.stdout.flush()
 """
+
+_NOT_INHERITED = re.compile(
+    r"CLOUDFLARE_.*|PAGERDUTY_.*|.*_proxy|NO_COLOR|FORCE_COLOR|COLUMNS|LINES|TERM|LANG|LC_.*|PYTHONIOENCODING"
+    r"|PYTHONUTF8|PYTHONWARNINGS|TTY_.*",
+    re.IGNORECASE,
+)
+# Settings that are read when Python starts, or when aiohttp is imported: a process that runs already has missed them.
+_READ_AT_START = re.compile(r"PYTHON.*|LANG|LC_.*|SSL_CERT_.*")
+
+Process = Forked | subprocess.Popen[bytes]
+
+_server: ForkServer | None = None
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Returns an environment in which only these settings, and nothing of the machine's, change what happens."""
+    inherited = {name: value for name, value in os.environ.items() if not _NOT_INHERITED.fullmatch(name)}
+    return {**inherited, "LC_ALL": "C.UTF-8", **settings}
+
+
+@contextlib.contextmanager
+def started(
+    source: str,
+    *arguments: str,
+    settings: Mapping[str, str],
+    descriptors: tuple[int, int, int],
+    options: Sequence[str] = (),
+    is_fresh: bool = False,
+) -> Iterator[Process]:
+    """Starts a program in a session of its own, and ends it with the context if it has not ended by then.
+
+    It is forked where that makes no difference. Options other than those about warnings, settings that are read at
+    start, and what a test of start or exit looks at, take a fresh interpreter.
+
+    Args:
+        source: The program.
+        *arguments: Its arguments.
+        settings: The environment, besides what it inherits.
+        descriptors: Standard input, output and error.
+        options: Options of the interpreter, each in one word, such as `-Werror`.
+        is_fresh: Whether it takes a fresh interpreter for a reason of its own.
+    """
+    global _server
+    is_fresh = is_fresh or not all(option.startswith("-W") for option in options)
+    is_fresh = is_fresh or any(map(_READ_AT_START.fullmatch, settings)) or not hasattr(os, "waitid")
+    environ = environment(settings)
+    process: Process
+    if is_fresh:
+        stdin, stdout, stderr = descriptors
+        command = [sys.executable, *options, "-c", source, *arguments]
+        process = subprocess.Popen(
+            command, env=environ, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+        )
+    else:
+        _server = _server or ForkServer(environment({}))
+        rules = [option.removeprefix("-W") for option in options]
+        process = _server.start(source, arguments, environ, descriptors, rules)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        if isinstance(process, Forked):
+            process.close()
 
 
 class End(NamedTuple):
@@ -44,66 +111,71 @@ def complaints_in(written: str) -> str:
 
 
 class Script:
-    """A program that is running."""
+    """A program that is running.
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    Attributes:
+        stdout: What it writes, and nobody has read yet.
+    """
+
+    def __init__(self, process: Process, stdin: IO[str], stdout: IO[str], stderr: IO[str]) -> None:
+        self.stdout = stdout
         self._process = process
+        self._stdin = stdin
         self._complaints: list[str] = []
-        assert process.stderr is not None
-        self._reader = threading.Thread(target=self._complaints.extend, args=(process.stderr,), daemon=True)
+        self._reader = threading.Thread(target=self._complaints.extend, args=(stderr,), daemon=True)
         self._reader.start()
 
     def hears(self) -> str:
         """Waits for the next line that the program says; empty at its end."""
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().rstrip("\n")
+        return self.stdout.readline().rstrip("\n")
 
     def tell(self, line: str = "") -> None:
         """Gives the program a line to read."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
+        self._stdin.write(f"{line}\n")
+        self._stdin.flush()
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
         """Sends a signal, by default what Ctrl-C sends, while the program waits for something."""
         wait_until_asleep(self._process.pid)
         self._process.send_signal(number)
 
+    def join(self) -> None:
+        """Waits until standard error is closed."""
+        self._reader.join()
+
     def end(self) -> End:
         """Waits for the end; the output is what nobody has heard yet."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        output = self._process.stdout.read()
-        status = self._process.wait()
-        self._reader.join()
+        self._stdin.close()
+        output = self.stdout.read()
+        status = self._process.wait(PATIENCE)
+        self.join()
         return End(status, output, complaints_in("".join(self._complaints)))
 
-    def kill(self) -> None:
-        """Ends the program if it is still there, and closes the pipes."""
-        self._process.kill()
-        self._process.wait()
-        self._reader.join()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+
+def pipe() -> tuple[IO[str], int]:
+    """Returns the end of a new pipe to read from as a file, and the other as a descriptor."""
+    reader, writer = os.pipe()
+    return os.fdopen(reader, encoding="utf-8"), writer
 
 
-@contextmanager
-def script(source: str, environ: Mapping[str, str], *options: str) -> Iterator[Script]:
-    """Starts a program, which sees the environment given besides this process's, and ends it with the context."""
-    program = PREAMBLE + textwrap.dedent(source)
-    process = subprocess.Popen(
-        [sys.executable, *options, "-c", program],
-        cwd=ROOT,
-        env={**os.environ, **environ},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    running = Script(process)
-    try:
-        yield running
-    finally:
-        running.kill()
+@contextlib.contextmanager
+def script(
+    source: str, settings: Mapping[str, str], *options: str, is_fresh: bool = False, preamble: str = PREAMBLE
+) -> Iterator[Script]:
+    """Starts a program with pipes, and ends it with the context; see `started`."""
+    stdin, writer = os.pipe()
+    (stdout, out), (stderr, err) = pipe(), pipe()
+    with os.fdopen(writer, "w", encoding="utf-8") as given, stdout, stderr:
+        program = started(
+            preamble + textwrap.dedent(source),
+            settings=settings,
+            descriptors=(stdin, out, err),
+            options=options,
+            is_fresh=is_fresh,
+        )
+        with program as process:
+            for descriptor in (stdin, out, err):
+                os.close(descriptor)
+            running = Script(process, given, stdout, stderr)
+            yield running
+        running.join()
