@@ -16,7 +16,6 @@ from pagerduty_alerting import (
     APITimeoutError,
     PagerDutyAlertingError,
 )
-from pagerduty_alerting.cli.output import write_json
 from pagerduty_alerting.cli.settings import UsageError, for_terminals
 from pagerduty_alerting.cli.terminal import Terminal, printable, show_log
 
@@ -127,7 +126,7 @@ def show_error(terminal: Terminal, error: Exception, *, verbose: bool, account_i
     if terminal.as_json:
         about = {} if account_id is None else {"account_id": account_id}
         fields = {**about, **error_fields(error), "next_command": next_command or None}
-        write_json(err, {"error": fields})
+        err.json({"error": fields})
     elif isinstance(error, Stopped):
         err.paragraph(str(error))
     else:

@@ -13,7 +13,6 @@ Errors are then lines of JSON on stderr, `{"error": {type, message, status, code
 are `{"warning": …}` and the `{"summary": …}` of `audit`. What `connect` asks of a person stays text.
 """
 
-import json
 from collections.abc import Sequence
 
 from attrs import frozen
@@ -105,18 +104,3 @@ def _show_table(out: Stream, headings: Sequence[str], rows: Sequence[Sequence[st
     for row in rows:
         table.add_row(*(Text(printable(text)) for text in row))
     out.show(table)
-
-
-def json_text(value: object, *, is_unicode: bool, indent: int | None = None) -> str:
-    """Returns a value as JSON that is safe to show on a terminal."""
-    text = json.dumps(value, indent=indent, ensure_ascii=not is_unicode)
-    # JSON does not escape some control characters, such as U+009B, which starts terminal commands.
-    return "".join(
-        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1] for character in text
-    )
-
-
-def write_json(stream: Stream, value: object, *, indent: int | None = None) -> None:
-    """Writes a value as JSON, on one line unless an indent is given."""
-    stream.raw(json_text(value, is_unicode=stream.is_unicode, indent=indent))
-    stream.console.file.flush()

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import json
 import logging
 import re
 import sys
@@ -107,6 +108,14 @@ class Stream:
         """Writes text unchanged, for example with tabs."""
         self.console.file.write(f"{text}\n")
 
+    def json(self, value: object, *, indent: int | None = None) -> None:
+        """Writes a value as JSON that is safe on a terminal, on one line unless an indent is given."""
+        text = json.dumps(value, indent=indent, ensure_ascii=not self.is_unicode)
+        # JSON does not escape some control characters, such as U+009B, which starts terminal commands.
+        safe = (it if it.isprintable() or it == "\n" else json.dumps(it)[1:-1] for it in text)
+        self.raw("".join(safe))
+        self.console.file.flush()
+
     def live(self, get_renderable: Callable[[], RenderableType]) -> "Live":
         """Returns a context manager that shows a renderable on a terminal, made anew four times a second."""
         from rich.live import Live  # slow to import, and only needed while something is awaited
@@ -153,9 +162,7 @@ class Terminal:
     def warn(self, text: str) -> None:
         """Writes a warning."""
         if self.as_json:
-            from pagerduty_alerting.cli.output import write_json
-
-            write_json(self.err, {"warning": text})
+            self.err.json({"warning": text})
         else:
             self.err.paragraph(f"Warning: {text}", "yellow")
 

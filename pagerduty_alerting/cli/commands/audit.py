@@ -22,7 +22,7 @@ from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting._protocol.rate_limit import Quotas, hold_back, observe, seconds_for
 from pagerduty_alerting.cli.failures import DONE, REFUSED, Stopped, error_fields, explanation, status_for
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.output import clock_time, counted, show_ids, write_json
+from pagerduty_alerting.cli.output import clock_time, counted, show_ids
 from pagerduty_alerting.cli.settings import UsageError, find_settings
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
@@ -33,14 +33,7 @@ _RATE_PERIOD = 15.0
 
 @frozen(kw_only=True)
 class AuditOptions:
-    """The options of the command.
-
-    Attributes:
-        accounts: File with the ids, or `-`.
-        resume: File with the output of an earlier run.
-        fail_empty: Whether an account with nothing connected is a failure.
-        concurrency: Calls at the same time.
-    """
+    """The options of the command, which its help describes."""
 
     accounts: str
     resume: str | None = None
@@ -136,14 +129,14 @@ async def _ask(
         with progress.shown(terminal.err, wanted=terminal.err.is_terminal and not shows_lines):
             async for result in found:
                 if terminal.as_json:
-                    write_json(terminal.out, account_fields(result))
+                    terminal.out.json(account_fields(result))
                 progress.findings.add(result.account_id, result.error, is_empty=not result.services)
 
 
 def _report(terminal: Terminal, findings: Findings) -> None:
     """Writes the accounts with nothing connected to stdout, and the rest to stderr."""
     if terminal.as_json:  # the lines of the accounts have the errors
-        write_json(terminal.err, {"summary": findings.counts()})
+        terminal.err.json({"summary": findings.counts()})
         return
     show_ids(terminal.out, "Accounts with nothing connected", findings.empty)
     for account_id, error in findings.errors:

@@ -17,7 +17,7 @@ from pagerduty_alerting import _arguments as arguments
 from pagerduty_alerting.cli.commands._waiting import NextStep, client_error, next_step, next_wait
 from pagerduty_alerting.cli.failures import DONE, FailedError, NoAnswerError, Stopped, explanation
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.output import Row, clock_time, counted, duration_in_words, show_services, write_json
+from pagerduty_alerting.cli.output import Row, clock_time, counted, duration_in_words, show_services
 from pagerduty_alerting.cli.settings import UsageError, as_sentence, ask, find_settings
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
@@ -29,17 +29,7 @@ MIN_POLL_INTERVAL = 0.1
 
 @frozen(kw_only=True)
 class ConnectOptions:
-    """The options of the command.
-
-    Attributes:
-        account_id: The account; None for the one in the environment.
-        token_id: Finish with this token; None for a new one.
-        wait: Whether to wait until it is authorized; None where the option was not given.
-        wait_timeout: The longest wait, in seconds.
-        poll_interval: Seconds between two attempts to connect.
-        authorize_url: The page where tokens are authorized, with a placeholder for the token.
-        dry_run: Whether to change nothing.
-    """
+    """The options of the command, which its help describes; durations are in seconds."""
 
     account_id: str | None
     token_id: str | None = field(repr=False)
@@ -263,7 +253,7 @@ class Flow:
         self.terminal.out.line(printable(token.id))
 
     def _write_json(self, **fields: object) -> None:
-        write_json(self.terminal.out, {"account_id": self.account, **fields}, indent=2)
+        self.terminal.out.json({"account_id": self.account, **fields}, indent=2)
 
     def _refused(self, failure: PagerDutyAlertingError) -> FailedError:
         """Returns the error for a failure that changed nothing, with advice."""

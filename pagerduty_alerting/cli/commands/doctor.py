@@ -24,7 +24,7 @@ from pagerduty_alerting._http.proxy import find_proxy
 from pagerduty_alerting._protocol.failures import meaning_of
 from pagerduty_alerting.cli.failures import DONE, NETWORK, REFUSED, USAGE, explanation, status_for
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.output import milliseconds, write_json
+from pagerduty_alerting.cli.output import milliseconds
 from pagerduty_alerting.cli.settings import (
     ClientSettings,
     UsageError,
@@ -104,7 +104,7 @@ class Examination:
             {"name": one.name, "ok": one.status == DONE, "detail": one.detail, "advice": one.advice or None}
             for one in self.findings
         ]
-        write_json(self.terminal.out, {"ok": self.status == DONE, "checks": checks}, indent=2)
+        self.terminal.out.json({"ok": self.status == DONE, "checks": checks}, indent=2)
 
 
 def doctor(terminal: Terminal, options: Options, account_id: str | None, *, wants_report: bool = False) -> int:
@@ -112,7 +112,7 @@ def doctor(terminal: Terminal, options: Options, account_id: str | None, *, want
     if wants_report:
         from pagerduty_alerting.cli.commands._report import report
 
-        write_json(terminal.out, report(find_settings(options, terminal, [account_id])), indent=2)
+        terminal.out.json(report(find_settings(options, terminal, [account_id])), indent=2)
         return DONE
     examination = Examination(terminal)
     base_url = examination.find("Base URL", lambda: find_base_url(options, os.environ), str)

@@ -9,7 +9,7 @@ from attrs import asdict, frozen
 from pagerduty_alerting import AsyncClient, PagerDutyAlertingError, Service
 from pagerduty_alerting.cli.failures import DONE, Stopped, show_error, status_for
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.output import Row, show_services, write_json
+from pagerduty_alerting.cli.output import Row, show_services
 from pagerduty_alerting.cli.settings import UsageError, find_settings
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
@@ -26,7 +26,7 @@ def services_list(terminal: Terminal, options: Options, account_ids: Sequence[st
     ]
     if terminal.as_json:
         fields = [{"account_id": row.account_id, **asdict(row.service)} for row in rows]
-        write_json(terminal.out, fields, indent=2)
+        terminal.out.json(fields, indent=2)
     else:
         show_services(terminal.out, rows, with_account=len(outcomes) > 1)
 
@@ -62,13 +62,7 @@ async def _list_all(client: AsyncClient, accounts: Iterable[str]) -> list[tuple[
 
 @frozen(kw_only=True)
 class DeleteOptions:
-    """The options of `services delete`.
-
-    Attributes:
-        account_id: The account; None for the one in the environment.
-        yes: Whether to delete without asking.
-        dry_run: Whether to change nothing.
-    """
+    """The options of `services delete`, which its help describes."""
 
     account_id: str | None = None
     yes: bool = False
@@ -102,7 +96,7 @@ def services_delete(terminal: Terminal, options: Options, given: DeleteOptions) 
         asyncio.run(_delete(settings.client()))
     if terminal.as_json:
         services = list(map(asdict, found))
-        write_json(terminal.out, {"account_id": settings.account, "deleted": deletes, "services": services}, indent=2)
+        terminal.out.json({"account_id": settings.account, "deleted": deletes, "services": services}, indent=2)
     elif deletes:
         terminal.out.line(f"Deleted {all_of_them}.")
     return DONE
