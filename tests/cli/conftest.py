@@ -1,4 +1,4 @@
-"""The emulator under the short name that the tests of the command line use, and a port where nobody listens."""
+"""Fixtures of the tests of the command line: the emulator as `api`, and a port that refuses connections."""
 
 import socket
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ def api(emulator: Emulator) -> Emulator:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port where nothing listens, and nothing else can while the test runs."""
+    """A port that refuses connections while the test runs."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]

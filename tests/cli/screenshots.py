@@ -1,6 +1,6 @@
 """Takes the pictures of the README: `python -m tests.cli.screenshots` writes examples/screenshots/*.svg.
 
-The real commands run on a pseudo-terminal against an emulator. What differs from run to run (ports, ids, times) is
+The real commands run on a pseudo-terminal against an emulator. What differs between runs (ports, ids, times) is
 replaced, so that a picture changes only when the output does. Ids and tokens in the pictures are made up.
 """
 
@@ -38,7 +38,7 @@ _FONTS = re.compile(r"\s*@font-face\s*{[^}]*}")
 
 
 def steady(text: str) -> str:
-    """Returns output with all that differs from run to run replaced, ids by others in the order of their coming."""
+    """Returns output in which what differs between runs is replaced, ids in the order of their occurrence."""
     for pattern, replacement in _STEADY:
         text = pattern.sub(replacement, text)
     seen: dict[str, str] = {}
@@ -51,7 +51,7 @@ def steady(text: str) -> str:
 
 
 def screen(written: str) -> str:
-    """Returns what a terminal shows in the end: lines that were cleared and written again count once."""
+    """Returns what a terminal shows at the end, without lines that were cleared and written again."""
     lines, row = [""], 0
     for parameters, command, carriage_return, line_feed, text in _WRITTEN.findall(written):
         if text or command == "m":
@@ -69,7 +69,7 @@ def screen(written: str) -> str:
 
 
 def picture(name: str, command: str, shown: str) -> str:
-    """Returns the screen below its command as SVG, without fonts from elsewhere."""
+    """Returns the screen below its command as SVG, without fonts from the network."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")), soft_wrap=True)
     console.print(Text.from_ansi(shown))
@@ -79,15 +79,15 @@ def picture(name: str, command: str, shown: str) -> str:
 def screenshots() -> Iterator[tuple[str, str]]:
     """Yields the name and the picture of each command."""
     for name, arguments, play in (
-        ("help", ("--help",), _let_it_run),
-        ("services-list", ("services", "list"), _let_it_run),
-        ("services-delete", ("services", "delete"), _agree),
+        ("help", ("--help",), _wait_for_the_end),
+        ("services-list", ("services", "list"), _wait_for_the_end),
+        ("services-delete", ("services", "delete"), _confirm),
         ("connect-waiting", ("connect",), _wait),
         ("connect", ("connect", "--poll-interval=100ms"), _authorize),
-        ("doctor", ("doctor",), _let_it_run),
-        ("error", ("services", "list"), _let_it_run),
-        ("emulator", ("emulator", "--port=0"), _ask_and_stop),
-        ("demo", ("demo",), _let_it_run),
+        ("doctor", ("doctor",), _wait_for_the_end),
+        ("error", ("services", "list"), _wait_for_the_end),
+        ("emulator", ("emulator", "--port=0"), _request_and_stop),
+        ("demo", ("demo",), _wait_for_the_end),
     ):
         with _prepared(name) as api:
             settings = api.environ if name != "error" else {**api.environ, "CLOUDFLARE_API_TOKEN": "mistyped"}
@@ -110,11 +110,11 @@ def _prepared(name: str) -> Iterator[Emulator]:
         yield api
 
 
-def _let_it_run(terminal: OnTerminal, _: Emulator) -> None:
+def _wait_for_the_end(terminal: OnTerminal, _: Emulator) -> None:
     terminal.status()
 
 
-def _agree(terminal: OnTerminal, _: Emulator) -> None:
+def _confirm(terminal: OnTerminal, _: Emulator) -> None:
     terminal.wait_for("[y/N]")
     terminal.type("y\n")
     terminal.status()
@@ -133,7 +133,7 @@ def _authorize(terminal: OnTerminal, api: Emulator) -> None:
     terminal.status()
 
 
-def _ask_and_stop(terminal: OnTerminal, _: Emulator) -> None:
+def _request_and_stop(terminal: OnTerminal, _: Emulator) -> None:
     terminal.wait_for("CLOUDFLARE_BASE_URL=")
     settings = dict(re.findall(r"export (\w+)='?([^\s']+)", terminal.text))
     for arguments in (("services", "list"), ("connect", "--no-wait")):

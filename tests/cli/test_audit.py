@@ -1,4 +1,4 @@
-"""`audit`, as a process, against the emulator; and its forecast by itself."""
+"""`audit` as a process against the emulator, and its progress by itself."""
 
 import json
 import re
@@ -33,31 +33,25 @@ def results(text: str) -> dict[str, Any]:
     return {result["account_id"]: result for result in map(json.loads, text.splitlines())}
 
 
-def test_it_explains_itself():
-    ran = run("audit", "--help", settings={})
-    assert (ran.status, ran.err) == (0, "")
-    assert ran.out.startswith("Usage: pagerduty-alerting audit")
-
-
 def test_accounts_with_nothing_connected_are_lines_when_piped(api, accounts, listed):
     ran = run("audit", "--accounts", str(listed), settings=api.environ)
     assert sorted(ran.out.splitlines()) == sorted(accounts[::2])
     assert (ran.status, ran.err) == (0, "8 accounts: 4 connected, 4 with nothing connected.\n")
 
 
-def test_accounts_come_from_standard_input(api, accounts):
+def test_accounts_are_read_from_standard_input(api, accounts):
     ran = run("audit", "--accounts", "-", settings=api.environ, stdin="\n".join(accounts))
     assert (ran.status, sorted(ran.out.splitlines())) == (0, sorted(accounts[::2]))
 
 
-def test_they_are_a_table_on_a_terminal(api, accounts, listed):
+def test_accounts_with_nothing_connected_are_a_table_on_a_terminal(api, accounts, listed):
     with on_terminal("audit", "--accounts", str(listed), settings=api.environ) as terminal:
         assert terminal.status() == 0
     assert "Accounts with nothing connected" in terminal.text
     assert all((account in terminal.text) == (account in accounts[::2]) for account in accounts)
 
 
-def test_an_account_that_is_listed_twice_is_asked_once(api, accounts, listed):
+def test_an_account_listed_twice_is_requested_once(api, accounts, listed):
     ran = run("audit", "--accounts", "-", settings=api.environ, stdin="\n".join(accounts * 2))
     assert ran.err.startswith("8 accounts")
     assert len(api.requests) == 8
@@ -83,7 +77,7 @@ def test_progress_shows_delays_by_the_quota(api, accounts, listed):
         assert terminal.status() == 130
 
 
-def test_json_lines_come_one_by_one(api, accounts, listed):
+def test_json_lines_are_written_one_by_one(api, accounts, listed):
     gate = api.on(Operation.LIST).skip(1).hold()
     with started("audit", "--accounts", str(listed), "--json", "--concurrency", "1", settings=api.environ) as command:
         first = command.stdout.readline()
@@ -105,14 +99,14 @@ def test_json_has_services_and_errors(api, accounts):
     assert (found[UNKNOWN]["error"]["type"], found[UNKNOWN]["error"]["status"]) == ("NotFoundError", 404)
 
 
-def test_names_cannot_act_on_the_terminal(api):
+def test_control_characters_in_names_are_escaped(api):
     account = api.add_account(services=["a\x1b[31m\x9b5m\u202eb\nc\x7f"])
     ran = run("audit", "--accounts", "-", "--json", settings=api.environ, stdin=account)
     assert not set(ran.out) & set("\x1b\x9b\u202e\x7f")
     assert results(ran.out)[account]["services"][0]["name"] == "a\x1b[31m\x9b5m\u202eb\nc\x7f"
 
 
-def test_an_account_that_fails_shows_in_the_status_and_hides_no_other(api, accounts):
+def test_a_failed_account_sets_the_status_and_does_not_hide_the_others(api, accounts):
     wanted = "\n".join([*accounts, UNKNOWN])
     ran = run("audit", "--accounts", "-", settings=api.environ, stdin=wanted)
     assert (ran.status, sorted(ran.out.splitlines())) == (1, sorted(accounts[::2]))
@@ -120,7 +114,7 @@ def test_an_account_that_fails_shows_in_the_status_and_hides_no_other(api, accou
     assert ran.err.endswith("9 accounts: 4 connected, 4 with nothing connected, 1 failed.\n")
 
 
-def test_of_many_accounts_that_fail_the_first_ten_are_shown(api):
+def test_the_first_ten_of_many_failed_accounts_are_shown(api):
     wanted = "\n".join(f"{number:032x}" for number in range(25))
     ran = run("audit", "--accounts", "-", settings=api.environ, stdin=wanted)
     assert ran.err.count("failed with 404") == 10
@@ -135,7 +129,7 @@ def test_the_exit_status_is_that_of_the_first_account_that_failed(api, accounts)
     assert (first_refused.status, first_unreached.status) == (1, 3)
 
 
-def test_an_account_without_an_answer_is_status_3(api, accounts, listed):
+def test_an_account_without_a_response_is_status_3(api, accounts, listed):
     api.on().hang()
     ran = run("audit", "--accounts", str(listed), "--timeout", "1", settings=api.environ)
     assert ran.status == 3
@@ -147,15 +141,15 @@ def test_fail_empty_fails_when_an_account_has_nothing_connected(api, accounts, w
     assert ran.status == status
 
 
-def test_credentials_that_are_not_valid_end_it(api, accounts, listed):
+def test_invalid_credentials_end_the_audit(api, accounts, listed):
     ran = run("audit", "--accounts", str(listed), settings={**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"})
     assert (ran.status, ran.out) == (1, "")
     assert "Error: List PagerDuty services failed with 401" in ran.err
-    assert re.search(r"[1-6] not asked", ran.err)  # two or more were, before it was known
+    assert re.search(r"[1-6] not asked", ran.err)  # two or more were requested before the first response
     assert len(api.requests) < 8
 
 
-def test_ctrl_c_shows_what_was_found_and_how_to_go_on(api, accounts, listed):
+def test_ctrl_c_shows_the_results_so_far_and_how_to_resume(api, accounts, listed):
     gate = api.on(Operation.LIST).skip(1).hold()
     with on_terminal("audit", "--accounts", str(listed), "--concurrency=1", settings=api.environ) as terminal:
         gate.wait_arrived(1)
@@ -167,7 +161,7 @@ def test_ctrl_c_shows_what_was_found_and_how_to_go_on(api, accounts, listed):
     assert "--resume" in terminal.words
 
 
-def test_resume_asks_only_for_what_has_no_answer(api, accounts, listed, tmp_path):
+def test_resume_requests_only_accounts_without_a_result(api, accounts, listed, tmp_path):
     earlier = run("audit", "--accounts", "-", "--json", settings=api.environ, stdin="\n".join(accounts[:3]))
     failed = json.dumps({"account_id": accounts[3], "services": None, "error": {"type": "APITimeoutError"}})
     file = tmp_path / "results.jsonl"
@@ -184,8 +178,7 @@ def test_resume_asks_only_for_what_has_no_answer(api, accounts, listed, tmp_path
     )
 
 
-def test_what_was_found_earlier_counts(api, accounts, tmp_path):
-    """As if there had been no interruption."""
+def test_results_of_the_earlier_run_count(api, accounts, tmp_path):
     file = tmp_path / "results.jsonl"
     file.write_text(json.dumps({"account_id": accounts[0], "services": [], "error": None}))
     wanted = f"{accounts[0]}\n{accounts[1]}"
@@ -216,7 +209,7 @@ def test_a_missing_file_to_resume_is_an_error(api, listed):
     assert "of --resume cannot be read" in ran.err
 
 
-def test_a_pipe_that_is_closed_ends_it_quietly(api, accounts, listed):
+def test_a_closed_pipe_ends_the_audit_without_a_message(api, accounts, listed):
     gate = api.on(Operation.LIST).skip(1).hold()
     with started("audit", "--accounts", str(listed), "--json", "--concurrency", "1", settings=api.environ) as command:
         command.stdout.readline()
@@ -226,7 +219,7 @@ def test_a_pipe_that_is_closed_ends_it_quietly(api, accounts, listed):
         assert command.wait() == 141
 
 
-# What progress says.
+# Progress.
 
 
 class Clock:
@@ -253,13 +246,13 @@ def response(remaining: int, reset_after: int, *, status: int = 200, retry_after
         (0, 100, 10_000, "41:41"),
     ],
 )
-def test_the_time_left_is_what_the_quota_makes_of_it(remaining, reset_after, requests, left):
+def test_the_time_left_depends_on_the_quota(remaining, reset_after, requests, left):
     progress = RunProgress(Findings(requests), Clock())
     progress.observe_response(response(remaining, reset_after))
     assert progress.words().split("  ")[2] == f"{left} left"
 
 
-def test_a_429_is_learnt_from_and_waited_for():
+def test_progress_shows_the_wait_after_a_429():
     clock = Clock()
     progress = RunProgress(Findings(100), clock)
     progress.observe_response(response(1000, 200))
@@ -270,13 +263,13 @@ def test_a_429_is_learnt_from_and_waited_for():
     assert "held back" not in progress.words()
 
 
-def test_a_429_without_a_time_holds_nothing_back():
+def test_progress_shows_no_wait_after_a_429_without_retry_after():
     progress = RunProgress(Findings(100), Clock())
     progress.observe_response(RawResponse(429, CIMultiDict(), b""))
     assert "held back" not in progress.words()
 
 
-def test_without_a_quota_the_rate_decides():
+def test_without_a_quota_the_time_left_depends_on_the_rate():
     clock = Clock()
     progress = RunProgress(Findings(100), clock)
     for _ in range(20):
@@ -285,7 +278,7 @@ def test_without_a_quota_the_rate_decides():
     assert progress.words() == "20 of 100  2.0/s  0:40 left"
 
 
-def test_accounts_of_an_earlier_run_are_no_part_of_the_pace():
+def test_accounts_of_an_earlier_run_do_not_count_for_the_rate():
     clock, findings = Clock(), Findings(100)
     for _ in range(50):
         findings.add("earlier", None, is_empty=False)
@@ -296,7 +289,7 @@ def test_accounts_of_an_earlier_run_are_no_part_of_the_pace():
     assert progress.words() == "60 of 100  2.0/s  0:20 left"
 
 
-def test_the_pace_is_that_of_the_last_seconds():
+def test_the_rate_is_that_of_the_last_seconds():
     clock, findings = Clock(), Findings(1000)
     progress = RunProgress(findings, clock)
     for seconds in range(1, 61):

@@ -1,4 +1,4 @@
-"""`connect`, as a process, against the emulator, in which the test is the person at PagerDuty."""
+"""`connect` as a process against the emulator; the tests authorize tokens like a person in PagerDuty."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from pagerduty_alerting import Client
 from pagerduty_alerting.emulator import Emulator, Operation, Permission, TokenState
 from tests.support.command_line import on_terminal, run
 
-QUICKLY = ("--poll-interval", "100ms")
+SHORT_POLLS = ("--poll-interval", "100ms")
 NOT_YET = {"success": False, "errors": [{"code": 17302, "message": "not yet"}]}
 
 
@@ -22,9 +22,9 @@ def new_token(api: Emulator) -> str:
         return client.create_integration_token().id
 
 
-def test_it_waits_for_the_authorization_then_links_and_lists(api):
+def test_connect_waits_for_the_authorization_then_links_and_lists(api):
     gate = api.on(Operation.CONNECT).skip(2).once().hold()
-    with on_terminal("connect", *QUICKLY, settings=api.environ) as terminal:
+    with on_terminal("connect", *SHORT_POLLS, settings=api.environ) as terminal:
         gate.wait_arrived()
         token = unused_token(api)
         api.authorize(token, services=["Database", "Website"])
@@ -38,7 +38,7 @@ def test_it_waits_for_the_authorization_then_links_and_lists(api):
 
 
 def test_waiting_shows_the_time_left_and_what_the_api_says(api):
-    with on_terminal("connect", "--wait-timeout", "1h", *QUICKLY, settings=api.environ) as terminal:
+    with on_terminal("connect", "--wait-timeout", "1h", *SHORT_POLLS, settings=api.environ) as terminal:
         terminal.wait_for("59:5")
         terminal.wait_for("left")
         terminal.wait_for("not authorized in PagerDuty yet")
@@ -47,7 +47,7 @@ def test_waiting_shows_the_time_left_and_what_the_api_says(api):
 def test_only_the_services_go_to_stdout(api):
     api.on(Operation.CONNECT).once().respond(429, headers={"Retry-After": "0"})
     gate = api.on(Operation.CONNECT).once().hold()
-    with on_terminal("connect", *QUICKLY, settings=api.environ, pipe_stdout=True) as terminal:
+    with on_terminal("connect", *SHORT_POLLS, settings=api.environ, pipe_stdout=True) as terminal:
         gate.wait_arrived()
         api.authorize(unused_token(api), services=["Database"])
         gate.release()
@@ -64,7 +64,7 @@ def test_no_wait_prints_the_token_alone_to_stdout_and_the_next_step_to_stderr(ap
     api.requests.assert_not_called(Operation.CONNECT)
 
 
-def test_a_token_of_before_is_finished_with(api):
+def test_an_earlier_token_is_connected(api):
     token = new_token(api)
     api.authorize(token, services=["Database"])
     ran = run("connect", token, settings=api.environ)
@@ -72,7 +72,7 @@ def test_a_token_of_before_is_finished_with(api):
     assert (ran.status, ran.out) == (0, f"{service.id}\tDatabase\n")
 
 
-def test_a_token_of_before_is_asked_for_once_unless_waiting_is_asked_for(api):
+def test_an_earlier_token_is_tried_once_without_wait(api):
     token = new_token(api)
     ran = run("connect", token, settings=api.environ)
     assert (ran.status, ran.out) == (1, "")
@@ -81,10 +81,10 @@ def test_a_token_of_before_is_asked_for_once_unless_waiting_is_asked_for(api):
     api.requests.assert_called(Operation.CONNECT, times=1)
 
 
-def test_a_token_of_before_is_waited_for_when_that_is_asked_for(api):
+def test_an_earlier_token_is_waited_for_with_wait(api):
     token = new_token(api)
     gate = api.on(Operation.CONNECT).skip(1).once().hold()
-    with on_terminal("connect", token, "--wait", *QUICKLY, settings=api.environ) as terminal:
+    with on_terminal("connect", token, "--wait", *SHORT_POLLS, settings=api.environ) as terminal:
         gate.wait_arrived()
         api.authorize(token, services=["Database"])
         gate.release()
@@ -92,13 +92,13 @@ def test_a_token_of_before_is_waited_for_when_that_is_asked_for(api):
 
 
 def test_an_unknown_token_is_not_waited_for(api):
-    ran = run("connect", "0" * 32, "--wait", *QUICKLY, settings=api.environ)
+    ran = run("connect", "0" * 32, "--wait", *SHORT_POLLS, settings=api.environ)
     assert ran.status == 1
     assert "404" in ran.err
     api.requests.assert_called(Operation.CONNECT, times=1)
 
 
-def test_a_token_read_from_stdin_is_shown_nowhere(api):
+def test_a_token_read_from_stdin_is_not_shown(api):
     token = new_token(api)
     ran = run("connect", "-", settings=api.environ, stdin=f"{token}\n")
     assert ran.status == 1
@@ -117,14 +117,14 @@ def test_a_token_typed_at_the_prompt_is_not_echoed(api):
     assert [service.name for service in api.services()] == ["Database"]
 
 
-def test_waiting_ends_in_time_with_the_command_to_go_on_with(api):
-    ran = run("connect", "--wait-timeout", "0s", *QUICKLY, settings=api.environ)
+def test_the_wait_ends_at_its_timeout_and_shows_the_command_to_continue(api):
+    ran = run("connect", "--wait-timeout", "0s", *SHORT_POLLS, settings=api.environ)
     assert ran.status == 3
     assert "not authorized in PagerDuty in time" in ran.err
     assert ran.err.endswith("\n  pagerduty-alerting connect -\n")
 
 
-def test_ctrl_c_leaves_the_command_to_go_on_with(api):
+def test_ctrl_c_shows_the_command_to_continue(api):
     gate = api.on(Operation.CONNECT).skip(1).hold()
     options = ("--account-id", api.account_id)
     with on_terminal("connect", *options, "--poll-interval", "1h", settings=api.environ) as terminal:
@@ -136,7 +136,7 @@ def test_ctrl_c_leaves_the_command_to_go_on_with(api):
     assert gate.arrivals == 0
 
 
-def test_ctrl_c_during_connect_says_that_it_may_have_been_done(api):
+def test_ctrl_c_during_connect_says_that_it_may_have_been_carried_out(api):
     gate = api.on(Operation.CONNECT).hold()
     with on_terminal("connect", settings=api.environ) as terminal:
         gate.wait_arrived()
@@ -155,10 +155,10 @@ def test_ctrl_c_before_anything_was_created_says_that_nothing_changed(api):
         assert terminal.status() == 130
 
 
-def test_an_answer_lost_after_the_link_was_made_is_recognised_by_the_new_services(api):
+def test_a_success_without_a_response_is_recognized_by_the_new_services(api):
     gate = api.on(Operation.CONNECT).once().hold()
     api.on(Operation.CONNECT).once().reset_after_acting()
-    with on_terminal("connect", *QUICKLY, settings=api.environ, pipe_stdout=True) as terminal:
+    with on_terminal("connect", *SHORT_POLLS, settings=api.environ, pipe_stdout=True) as terminal:
         gate.wait_arrived()
         api.authorize(unused_token(api), services=["Database"])
         gate.release()
@@ -176,16 +176,16 @@ def test_connect_is_not_repeated_while_it_may_have_been_carried_out(api, fault):
         order.respond(502)
     else:
         order.wrong_shape()
-    ran = run("connect", *QUICKLY, settings=api.environ)
+    ran = run("connect", *SHORT_POLLS, settings=api.environ)
     assert ran.status == (3 if fault == "reset" else 1)
     assert "There is no new service so far." in ran.err
     assert ran.err.endswith("\n  pagerduty-alerting connect -\n")
     api.requests.assert_called(Operation.CONNECT, times=1)
 
 
-def test_a_token_that_expires_while_it_is_waited_for_ends_the_wait(api):
+def test_a_token_that_expires_during_the_wait_ends_it(api):
     gate = api.on(Operation.CONNECT).skip(1).once().hold()
-    with on_terminal("connect", *QUICKLY, settings=api.environ) as terminal:
+    with on_terminal("connect", *SHORT_POLLS, settings=api.environ) as terminal:
         gate.wait_arrived()
         api.expire(unused_token(api))
         gate.release()
@@ -201,7 +201,7 @@ def test_a_dry_run_creates_nothing(api):
     api.requests.assert_operations(Operation.LIST)
 
 
-def test_the_link_is_made_from_the_template(api):
+def test_the_link_follows_the_template(api):
     template = "https://example.org/authorize?token={token}&from=cloudflare"
     ran = run("connect", "--no-wait", "--authorize-url", template, settings=api.environ)
     assert f"https://example.org/authorize?token={ran.out.strip()}&from=cloudflare\n" in ran.err
@@ -213,7 +213,7 @@ def test_the_template_may_come_from_the_environment(api):
     assert f"https://example.org/{ran.out.strip()}\n" in ran.err
 
 
-def test_the_emulators_own_page_is_linked_to(api):
+def test_the_link_may_lead_to_the_page_of_the_emulator(api):
     settings = {**api.environ, "PAGERDUTY_ALERTING_AUTHORIZE_URL": api.authorize_url}
     ran = run("connect", "--no-wait", settings=settings)
     (link,) = [line for line in ran.err.splitlines() if "://" in line]
@@ -221,20 +221,20 @@ def test_the_emulators_own_page_is_linked_to(api):
     assert link.endswith(ran.out.strip())
 
 
-def test_no_link_is_invented(api):
+def test_without_a_template_no_link_is_shown(api):
     ran = run("connect", "--no-wait", settings=api.environ)
     assert "://" not in ran.err
 
 
 @pytest.mark.parametrize("template", ["https://example.org/", "javascript:{token}", "no url {token}"])
-def test_a_template_that_makes_no_link_is_refused_before_anything_is_sent(api, template):
+def test_an_invalid_template_is_refused_before_anything_is_sent(api, template):
     ran = run("connect", "--authorize-url", template, settings=api.environ)
     assert ran.status == 2
     assert "--authorize-url must" in ran.err
     api.requests.assert_not_called()
 
 
-def test_credentials_that_may_not_create_leave_no_token_behind(api):
+def test_credentials_without_the_permission_create_no_token(api):
     token = api.add_api_token(permissions=[Permission.NOTIFICATIONS_READ])
     ran = run("connect", settings={**api.environ, "CLOUDFLARE_API_TOKEN": token})
     assert ran.status == 1
@@ -250,7 +250,7 @@ def test_a_create_of_unknown_outcome_is_not_repeated(api):
     assert len(api.tokens()) == 1
 
 
-def test_a_failing_list_at_the_end_does_not_hide_that_it_is_connected(api):
+def test_a_failed_list_at_the_end_does_not_hide_the_success(api):
     token = new_token(api)
     api.authorize(token, services=["Database"])
     api.on(Operation.LIST).skip(1).respond(403)
@@ -261,7 +261,7 @@ def test_a_failing_list_at_the_end_does_not_hide_that_it_is_connected(api):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (("--poll-interval", "1ms"), "--poll-interval must be at least 100ms"),
         (("-", "--api-token-file", "-"), "Only one of TOKEN_ID and --api-token-file"),
@@ -271,10 +271,10 @@ def test_a_failing_list_at_the_end_does_not_hide_that_it_is_connected(api):
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_impossible_arguments_are_refused_before_anything_is_sent(api, arguments, complaint):
+def test_invalid_arguments_are_refused_before_anything_is_sent(api, arguments, message):
     ran = run("connect", *arguments, settings=api.environ)
     assert (ran.status, ran.out) == (2, "")
-    assert complaint in ran.err
+    assert message in ran.err
     api.requests.assert_not_called()
 
 
@@ -287,7 +287,7 @@ def test_ctrl_c_during_create_says_that_there_may_be_a_token(api):
         assert terminal.status() == 130
 
 
-def test_an_unknown_outcome_that_cannot_be_looked_into_stays_an_error(api):
+def test_an_unknown_outcome_that_cannot_be_checked_is_an_error(api):
     api.on(Operation.CONNECT).respond(502)
     api.on(Operation.LIST).skip(1).respond(403)
     ran = run("connect", settings=api.environ)
@@ -296,16 +296,16 @@ def test_an_unknown_outcome_that_cannot_be_looked_into_stays_an_error(api):
     assert "Run `pagerduty-alerting services list` later" in ran.err
 
 
-def test_a_permission_that_is_taken_away_ends_the_wait(api):
+def test_a_revoked_permission_ends_the_wait(api):
     api.on(Operation.CONNECT).skip(1).respond(403)
-    ran = run("connect", *QUICKLY, settings=api.environ)
+    ran = run("connect", *SHORT_POLLS, settings=api.environ)
     assert ran.status == 1
     assert "Notifications Write" in ran.err
     api.requests.assert_called(Operation.CONNECT, times=2)
 
 
 @pytest.mark.parametrize("arguments", [("--no-wait",), ("a313ba7d3e464c0ea40808fafbc3816a",)], ids=["new", "before"])
-def test_a_dry_run_says_what_exactly_would_be_done(api, arguments):
+def test_a_dry_run_describes_what_would_be_done(api, arguments):
     api.add_service("Database")
     ran = run("connect", "--dry-run", *arguments, settings=api.environ)
     would = "Would create and print an integration token for" if arguments == ("--no-wait",) else "Would connect"
@@ -313,10 +313,10 @@ def test_a_dry_run_says_what_exactly_would_be_done(api, arguments):
     assert "It has 1 PagerDuty service now." in ran.out
 
 
-def test_a_network_that_is_gone_for_a_while_is_waited_out(api):
+def test_the_wait_continues_after_a_network_outage(api):
     api.on(Operation.CONNECT).once().respond(400, json=NOT_YET)
     gate = api.on(Operation.CONNECT).once().hold()
-    with on_terminal("connect", "--timeout=5", *QUICKLY, settings=api.environ) as terminal:
+    with on_terminal("connect", "--timeout=5", *SHORT_POLLS, settings=api.environ) as terminal:
         gate.wait_arrived()
         api.authorize(unused_token(api), services=["Database"])
         with api.refusing_connections():

@@ -1,4 +1,4 @@
-"""`doctor`, as a process, against the emulator."""
+"""`doctor` as a process against the emulator."""
 
 import asyncio
 import email.utils
@@ -17,7 +17,7 @@ from tests.support.command_line import run
 NOT_VALID = "✗ Authentication: the credentials are not valid, or lack the permission for this account"
 
 
-def test_where_all_is_well_every_line_has_its_tick(api):
+def test_every_passed_check_has_a_tick(api):
     ran = run("doctor", settings=api.environ)
     assert (ran.status, ran.err) == (0, "")
     names = [line.removeprefix("✓ ").partition(":")[0] for line in ran.out.splitlines()]
@@ -27,7 +27,7 @@ def test_where_all_is_well_every_line_has_its_tick(api):
     ]  # fmt: skip
 
 
-def test_it_changes_nothing(api):
+def test_doctor_changes_nothing(api):
     assert run("doctor", settings=api.environ).status == 0
     api.requests.assert_operations(Operation.LIST)
 
@@ -131,7 +131,7 @@ def test_a_clock_that_is_far_off_is_shown():
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
-def test_an_answer_without_a_readable_date_says_nothing_of_the_clock(date):
+def test_a_response_without_a_valid_date_does_not_fail_the_check_of_the_clock(date):
     assert check_clock(date, 0.0).status == 0
 
 
@@ -180,7 +180,7 @@ def test_an_error_code_is_shown_with_its_meaning(api, status, errors, line):
     assert ran.out.splitlines()[-1].startswith("  → ")
 
 
-async def test_a_look_up_that_takes_too_long_is_shown(monkeypatch):
+async def test_a_name_lookup_that_takes_too_long_is_shown(monkeypatch):
     async def never(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
@@ -191,7 +191,7 @@ async def test_a_look_up_that_takes_too_long_is_shown(monkeypatch):
 
 
 @pytest.mark.parametrize("others", [(), (RateLimit("burst", 5, 1.0),)])
-def test_an_empty_quota_is_wrong_before_the_next_request_is_blocked(others):
+def test_an_empty_quota_is_a_failed_check(others):
     assert check_quota(Limits((*others, RateLimit("default", 0, 30.0)))).status == 1
 
 
@@ -221,7 +221,7 @@ def test_a_proxy_of_an_unusable_kind_is_shown(api):
 
 
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "not trusted"])
-async def test_tls_is_examined_as_the_client_would_use_it(tmp_path, monkeypatch, trusted):
+async def test_tls_is_checked_with_the_settings_of_the_client(tmp_path, monkeypatch, trusted):
     authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")

@@ -1,4 +1,4 @@
-"""`doctor --report`: what the API answered, without any value."""
+"""`doctor --report` prints the form of a response without its values."""
 
 import json
 
@@ -9,7 +9,7 @@ from pagerduty_alerting.emulator import Operation
 from tests.support.command_line import run
 
 
-def test_the_record_has_names_and_types_and_no_value(api):
+def test_the_report_has_names_and_types_but_no_values(api):
     service = api.add_service("Primary on-call")
     ran = run("doctor", "--report", settings=api.environ)
     record = json.loads(ran.out)
@@ -32,7 +32,7 @@ def test_the_record_has_names_and_types_and_no_value(api):
         (200, "soon", "(neither JSON nor HTML)"),
     ],
 )
-def test_a_response_that_the_client_would_refuse_is_recorded_too(api, status, body, recorded):
+def test_a_response_that_the_client_refuses_is_reported_too(api, status, body, recorded):
     api.on(Operation.LIST).respond(status, body=body)
     ran = run("doctor", "--report", settings=api.environ)
     record = json.loads(ran.out)
@@ -40,7 +40,7 @@ def test_a_response_that_the_client_would_refuse_is_recorded_too(api, status, bo
     assert (list(record["body"]) if isinstance(recorded, list) else record["body"]) == recorded
 
 
-def test_no_response_is_status_3_and_points_to_the_examination(api):
+def test_no_response_is_status_3_and_the_message_names_doctor(api):
     api.on(Operation.LIST).reset_before_acting()
     ran = run("doctor", "--report", settings=api.environ)
     assert (ran.status, ran.out) == (3, "")
@@ -57,7 +57,7 @@ def test_no_response_is_status_3_and_points_to_the_examination(api):
         ([], []),
     ],
 )
-def test_a_shape_holds_no_value(value, expected):
+def test_a_shape_contains_no_values(value, expected):
     assert shape(value) == expected
 
 

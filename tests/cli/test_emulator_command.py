@@ -41,7 +41,7 @@ def test_it_serves_until_it_is_stopped_and_exits_cleanly(stop):
         assert command.stderr.read() == ""
 
 
-def test_it_goes_on_serving_when_nobody_reads_its_output_any_more():
+def test_it_continues_to_serve_after_its_output_is_closed():
     with served() as (command, settings):
         command.stdout.close()
         assert [run("services", "list", settings=settings).status for _ in range(2)] == [0, 0]
@@ -50,14 +50,14 @@ def test_it_goes_on_serving_when_nobody_reads_its_output_any_more():
         assert command.stderr.read() == ""
 
 
-def test_it_starts_with_what_a_seed_file_says(tmp_path):
+def test_it_starts_with_the_state_of_a_seed_file(tmp_path):
     seed = tmp_path / "state.json"
     seed.write_text(json.dumps({"accounts": [{"services": ["Database"]}]}))
     with served("--seed", str(seed), "--latency", "1ms", "--fail-rate", "0") as (_, settings):
         assert run("services", "list", settings=settings).out.endswith("\tDatabase\n")
 
 
-def test_it_answers_in_the_dialect_that_was_asked_for():
+def test_it_responds_in_the_given_dialect():
     with served("--dialect=null-lists", "--dialect", "no-list-result-info") as (_, settings):
         assert run("services", "list", "--json", settings=settings).out == "[]\n"
         url = f"{settings['CLOUDFLARE_BASE_URL']}/accounts/{settings['CLOUDFLARE_ACCOUNT_ID']}"
@@ -66,7 +66,7 @@ def test_it_answers_in_the_dialect_that_was_asked_for():
             assert json.load(answer) == {"result": None, "success": True, "errors": [], "messages": []}
 
 
-def test_connect_against_it_shows_a_link_that_works_to_the_end():
+def test_the_link_that_connect_shows_leads_to_the_form_that_authorizes():
     with (
         served() as (_, settings),
         on_terminal("connect", "--poll-interval=100ms", settings=settings, columns=160) as terminal,
@@ -76,7 +76,7 @@ def test_connect_against_it_shows_a_link_that_works_to_the_end():
         terminal.wait_for("left")
         token = re.search(rf"{re.escape(page)}([0-9a-f]+)", terminal.words)[1]
         with urlopen(page.rstrip("#"), timeout=30) as answer:
-            assert f'id="{token}"'.encode() in answer.read()  # what the browser scrolls to
+            assert f'id="{token}"'.encode() in answer.read()  # the browser scrolls to it
         form = urlencode({"token": token, "services": "Database"}).encode()
         urlopen(page.replace("#", "authorize"), form, timeout=30).close()
         terminal.wait_for("PagerDuty is connected.")
@@ -91,7 +91,7 @@ def test_a_broken_seed_file_is_a_usage_error(tmp_path):
     assert str(seed) in ran.err
 
 
-def test_a_port_that_is_taken_is_a_usage_error(api):
+def test_a_port_in_use_is_a_usage_error(api):
     port = api.origin.rpartition(":")[2]
     ran = run("emulator", "--port", port, settings={})
     assert (ran.status, ran.out) == (2, "")
@@ -102,6 +102,6 @@ def test_a_port_that_is_taken_is_a_usage_error(api):
     "option",
     ["--port=70000", "--latency=soon", "--latency=-1s", "--fail-rate=2", "--seed=/nowhere/at/all", "--dialect=klingon"],
 )
-def test_impossible_options_are_usage_errors(option):
+def test_invalid_options_are_usage_errors(option):
     ran = run("emulator", option, settings={})
     assert (ran.status, ran.out) == (2, "")

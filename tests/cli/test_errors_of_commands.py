@@ -17,7 +17,7 @@ from tests.support.scripts import PATIENCE, environment
 ALL_KINDS = [("services", "list"), ("services", "list", "--json"), ("demo",), ("doctor",)]
 
 
-def test_what_the_api_refuses_is_status_1_and_one_line_on_stderr_with_the_ray_id(api):
+def test_a_refusal_of_the_api_is_status_1_and_one_line_on_stderr_with_the_ray_id(api):
     ran = run("services", "list", settings={**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"})
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.count("\n") == 1
@@ -25,18 +25,18 @@ def test_what_the_api_refuses_is_status_1_and_one_line_on_stderr_with_the_ray_id
     assert ", ray " in ran.err
 
 
-def test_an_undocumented_answer_is_status_1(api):
+def test_an_undocumented_response_is_status_1(api):
     api.on(Operation.LIST).wrong_shape()
     assert run("services", "list", settings=api.environ).status == 1
 
 
-def test_no_connection_is_status_3_and_points_to_the_doctor(api, closed_port):
+def test_no_connection_is_status_3_and_the_message_names_doctor(api, closed_port):
     ran = run("services", "list", "--base-url", f"http://127.0.0.1:{closed_port}", "--timeout=5", settings=api.environ)
     assert (ran.status, ran.out) == (3, "")
     assert "`pagerduty-alerting doctor`" in ran.err
 
 
-def test_a_timeout_is_status_3_and_points_to_the_option(api):
+def test_a_timeout_is_status_3_and_the_message_names_the_option(api):
     api.on(Operation.LIST).hang()
     ran = run("services", "list", "--timeout", "0.5", settings=api.environ)
     assert ran.status == 3
@@ -53,13 +53,13 @@ def test_the_exit_status_is_that_of_the_first_account_that_failed(api):
     assert (first_refused.status, first_unreached.status) == (1, 3)
 
 
-def test_attempts_are_counted_and_the_reason_is_the_systems(api, closed_port):
+def test_the_message_has_the_number_of_attempts_and_the_reason_of_the_system(api, closed_port):
     ran = run("services", "list", "--base-url", f"http://127.0.0.1:{closed_port}", settings=api.environ)
     assert f"cannot connect to 127.0.0.1:{closed_port}: Connection refused (GET" in ran.err
     assert "Tried 5 times." in ran.err
 
 
-def test_what_ctrl_c_echoes_is_not_in_front_of_what_is_said(api):
+def test_the_message_after_ctrl_c_starts_on_a_new_line(api):
     gate = api.on(Operation.LIST).hold()
     with on_terminal("services", "list", settings=api.environ) as terminal:
         gate.wait_arrived()
@@ -68,7 +68,7 @@ def test_what_ctrl_c_echoes_is_not_in_front_of_what_is_said(api):
     assert terminal.text == "^C\nStopped.\n"
 
 
-def test_sigterm_ends_a_command_as_ctrl_c_does_and_shows_the_cursor_again(api):
+def test_sigterm_ends_a_command_like_ctrl_c_and_shows_the_cursor_again(api):
     with on_terminal("connect", "--poll-interval=1h", settings=api.environ) as terminal:
         terminal.wait_for("not authorized in PagerDuty yet")
         terminal.terminate()
@@ -78,7 +78,7 @@ def test_sigterm_ends_a_command_as_ctrl_c_does_and_shows_the_cursor_again(api):
 
 
 def test_sigterm_ends_a_command_that_ignores_ctrl_c(api):
-    """As in the background of a script."""
+    """The shell starts commands in the background of a script that way."""
     gate = api.on(Operation.LIST).hold()
     shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *COMMAND, "services", "list"]
     with subprocess.Popen(shell, env=environment(api.environ), stderr=subprocess.PIPE, text=True) as process:
@@ -123,7 +123,7 @@ def test_a_traceback_is_shown_only_when_verbose(api):
     assert "Traceback" in run("services", "list", "--verbose", settings=settings).err
 
 
-def test_a_server_cannot_act_on_the_terminal_by_its_error_messages(api):
+def test_control_characters_in_error_messages_are_escaped(api):
     body = {"success": False, "errors": [{"code": 1000, "message": "a\x1b[2Jb\x9b5m\u202ec"}]}
     api.on(Operation.LIST).respond(400, json=body)
     ran = run("services", "list", "--verbose", settings=api.environ)
@@ -143,7 +143,7 @@ def test_errors_are_wrapped_at_words_on_a_terminal(api):
 @pytest.mark.parametrize(
     "command", [("services", "list"), ("services", "list", "--json"), ("demo",), ("doctor",)], ids=" ".join
 )
-def test_a_closed_pipe_ends_the_command_quietly(api, command):
+def test_a_closed_pipe_ends_the_command_without_a_message(api, command):
     api.add_service("Database")
     reader, writer = os.pipe()
     os.close(reader)
@@ -154,7 +154,7 @@ def test_a_closed_pipe_ends_the_command_quietly(api, command):
         os.close(writer)
 
 
-def test_a_pipe_that_is_closed_is_no_complaint_of_the_interpreter_as_it_ends(api):
+def test_a_closed_pipe_causes_no_message_of_the_interpreter_at_exit(api):
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -173,7 +173,7 @@ def test_a_pipe_that_is_closed_is_no_complaint_of_the_interpreter_as_it_ends(api
 
 
 @pytest.mark.parametrize("command", [("services", "list"), ("demo",), ("doctor",)], ids=" ".join)
-def test_what_is_piped_has_no_colours(api, command):
+def test_piped_output_has_no_colours(api, command):
     api.add_service("Database")
     ran = run(*command, settings=api.environ)
     assert ran.status == 0
@@ -213,14 +213,14 @@ def test_a_dumb_terminal_gets_no_commands_while_it_waits(api):
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_any_encoding_of_the_terminal_will_do(api, command, encoding):
+def test_output_works_in_any_encoding(api, command, encoding):
     api.add_service("データベース")
     ran = run(*command, settings={**api.environ, "PYTHONIOENCODING": encoding}, encoding=encoding)
     assert (ran.status, ran.err) == (0, "")
     assert ran.out
 
 
-def test_tables_and_spinners_are_plain_where_the_encoding_has_no_lines(api):
+def test_tables_and_spinners_are_plain_in_an_encoding_without_line_characters(api):
     api.add_service("Database")
     with on_terminal("services", "list", settings={**api.environ, "PYTHONIOENCODING": "ascii"}) as terminal:
         assert terminal.status() == 0
@@ -228,7 +228,7 @@ def test_tables_and_spinners_are_plain_where_the_encoding_has_no_lines(api):
     assert "Database" in terminal.text
 
 
-def test_a_full_disk_is_an_error_and_no_bug(api):
+def test_a_full_disk_is_not_reported_as_a_bug(api):
     api.add_service("Database")
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
@@ -247,7 +247,7 @@ def test_a_full_disk_is_an_error_and_no_bug(api):
     "command", [("services", "list"), ("connect",), ("doctor",), ("demo",), ("services", "delete", "--yes", "--json")],
     ids=" ".join,
 )  # fmt: skip
-def test_a_command_whose_results_nobody_can_read_fails_before_anything_is_sent(api, command):
+def test_a_command_with_closed_stdout_fails_before_anything_is_sent(api, command):
     shell = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, *command]
     done = subprocess.run(shell, env=environment(api.environ), capture_output=True, timeout=PATIENCE, check=False)
     assert (done.returncode, "Standard output is closed" in done.stderr.decode()) == (2, True)
@@ -255,7 +255,7 @@ def test_a_command_whose_results_nobody_can_read_fails_before_anything_is_sent(a
 
 
 @pytest.mark.parametrize("closed", ["<&- >&-", "2>&-"], ids=["stdin and stdout", "stderr"])
-def test_streams_that_are_closed_from_the_start_do_no_harm(api, closed):
+def test_streams_closed_at_the_start_cause_no_error(api, closed):
     api.add_service("Database")
     shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, "services", "delete", "--yes"]
     done = subprocess.run(shell, env=environment(api.environ), capture_output=True, timeout=PATIENCE, check=False)
@@ -276,7 +276,7 @@ def test_the_log_does_not_disturb_the_spinner(api):
     assert all(line.lstrip("\r").startswith("debug: GET") for line in logged)
 
 
-def test_a_bug_is_reported_as_one_with_a_status_of_its_own(capsys):
+def test_a_bug_has_its_own_message_and_exit_status(capsys):
     def broken(_: Terminal) -> int:
         raise RuntimeError("the cause")
 
@@ -284,7 +284,7 @@ def test_a_bug_is_reported_as_one_with_a_status_of_its_own(capsys):
     assert capsys.readouterr().err.startswith("Error: RuntimeError: the cause. This is a bug in pagerduty-alerting")
 
 
-def test_what_the_library_advises_a_programmer_becomes_advice_for_a_person():
+def test_advice_of_the_library_is_replaced_by_advice_for_the_command_line():
     error = APIConnectionError("not trusted. Behind a private CA, pass ssl_context=…", method="GET", path="/")
     assert "SSL_CERT_FILE" in explanation(error)
     assert "ssl_context" not in explanation(error)

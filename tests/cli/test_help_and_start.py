@@ -1,4 +1,4 @@
-"""Help, version and completion: what a person sees first, and how little of the package that takes."""
+"""Help, version and completion, and that the start imports few modules."""
 
 import re
 import subprocess
@@ -35,14 +35,14 @@ def python(code: str, **settings: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "none")
-def test_every_command_explains_itself(command):
+def test_every_command_has_a_help_text(command):
     ran = run(*command, "--help", settings={})
     assert (ran.status, ran.err) == (0, "")
     assert ran.out.startswith(f"Usage: pagerduty-alerting {' '.join(command)}".strip())
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "none")
-def test_no_help_shows_a_type_of_the_parser(command):
+def test_help_shows_no_python_types(command):
     assert re.findall(r"<[a-z ]+>", run(*command, "--help", settings={}).out) == []
 
 
@@ -65,7 +65,7 @@ def test_the_version_is_shown():
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["connect", "--help"]], ids=" ".join)
-def test_version_and_help_load_nothing_that_is_slow(arguments):
+def test_version_and_help_load_no_slow_modules(arguments):
     code = (
         f"import sys; sys.argv[1:] = {arguments!r}\n"
         "from pagerduty_alerting.cli import main\n"
@@ -78,8 +78,8 @@ def test_version_and_help_load_nothing_that_is_slow(arguments):
 
 
 @pytest.mark.parametrize("command", [["services", "list"], ["connect", "--dry-run"], ["doctor"]], ids=" ".join)
-def test_a_start_does_not_import_what_typer_converts_with(api, command):
-    """Where this fails, typer calls its conversion another way: see `_skip_needless_conversion`."""
+def test_commands_do_not_import_pydantic(api, command):
+    """If this fails, typer calls its conversion in another way: see `_skip_needless_conversion`."""
     code = (
         f"import sys; sys.argv[1:] = {command!r}\n"
         "from pagerduty_alerting.cli import main\n"
@@ -115,7 +115,7 @@ def test_completion_can_be_shown_for_each_shell(shell):
     assert "_PAGERDUTY_ALERTING_COMPLETE" in ran.out
 
 
-def test_a_shell_that_asks_gets_the_commands():
+def test_completion_lists_the_commands():
     words = {"COMP_WORDS": "pagerduty-alerting se", "COMP_CWORD": "1", "_PAGERDUTY_ALERTING_COMPLETE": "complete_bash"}
     ran = run(settings=words)
     assert (ran.status, ran.out.split()) == (0, ["services"])

@@ -52,7 +52,7 @@ def test_delete_of_nothing_deletes_nothing(api):
     assert json.loads(ran.out) == {"account_id": api.account_id, "deleted": False, "services": []}
 
 
-def test_connect_without_waiting_hands_over_the_token_and_the_next_command(api):
+def test_connect_without_waiting_prints_the_token_and_the_next_command(api):
     template = "https://pages.example/{token}"
     ran = run("connect", "--no-wait", "--json", f"--authorize-url={template}", settings=api.environ)
     (token,) = api.tokens()
@@ -79,7 +79,7 @@ def test_connect_shows_what_is_connected(api):
     }
 
 
-def test_connect_whose_services_cannot_be_listed_is_connected_all_the_same(api):
+def test_connect_succeeds_although_the_services_cannot_be_listed(api):
     created = run("connect", "--no-wait", settings=api.environ)
     api.authorize(created.out.strip(), services=["Database"])
     api.on(Operation.LIST).skip(1).respond(403)
@@ -89,7 +89,7 @@ def test_connect_whose_services_cannot_be_listed_is_connected_all_the_same(api):
     assert list(json.loads(ran.err)) == ["warning"]
 
 
-def test_connect_that_fails_shows_how_to_go_on(api):
+def test_a_failed_connect_shows_the_command_to_continue(api):
     created = run("connect", "--no-wait", settings=api.environ)
     ran = run("connect", "-", "--json", settings=api.environ, stdin=created.out)
     assert (ran.status, ran.out) == (1, "")
@@ -146,7 +146,7 @@ def test_missing_settings_are_an_error_of_the_same_shape(command):
     assert "There are no credentials" in error["message"]
 
 
-def test_an_audit_that_ends_early_shows_the_error_and_what_was_not_asked(api):
+def test_an_audit_that_ends_early_shows_the_summary_and_the_error(api):
     settings = {**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"}
     ran = run("audit", "--accounts=-", "--json", "--concurrency=1", settings=settings, stdin="a\nb\n")
     said = [json.loads(line) for line in ran.err.splitlines()]

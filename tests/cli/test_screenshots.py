@@ -1,4 +1,4 @@
-"""The pictures of the README: they match the output of the commands and show no secret."""
+"""The pictures of the README match the output of the commands and show no secret."""
 
 import re
 from xml.etree import ElementTree
@@ -9,11 +9,11 @@ from tests.cli import screenshots as taking
 
 
 def words(svg: str) -> list[str]:
-    """Returns what a picture says; how rich draws it differs from version to version."""
+    """Returns the words of a picture, because its drawing differs between versions of rich."""
     return ["".join(text.itertext()) for text in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
-def test_the_committed_pictures_show_what_the_commands_show_and_no_credential():
+def test_the_committed_pictures_match_the_output_and_show_no_credential():
     committed = {file.stem: words(file.read_text("utf-8")) for file in taking.DIRECTORY.glob("*.svg")}
     taken = {name: words(svg) for name, svg in taking.screenshots()}
     assert taken == committed, "update them with: python -m tests.cli.screenshots"
@@ -30,5 +30,5 @@ def test_the_committed_pictures_show_what_the_commands_show_and_no_credential():
         ("\x1b[?25l\x1b[1mbold\x1b[0m", "\x1b[1mbold\x1b[0m"),
     ],
 )
-def test_what_was_cleared_is_not_in_the_picture(written, shown):
+def test_cleared_lines_are_not_in_the_picture(written, shown):
     assert taking.screen(written) == shown

@@ -1,4 +1,4 @@
-"""`services list` and `services delete`, as processes, against the emulator."""
+"""`services list` and `services delete` as processes against the emulator."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def test_services_are_listed_as_a_table_on_a_terminal(api):
 
 @pytest.mark.parametrize("columns", [30, 60, 100])
 @pytest.mark.parametrize("accounts", [1, 2])
-def test_an_id_is_never_broken_and_names_lose_nothing_however_narrow_the_terminal(api, columns, accounts):
+def test_ids_are_not_broken_and_names_are_complete_on_a_narrow_terminal(api, columns, accounts):
     service = {"id": "f174e90a-fafe-4643-bbbc-4a0ed4fc8415", "name": "Primary on-call of the payments department"}
     api.on(Operation.LIST).respond(200, json={"success": True, "errors": [], "messages": [], "result": [service]})
     ids = [api.account_id, api.add_account()][:accounts]
@@ -43,7 +43,7 @@ def test_an_id_is_never_broken_and_names_lose_nothing_however_narrow_the_termina
     assert service["name"].replace(" ", "") in re.sub(r"[│\s]", "", without_ids)
 
 
-def test_json_holds_every_service_with_its_account(api):
+def test_json_contains_every_service_with_its_account(api):
     service = api.add_service("Bücher & Söhne")
     ran = run("services", "list", "--json", settings=api.environ)
     assert json.loads(ran.out) == [{"account_id": api.account_id, "id": service.id, "name": service.name}]
@@ -55,7 +55,7 @@ def test_no_services_are_an_empty_json_array(api):
     assert (ran.status, json.loads(ran.out)) == (0, [])
 
 
-def test_no_services_leave_stdout_empty_and_say_so_on_stderr(api):
+def test_without_services_stdout_is_empty_and_stderr_says_so(api):
     ran = run("services", "list", settings=api.environ)
     assert (ran.status, ran.out) == (0, "")
     assert ran.err == (
@@ -71,7 +71,7 @@ def test_several_accounts_are_listed_with_their_ids(api):
     assert ran.out == f"{other}\t{website.id}\tWebsite\n{api.account_id}\t{database.id}\tDatabase\n"
 
 
-def test_one_unknown_account_does_not_hide_the_others_but_shows_in_the_status(api):
+def test_an_unknown_account_sets_the_status_and_does_not_hide_the_others(api):
     api.add_service("Database")
     ran = run("services", "list", "--account-id", "0" * 32, "--account-id", api.account_id, settings=api.environ)
     assert ran.status == 1
@@ -80,14 +80,14 @@ def test_one_unknown_account_does_not_hide_the_others_but_shows_in_the_status(ap
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)], ids=["lines", "json"])
-def test_names_cannot_act_on_the_terminal(api, flags):
+def test_control_characters_in_names_are_escaped(api, flags):
     api.add_service("a\x1b[31m\x9b5m\u202eb\tc\nd")
     ran = run("services", "list", *flags, settings=api.environ)
     assert ran.status == 0
     assert not set(ran.out) & set("\x1b\x9b\u202e")
 
 
-def test_a_tab_in_a_name_makes_no_further_field(api):
+def test_a_tab_in_a_name_does_not_add_a_field(api):
     api.add_service("Data\tbase")
     ran = run("services", "list", settings=api.environ)
     assert ran.out.rstrip("\n").split("\t") == [api.services()[0].id, "Data\\tbase"]
@@ -109,7 +109,7 @@ def test_delete_with_yes_deletes_without_asking(api):
     assert api.services() == []
 
 
-def test_a_dry_run_of_delete_shows_what_would_go_and_deletes_nothing(api):
+def test_a_dry_run_of_delete_shows_what_would_be_deleted_and_deletes_nothing(api):
     api.add_service("Database")
     ran = run("services", "delete", "--dry-run", settings=api.environ)
     assert (ran.status, ran.out) == (0, lines(api))

@@ -1,4 +1,4 @@
-"""Where the commands take their settings from, and that they keep secrets to themselves."""
+"""Where the commands read their settings, and that they show no secrets."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_the_api_token_may_come_from_a_file(api, tmp_path):
     assert (ran.status, ran.out, ran.err) == (0, "[]\n", "")
 
 
-def test_the_token_file_goes_before_the_environment(api, tmp_path):
+def test_the_token_file_overrides_the_environment(api, tmp_path):
     file = tmp_path / "token"
     file.write_text(api.api_token)
     file.chmod(0o600)
@@ -37,7 +37,7 @@ def test_the_token_file_goes_before_the_environment(api, tmp_path):
     assert run("services", "list", "--api-token-file", str(file), settings=settings).status == 0
 
 
-def test_a_token_file_that_everybody_can_read_is_warned_of(api, tmp_path):
+def test_a_token_file_that_others_can_read_causes_a_warning(api, tmp_path):
     file = tmp_path / "token"
     file.write_text(api.api_token)
     file.chmod(0o644)
@@ -60,17 +60,17 @@ def test_the_api_token_may_come_from_standard_input(api):
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [(b"", "is empty"), (b"x" * 70_000, "too long"), (b"\xff\xfe", "something other"), (b"two words", "spaces")],
     ids=["empty", "huge", "binary", "two words"],
 )
-def test_a_file_without_a_token_is_refused_without_showing_what_is_in_it(api, tmp_path, content, complaint):
+def test_a_file_without_a_token_is_refused_without_showing_its_content(api, tmp_path, content, message):
     file = tmp_path / "token"
     file.write_bytes(content)
     file.chmod(0o600)
     ran = run("services", "list", "--api-token-file", str(file), settings=api.environ)
     assert (ran.status, ran.out) == (2, "")
-    assert complaint in ran.err
+    assert message in ran.err
     assert "two words" not in ran.err
     api.requests.assert_not_called()
 
@@ -81,7 +81,7 @@ def test_a_missing_token_file_is_refused(api, tmp_path):
     assert "No such file" in ran.err
 
 
-def test_a_person_at_a_terminal_is_asked_for_the_token_which_is_not_echoed(api):
+def test_on_a_terminal_a_prompt_reads_the_token_without_echo(api):
     api.add_service("Database")
     settings = without(api.environ, "CLOUDFLARE_API_TOKEN")
     with on_terminal("services", "list", settings=settings) as terminal:
@@ -100,7 +100,7 @@ def test_ctrl_c_at_the_prompt_stops(api):
         assert terminal.status() == 130
 
 
-def test_the_end_of_input_at_the_prompt_is_no_token(api):
+def test_end_of_input_at_the_prompt_is_a_missing_token(api):
     with on_terminal("services", "list", settings=tokenless(api)) as terminal:
         terminal.wait_for("(it is not shown):")
         terminal.type("\x04")
@@ -118,7 +118,7 @@ def test_a_missing_setting_is_a_usage_error_that_says_what_to_do(api, missing, a
     assert advice in ran.err
 
 
-def test_an_api_key_with_its_address_works_too(api):
+def test_an_api_key_with_its_email_works_too(api):
     key = api.add_api_key("someone@example.org")
     settings = {
         **without(api.environ, "CLOUDFLARE_API_TOKEN"),
@@ -147,7 +147,7 @@ def test_shared_options_may_stand_before_or_after_the_command(api, place):
     assert "debug: GET /accounts/" in ran.err
 
 
-def test_base_url_does_not_go_where_the_token_would_be_sent_in_the_clear(api):
+def test_an_insecure_base_url_is_refused(api):
     ran = run("services", "list", "--base-url", "http://example.org", settings=api.environ)
     assert ran.status == 2
     assert "use https://" in ran.err
@@ -168,7 +168,7 @@ def test_all_missing_settings_are_listed_at_once_with_their_sources():
     assert "=…" not in ran.err
 
 
-def test_nobody_is_asked_for_a_token_with_which_nothing_can_be_done(api):
+def test_there_is_no_prompt_for_the_token_if_another_setting_is_missing(api):
     settings = without(api.environ, "CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID")
     with on_terminal("services", "list", settings=settings) as terminal:
         terminal.wait_for("There is no account")
@@ -183,21 +183,21 @@ def test_a_timeout_is_a_duration(api, value):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "soon", "0ms"])
-def test_an_impossible_timeout_is_a_usage_error(api, value):
+def test_an_invalid_timeout_is_a_usage_error(api, value):
     ran = run("services", "list", f"--timeout={value}", settings=api.environ)
     assert ran.status == 2
     assert "--timeout" in ran.err
 
 
 @pytest.mark.parametrize("command", [("services", "list"), ("doctor",), ("connect", "--dry-run")], ids=" ".join)
-def test_no_command_shows_the_credentials_even_when_verbose_and_refused(api, command):
+def test_no_command_shows_refused_credentials_even_when_verbose(api, command):
     wrong = "this-is-not-the-token-of-anybody"
     ran = run(*command, "--verbose", settings={**api.environ, "CLOUDFLARE_API_TOKEN": wrong})
     assert ran.status == 1
     assert wrong not in ran.out + ran.err
 
 
-def test_credentials_are_no_option(api):
+def test_credentials_cannot_be_passed_as_options(api):
     ran = run("services", "list", "--api-token", api.api_token, settings=api.environ)
     assert ran.status == 2
     assert "No such option" in ran.err

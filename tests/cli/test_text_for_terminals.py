@@ -22,7 +22,7 @@ def test_what_is_not_a_duration_is_refused(text):
 
 
 @pytest.mark.parametrize("text", ["Database", "データ ベース", "می‌خواهم", "👩‍💻", "a b"])
-def test_text_of_every_script_stays_as_it_is(text):
+def test_text_in_any_script_is_unchanged(text):
     assert printable(text) == text
 
 
@@ -36,7 +36,7 @@ def test_text_of_every_script_stays_as_it_is(text):
         ("\u2028", "\\u2028"),
     ],
 )
-def test_what_acts_on_a_terminal_is_escaped(text, shown):
+def test_control_characters_are_escaped(text, shown):
     assert printable(text) == shown
 
 
@@ -72,7 +72,7 @@ def test_a_duration_in_words_has_the_largest_unit_that_fits(seconds, text):
     assert duration_in_words(seconds) == text
 
 
-def test_options_after_the_command_go_before_those_in_front_of_it():
+def test_options_after_the_command_override_those_before_it():
     earlier = Options(base_url="https://a.example", timeout=1.0, verbose=True)
     later = Options(base_url="https://b.example", api_token_file="file")
     assert earlier.overridden_by(later) == Options("file", "https://b.example", 1.0, verbose=True)

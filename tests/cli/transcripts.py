@@ -1,6 +1,6 @@
-"""What a person sees on terminals of 60 and 100 columns: `python -m tests.cli.transcripts` writes the transcripts.
+"""Writes the output on terminals of 60 and 100 columns into the transcripts: `python -m tests.cli.transcripts`.
 
-As with the screenshots, the real commands run on a pseudo-terminal, and what differs from run to run is replaced.
+As for the screenshots, the real commands run on a pseudo-terminal, and what differs between runs is replaced.
 """
 
 import re
@@ -16,7 +16,7 @@ from tests.support.command_line import OnTerminal, on_terminal
 DIRECTORY = Path(__file__).parent / "transcripts"
 WIDTHS = (60, 100)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-NOBODY_LISTENS = "http://127.0.0.1:1"
+NOTHING_LISTENS = "http://127.0.0.1:1"
 
 
 @frozen
@@ -24,10 +24,10 @@ class Scene:
     """One command and what is done while it runs.
 
     Attributes:
-        arguments: What follows the command's name.
-        play: What the person does.
+        arguments: The arguments of the command.
+        play: Acts like the user.
         settings: Changes to the environment of the emulator.
-        without: Variables that are not set.
+        without: Variables to leave out.
     """
 
     arguments: tuple[str, ...]
@@ -75,7 +75,7 @@ SCENES = {
     "half-of-the-credentials": Scene(
         ("services", "list"), settings={"CLOUDFLARE_EMAIL": "someone@example.org"}, without=("CLOUDFLARE_API_TOKEN",)
     ),
-    "nobody-listens": Scene(("services", "list", f"--base-url={NOBODY_LISTENS}")),
+    "nothing-listens": Scene(("services", "list", f"--base-url={NOTHING_LISTENS}")),
     "not-connected": Scene(("services", "list")),
 }
 
@@ -98,7 +98,7 @@ def transcript(scene: Scene, columns: int) -> str:
 
 
 def ids_in(text: str) -> list[str]:
-    """Returns the ids and tokens in a text, as often as they are in it."""
+    """Returns every occurrence of an id or token in a text."""
     return re.findall(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", text)
 
 

@@ -1,4 +1,4 @@
-"""Fixtures for the runner: clients of the emulator, runners for coroutines of the tests' own, and what a leak is."""
+"""Fixtures for the runner: clients of the emulator, runners for coroutines of the tests, and leaks."""
 
 import os
 import ssl
@@ -27,7 +27,7 @@ async def nothing() -> None:
 
 @pytest.fixture
 def runner() -> Iterator[LoopRunner]:
-    """A runner for coroutines of the test's own."""
+    """A runner for coroutines of the test."""
     made = LoopRunner(nothing)
     yield made
     made.close()
@@ -35,13 +35,13 @@ def runner() -> Iterator[LoopRunner]:
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """A certificate authority that nobody but the tests trusts."""
+    """A certificate authority that only the tests trust."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="session")
 def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    """What a server on this machine needs to serve TLS."""
+    """The SSL context of a server on this machine."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -49,7 +49,7 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture(scope="session")
 def client_tls(authority: trustme.CA) -> ssl.SSLContext:
-    """What a client of that server needs."""
+    """The SSL context of a client of that server."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context
@@ -57,13 +57,13 @@ def client_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def leaks() -> Callable[[], dict[str, int]]:
-    """Returns how many threads, and on Linux file descriptors, there are more than when the test began."""
+    """Returns the change in the number of threads, and on Linux of file descriptors, since the start of the test."""
     descriptors = Path("/proc/self/fd")
 
     def count() -> dict[str, int]:
         found = {"threads": threading.active_count()}
         if descriptors.exists():
-            found["descriptors"] = len(os.listdir(descriptors))  # noqa: PTH208  # is itself quick to count
+            found["descriptors"] = len(os.listdir(descriptors))  # noqa: PTH208  # opens fewer descriptors than pathlib
         return found
 
     before = count()

@@ -1,15 +1,15 @@
-"""Something strikes at every line of the runner in turn, and nothing hangs, gets lost or stays broken.
+"""Interrupts the runner at every line in turn, and checks that nothing blocks, gets lost or stays broken.
 
-    python tests/runner/every_line.py STRIKE [SITUATION ...]
+    python tests/runner/every_line.py INTERRUPTION [SITUATION ...]
 
-A trace function counts the lines that the main thread executes in `_loop/`, and strikes at the n-th: n is 1, then 2,
-until the situation is over before it comes to that. With EVERY_LINE_STRIDE=3, every third point is tried; each strike
-and situation begins at another one, so that all of them together come to all lines. The program prints the number of
-points, and for each that failed what was wrong; where something hangs, it prints all stacks and exits.
+A trace function counts the lines that the main thread executes in `_loop/`, and interrupts at the n-th: n is 1, then 2,
+until the situation ends before that line. With EVERY_LINE_STRIDE=3, every third line is tried; each interruption and
+situation starts at another line, so that together they cover all lines. The program prints the number of lines, and
+what was wrong at each that failed; if something blocks, it prints all stacks and exits.
 
-With EVERY_LINE_HOST=gevent or eventlet, it patches itself, so that a greenlet waits while a native thread drives, and
-`greenlets.py` belongs to the lines. Two situations are left out then: their coroutines start a thread, which in such a
-program is a greenlet of the thread that drives the loop.
+With EVERY_LINE_HOST=gevent or eventlet, it patches itself, so that a greenlet waits while a native thread drives the
+loop, and the lines of `greenlets.py` count too. Two situations are left out then: their coroutines start a thread,
+which in such a program is a greenlet of the thread that drives the loop.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ HANG = 20.0
 STRIDE = int(os.environ.get("EVERY_LINE_STRIDE", "1"))
 
 
-class Struck(BaseException):
-    """What handlers raise, and what is raised without one."""
+class Interruption(BaseException):
+    """Is raised by handlers, or without one."""
 
 
 async def nothing() -> None:
@@ -54,11 +54,11 @@ async def give(value: object) -> object:
     return value
 
 
-class World:
-    """What there is at one point: a runner, other threads, and a generator that somebody forgot.
+class Fixture:
+    """The objects of one interruption: a runner, other threads, and an abandoned generator.
 
     Attributes:
-        is_told: Whether what struck has to be raised to the main thread.
+        must_raise: Whether the main thread must get the exception of the interruption.
     """
 
     def __init__(self) -> None:
@@ -66,18 +66,18 @@ class World:
         self.others: list[Future[object]] = []
         self.closed: list[bool] = []
         self.problems: list[str] = []
-        self.forgotten: list[Any] = []
-        self.is_told = False
+        self.abandoned: list[Any] = []
+        self.must_raise = False
 
-    def forget_an_iterator(self) -> None:
+    def abandon_an_iterator(self) -> None:
         """Leaves the iterator over a generator that has begun to the garbage collector."""
         items = self.runner.iterate(self.source())
         next(items)
-        self.forgotten = [items]
-        self.forgotten.append(self.forgotten)
+        self.abandoned = [items]
+        self.abandoned.append(self.abandoned)
 
     async def source(self) -> AsyncGenerator[int, None]:
-        """A generator that notes its end."""
+        """A generator that records its end."""
         try:
             yield 1
             yield 2
@@ -100,27 +100,27 @@ class World:
 
 
 def wait_for(seen: list[Any]) -> None:
-    """Waits until another thread has seen something. An event of eventlet's would not be noticed across threads."""
+    """Waits until another thread has recorded something; eventlet's events do not work across threads."""
     while not seen:
         time.sleep(0.001)
 
 
-# Situations: generators that prepare, and from the first `yield` on are traced until the next one.
+# Situations: generators that are traced from their first `yield` to the next one.
 
 
-def alone(world: World) -> Iterator[object]:
-    world.runner.run(give(1))
+def alone(fixture: Fixture) -> Iterator[object]:
+    fixture.runner.run(give(1))
     yield
-    yield world.runner.run(give("alone"))
+    yield fixture.runner.run(give("alone"))
 
 
-def first(world: World) -> Iterator[object]:
+def first(fixture: Fixture) -> Iterator[object]:
     yield
-    yield world.runner.run(give("first"))
+    yield fixture.runner.run(give("first"))
 
 
-def leads(world: World) -> Iterator[object]:
-    """Another thread's call comes, and is not over when that of the main thread is."""
+def leads(fixture: Fixture) -> Iterator[object]:
+    """Another thread starts a call, which ends after that of the main thread."""
     came = asyncio.Event()
 
     async def follow() -> object:
@@ -128,16 +128,16 @@ def leads(world: World) -> Iterator[object]:
         return await give("followed")
 
     async def lead() -> object:
-        world.in_thread(lambda: world.runner.run(follow()))
+        fixture.in_thread(lambda: fixture.runner.run(follow()))
         await came.wait()
         return "leads"
 
     yield
-    yield world.runner.run(lead())
+    yield fixture.runner.run(lead())
 
 
-def leads_to_the_end(world: World) -> Iterator[object]:
-    """Another thread's call comes and ends while the main thread drives."""
+def leads_to_the_end(fixture: Fixture) -> Iterator[object]:
+    """Another thread starts a call, which ends while the main thread drives the loop."""
     over = asyncio.Event()
 
     async def follow() -> object:
@@ -145,15 +145,15 @@ def leads_to_the_end(world: World) -> Iterator[object]:
         return "followed"
 
     async def lead() -> object:
-        world.in_thread(lambda: world.runner.run(follow()))
+        fixture.in_thread(lambda: fixture.runner.run(follow()))
         await over.wait()
         return await give("leads to the end")
 
     yield
-    yield world.runner.run(lead())
+    yield fixture.runner.run(lead())
 
 
-def follows(world: World) -> Iterator[object]:
+def follows(fixture: Fixture) -> Iterator[object]:
     go_on = asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -162,17 +162,17 @@ def follows(world: World) -> Iterator[object]:
         await go_on.wait()
         return "led"
 
-    world.in_thread(lambda: world.runner.run(lead()))
+    fixture.in_thread(lambda: fixture.runner.run(lead()))
     wait_for(loops)
     yield
     try:
-        yield world.runner.run(give("follows"))
+        yield fixture.runner.run(give("follows"))
     finally:
         loops[0].call_soon_threadsafe(go_on.set)
 
 
-def inherits(world: World) -> Iterator[object]:
-    """The main thread follows, and has to drive on when the leader is done."""
+def inherits(fixture: Fixture) -> Iterator[object]:
+    """The main thread follows, and must drive the loop after the leader has returned."""
     go_on = asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -183,56 +183,56 @@ def inherits(world: World) -> Iterator[object]:
 
     async def follow() -> object:
         go_on.set()
-        await world_is_left(world)
+        await others_have_returned(fixture)
         return "inherits"
 
-    world.in_thread(lambda: world.runner.run(lead()))
+    fixture.in_thread(lambda: fixture.runner.run(lead()))
     wait_for(loops)
     yield
     try:
-        yield world.runner.run(follow())
+        yield fixture.runner.run(follow())
     finally:
         loops[0].call_soon_threadsafe(go_on.set)
 
 
-async def world_is_left(world: World) -> None:
+async def others_have_returned(fixture: Fixture) -> None:
     """Waits until the other thread has returned."""
-    while not world.others[0].done():  # noqa: ASYNC110  # there is no event for it
+    while not fixture.others[0].done():  # noqa: ASYNC110  # there is no event for it
         await asyncio.sleep(0.001)
 
 
-def iterates(world: World) -> Iterator[object]:
-    world.runner.run(give(1))
+def iterates(fixture: Fixture) -> Iterator[object]:
+    fixture.runner.run(give(1))
     yield
-    yield list(world.runner.iterate(world.source())) and "iterates"
+    yield list(fixture.runner.iterate(fixture.source())) and "iterates"
 
 
-def leaves(world: World) -> Iterator[object]:
-    world.runner.run(give(1))
+def leaves(fixture: Fixture) -> Iterator[object]:
+    fixture.runner.run(give(1))
     yield
-    items = world.runner.iterate(world.source())
+    items = fixture.runner.iterate(fixture.source())
     next(items)
-    items.close()  # as `break` does, after which Python would drop exceptions
-    if not world.closed:
-        world.problems.append("the generator was not closed before the loop was left")
+    items.close()  # like `break`, after which Python would drop exceptions
+    if not fixture.closed:
+        fixture.problems.append("the generator was not closed before the loop was left")
     yield "leaves"
 
 
-def in_coroutine(world: World) -> Iterator[object]:
+def in_coroutine(fixture: Fixture) -> Iterator[object]:
     async def main() -> object:
-        return world.runner.run(give("in coroutine"))
+        return fixture.runner.run(give("in coroutine"))
 
     with asyncio.Runner() as mine:
         loop = mine.get_loop()
         yield
-        # Not `Runner.run`, which has a handler of its own for Ctrl-C.
+        # Not `Runner.run`, which has its own handler for Ctrl-C.
         yield loop.run_until_complete(main())
 
 
-def closes(world: World) -> Iterator[object]:
-    world.runner.run(give(1))
+def closes(fixture: Fixture) -> Iterator[object]:
+    fixture.runner.run(give(1))
     yield
-    world.runner.close()
+    fixture.runner.close()
     yield "closes"
 
 
@@ -244,60 +244,60 @@ SITUATIONS = {
 
 
 def on_signal(_number: int, _frame: FrameType | None) -> None:
-    raise Struck("a handler")
+    raise Interruption("by a handler")
 
 
-def strike_exception(_world: World) -> None:
-    raise Struck("asynchronous")
+def interrupt_by_exception(_fixture: Fixture) -> None:
+    raise Interruption("asynchronous")
 
 
-def strike_signal(world: World) -> None:
-    world.is_told = True
+def interrupt_by_signal(fixture: Fixture) -> None:
+    fixture.must_raise = True
     signal.raise_signal(signal.SIGUSR1)
 
 
-def strike_ctrl_c(world: World) -> None:
-    world.is_told = True
+def interrupt_by_ctrl_c(fixture: Fixture) -> None:
+    fixture.must_raise = True
     signal.raise_signal(signal.SIGINT)
 
 
-def strike_call(world: World) -> None:
+def interrupt_by_call(fixture: Fixture) -> None:
     """A signal handler that makes a call."""
 
     def call(_number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ClientUsageError, ClientClosedError):
-            world.runner.run(give(1))
+            fixture.runner.run(give(1))
 
     former = signal.signal(signal.SIGUSR2, call)
     signal.raise_signal(signal.SIGUSR2)
     signal.signal(signal.SIGUSR2, former)
 
 
-def strike_garbage_collection(world: World) -> None:
-    world.forgotten = []
+def interrupt_by_garbage_collection(fixture: Fixture) -> None:
+    fixture.abandoned = []
     gc.collect()
 
 
-STRIKES = {
-    "exception": strike_exception,
-    "signal": strike_signal,
-    "ctrl-c": strike_ctrl_c,
-    "call": strike_call,
-    "garbage-collection": strike_garbage_collection,
+INTERRUPTIONS = {
+    "exception": interrupt_by_exception,
+    "signal": interrupt_by_signal,
+    "ctrl-c": interrupt_by_ctrl_c,
+    "call": interrupt_by_call,
+    "garbage-collection": interrupt_by_garbage_collection,
 }
 
 
 class Tracer:
-    """Strikes at the n-th line."""
+    """Interrupts at the n-th line."""
 
-    def __init__(self, point: int, strike: Callable[[], None]) -> None:
+    def __init__(self, point: int, interrupt: Callable[[], None]) -> None:
         self.left = point
         self.where = ""
-        self._strike = strike
+        self._interrupt = interrupt
         self._greenlet = sys.modules["greenlet"].getcurrent() if HOST else None
 
     def __call__(self, frame: FrameType, event: str, _argument: object) -> "Tracer | None":
-        # Python itself drops what a finalizer raises.
+        # Python drops exceptions of finalizers.
         if frame.f_code.co_filename not in FILES or frame.f_code.co_name == "close_quietly":
             return None
         if HOST and sys.modules["greenlet"].getcurrent() is not self._greenlet:
@@ -307,18 +307,18 @@ class Tracer:
             if self.left == 0:
                 self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
                 sys.settrace(None)
-                self._strike()
+                self._interrupt()
         return self
 
 
-def check(situation: str, strike: str, point: int) -> tuple[bool, list[str]]:
-    """Returns whether there is such a point, and what was wrong."""
-    world = World()
-    if strike == "garbage-collection":
-        world.forget_an_iterator()
-    steps = SITUATIONS[situation](world)
+def check(situation: str, interruption: str, point: int) -> tuple[bool, list[str]]:
+    """Returns whether the situation ended before that line, and what was wrong."""
+    fixture = Fixture()
+    if interruption == "garbage-collection":
+        fixture.abandon_an_iterator()
+    steps = SITUATIONS[situation](fixture)
     next(steps)
-    tracer = Tracer(point, lambda: STRIKES[strike](world))
+    tracer = Tracer(point, lambda: INTERRUPTIONS[interruption](fixture))
     outcome: object = None
     sys.settrace(tracer)
     try:
@@ -329,21 +329,21 @@ def check(situation: str, strike: str, point: int) -> tuple[bool, list[str]]:
         sys.settrace(None)
     is_over = not tracer.where
     list(steps)
-    problems = world.problems if isinstance(outcome, str) else []
-    problems += wrong_with_outcome(world, situation, outcome)
-    problems += wrong_afterwards(world, situation, strike)
+    problems = fixture.problems if isinstance(outcome, str) else []
+    problems += wrong_with_outcome(fixture, situation, outcome)
+    problems += wrong_afterwards(fixture, situation, interruption)
     return is_over, [f"{tracer.where}: {problem}" for problem in problems]
 
 
-def wrong_with_outcome(world: World, situation: str, outcome: object) -> Iterator[str]:
-    if world.is_told:
-        if not isinstance(outcome, Struck | KeyboardInterrupt):
+def wrong_with_outcome(fixture: Fixture, situation: str, outcome: object) -> Iterator[str]:
+    if fixture.must_raise:
+        if not isinstance(outcome, Interruption | KeyboardInterrupt):
             yield f"the handler's exception came as {outcome!r}"
-        elif isinstance(outcome, Struck) and "on_signal" not in [
+        elif isinstance(outcome, Interruption) and "on_signal" not in [
             frame.name for frame in traceback.extract_tb(outcome.__traceback__)
         ]:
             yield "the traceback does not show the handler"
-    elif isinstance(outcome, BaseException) and not isinstance(outcome, Struck):
+    elif isinstance(outcome, BaseException) and not isinstance(outcome, Interruption):
         yield "".join(traceback.format_exception(outcome))
     elif isinstance(outcome, str) and outcome != situation.replace("-", " "):
         yield f"the result is {outcome!r}"
@@ -356,9 +356,9 @@ def what_is_left(runner: LoopRunner) -> tuple[object, ...]:
     return runner._busy, runner._calls, runner._leader, list(runner._forgotten)
 
 
-def wrong_afterwards(world: World, situation: str, strike: str) -> Iterator[str]:
-    runner = world.runner
-    for other in world.others:
+def wrong_afterwards(fixture: Fixture, situation: str, interruption: str) -> Iterator[str]:
+    runner = fixture.runner
+    for other in fixture.others:
         try:
             if other.result(HANG) not in {"followed", "led"}:
                 yield f"another thread got {other.result()!r}"
@@ -372,18 +372,18 @@ def wrong_afterwards(world: World, situation: str, strike: str) -> Iterator[str]
             if situation != "closes":
                 yield f"a later call got {error!r}"
     if situation != "closes":
-        world.in_thread(lambda: runner.run(give("followed")))
-        if world.others[-1].result(HANG) != "followed":
+        fixture.in_thread(lambda: runner.run(give("followed")))
+        if fixture.others[-1].result(HANG) != "followed":
             yield "a later call of another thread got another result"
-    is_forgotten = strike == "garbage-collection" and not world.forgotten
-    if is_forgotten and situation != "closes" and True not in world.closed:  # closing cuts also that short
-        yield "the forgotten generator was not closed"
-    # A greenlet that was struck before it waits leaves its call to the native thread, which ends it a moment later.
-    patience = time.monotonic() + (HANG / 2 if HOST else 0)
-    while (left := what_is_left(runner)) != NOTHING and time.monotonic() < patience:
+    was_abandoned = interruption == "garbage-collection" and not fixture.abandoned
+    if was_abandoned and situation != "closes" and True not in fixture.closed:  # closing ends that call too
+        yield "the abandoned generator was not closed"
+    # A greenlet that was interrupted before it waits leaves its call to the native thread, which ends it soon after.
+    deadline = time.monotonic() + (HANG / 2 if HOST else 0)
+    while (left := what_is_left(runner)) != NOTHING and time.monotonic() < deadline:
         time.sleep(0.001)
     if left != NOTHING:
-        yield f"this was left behind: {left}"
+        yield f"not cleaned up: {left}"
     runner.close()
     if runner._loop is not None:
         yield "the loop was not closed"
@@ -395,24 +395,24 @@ def wrong_afterwards(world: World, situation: str, strike: str) -> Iterator[str]
         signal.signal(signal.SIGUSR1, on_signal)
 
 
-def main(strike: str, *situations: str) -> None:
-    """Goes through the points of all situations, or of some."""
+def main(interruption: str, *situations: str) -> None:
+    """Tries the lines of all situations, or of some."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGUSR1, on_signal)
-    # Exceptions that asyncio cannot but log, and generators that were never closed, are part of the game.
+    # Exceptions that asyncio only logs, and generators that are never closed, are expected.
     sys.unraisablehook = lambda _: None
     runner_module.asyncio.log.logger.disabled = True
     for situation in situations or SITUATIONS:
-        go_through(situation, strike)
+        try_lines(situation, interruption)
 
 
-def go_through(situation: str, strike: str) -> None:
-    """Goes through the points of a situation."""
-    point = 1 + (list(SITUATIONS).index(situation) + list(STRIKES).index(strike)) % STRIDE
+def try_lines(situation: str, interruption: str) -> None:
+    """Tries the lines of a situation."""
+    point = 1 + (list(SITUATIONS).index(situation) + list(INTERRUPTIONS).index(interruption)) % STRIDE
     tried, is_over, failed = 0, False, 0
     while not is_over:
         faulthandler.dump_traceback_later(HANG, exit=True)
-        is_over, problems = check(situation, strike, point)
+        is_over, problems = check(situation, interruption, point)
         for problem in problems:
             print(f"{situation}, point {point}, {problem}", flush=True)
         failed += bool(problems)

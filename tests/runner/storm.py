@@ -1,10 +1,10 @@
-"""Calls under a storm of interruptions at random moments: none hangs, none is lost, and the client stays usable.
+"""Calls with interruptions at random moments: none blocks, none is lost, and the client stays usable.
 
     python tests/runner/storm.py KIND COUNT SEED THREADS
 
-KIND is "signal" (a handler that raises), "ctrl-c" (Python's own), or "asynchronous" (`PyThreadState_SetAsyncExc`, whose
-arrival CPython does not promise). COUNT interruptions hit calls of the main thread, while so many other threads make
-calls of their own. The environment sets the base URL of the client.
+KIND is "signal" (a handler that raises), "ctrl-c" (Python's handler), or "asynchronous" (`PyThreadState_SetAsyncExc`,
+whose delivery CPython does not guarantee). COUNT interruptions occur in calls of the main thread, while THREADS other
+threads make calls. The environment sets the base URL of the client.
 """
 
 import ctypes
@@ -24,14 +24,13 @@ HANG = 30.0
 TIMEOUT = 10.0
 
 
-class Struck(BaseException):
-    """What a handler raises, or is raised from another thread."""
+class Interruption(BaseException):
+    """Is raised by a handler or from another thread."""
 
 
 raised = 0
 may_raise = False
-dropped: list[object] = []
-"""What Python itself dropped: exceptions in finalizers and callbacks of weak references."""
+dropped: list[object] = []  # by Python: exceptions in finalizers and callbacks of weak references
 
 
 def on_signal(number: int, frame: FrameType | None) -> None:
@@ -42,7 +41,7 @@ def on_signal(number: int, frame: FrameType | None) -> None:
         raised += 1
         if number == signal.SIGINT:
             signal.default_int_handler(number, frame)
-        raise Struck
+        raise Interruption
 
 
 class Others:
@@ -73,7 +72,7 @@ class Others:
 
 
 class Sender:
-    """A thread that raises in the main thread, a given time after it is asked to."""
+    """A thread that raises in the main thread after a given time."""
 
     def __init__(self) -> None:
         self._asked: queue.SimpleQueue[float] = queue.SimpleQueue()
@@ -88,11 +87,11 @@ class Sender:
     def _work(self) -> None:
         while True:
             time.sleep(self._asked.get())
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(self._main, ctypes.py_object(Struck))
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(self._main, ctypes.py_object(Interruption))
             self._sent += 1
 
     def wait(self, count: int) -> None:
-        """Waits until so many were raised, and for the lines at which the last of them can be."""
+        """Waits until `count` were raised, and for the lines at which the last one can be delivered."""
         while self._sent < count:
             time.sleep(0.0001)
         for _ in range(1000):
@@ -100,14 +99,14 @@ class Sender:
 
 
 def storm_of_signals(client: Client, kind: str, count: int, rng: random.Random, typical: float) -> Counter[str]:
-    """Makes calls until so many were interrupted; returns what came of them."""
+    """Makes calls until `count` were interrupted; returns their outcomes."""
     global may_raise
     number = signal.SIGINT if kind == "ctrl-c" else signal.SIGALRM
     signal.signal(number, on_signal)
     if number == signal.SIGINT:
-        # Ctrl-C, at the time of the timer.
+        # The timer sends Ctrl-C.
         signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
-    came: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     while raised < count:
         faulthandler.dump_traceback_later(HANG, exit=True)
         before, dropped_before = raised, len(dropped)
@@ -120,19 +119,19 @@ def storm_of_signals(client: Client, kind: str, count: int, rng: random.Random, 
         except BaseException as error:
             outcome = type(error).__name__
         signal.setitimer(signal.ITIMER_REAL, 0)
-        came[outcome] += 1
+        outcomes[outcome] += 1
         was_raised = raised > before and len(dropped) == dropped_before
-        if was_raised != (outcome in {"Struck", "KeyboardInterrupt"}):
-            came[f"WRONG: {raised - before} raised, and the call ended with {outcome}"] += 1
+        if was_raised != (outcome in {"Interruption", "KeyboardInterrupt"}):
+            outcomes[f"WRONG: {raised - before} raised, and the call ended with {outcome}"] += 1
         if signal.getsignal(number) is not on_signal:
-            came["WRONG: the handler was not restored"] += 1
+            outcomes["WRONG: the handler was not restored"] += 1
             signal.signal(number, on_signal)
-    return came
+    return outcomes
 
 
 def storm_of_exceptions(client: Client, count: int, rng: random.Random, typical: float) -> Counter[str]:
-    """The same with asynchronous exceptions, each of which has arrived before the next call begins."""
-    came: Counter[str] = Counter()
+    """Like `storm_of_signals`, with asynchronous exceptions, each delivered before the next call."""
+    outcomes: Counter[str] = Counter()
     sender = Sender()
     for number in range(1, count + 1):
         faulthandler.dump_traceback_later(HANG, exit=True)
@@ -141,21 +140,21 @@ def storm_of_exceptions(client: Client, count: int, rng: random.Random, typical:
             try:
                 sender.send(rng.uniform(0, 1.2 * typical))
                 client.list_services(timeout=TIMEOUT)
-                came["answered"] += 1
+                outcomes["answered"] += 1
             except BaseException as error:
-                came[type(error).__name__] += 1
+                outcomes[type(error).__name__] += 1
             took = time.monotonic() - started
             sender.wait(number)
-        except Struck:
-            came["Struck"] += 1
+        except Interruption:
+            outcomes["Interruption"] += 1
         sender.wait(number)
         if took > TIMEOUT + 1.5:
-            came["WRONG: a call outlived its deadline"] += 1
-    return came
+            outcomes["WRONG: a call outlived its deadline"] += 1
+    return outcomes
 
 
 def main(kind: str, count: int, seed: int, threads: int) -> None:
-    """Runs a storm and says what came of it."""
+    """Makes calls with interruptions and prints their outcomes."""
     sys.unraisablehook = dropped.append
     rng = random.Random(seed)
     client = Client()
@@ -168,10 +167,10 @@ def main(kind: str, count: int, seed: int, threads: int) -> None:
     if kind == "asynchronous":
         import logging
 
-        logging.disable()  # asyncio logs those that strike its callbacks
-        came = storm_of_exceptions(client, count, rng, typical)
+        logging.disable()  # asyncio logs exceptions in its callbacks
+        outcomes = storm_of_exceptions(client, count, rng, typical)
     else:
-        came = storm_of_signals(client, kind, count, rng, typical)
+        outcomes = storm_of_signals(client, kind, count, rng, typical)
     faulthandler.dump_traceback_later(HANG, exit=True)
     others.end()
     client.list_services()
@@ -180,14 +179,14 @@ def main(kind: str, count: int, seed: int, threads: int) -> None:
     client.close()
     faulthandler.cancel_dump_traceback_later()
     for error in others.failed:
-        if kind == "asynchronous" and isinstance(error, Struck | APITimeoutError):
-            # It came while the main thread, the leader, ran a step of that call, or a callback that was about to pass
+        if kind == "asynchronous" and isinstance(error, Interruption | APITimeoutError):
+            # It was raised while the main thread, the leader, ran a step of that call, or a callback that would pass
             # it what its socket had received. Python cannot defer it, as it can a signal handler.
-            came[f"{type(error).__name__} of another thread's call"] += 1
+            outcomes[f"{type(error).__name__} of another thread's call"] += 1
         else:
-            came[f"WRONG: another thread got {error!r}"] += 1
-    print(dict(came))
-    sys.exit(any(name.startswith("WRONG") for name in came))
+            outcomes[f"WRONG: another thread got {error!r}"] += 1
+    print(dict(outcomes))
+    sys.exit(any(name.startswith("WRONG") for name in outcomes))
 
 
 if __name__ == "__main__":

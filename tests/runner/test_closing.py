@@ -1,4 +1,4 @@
-"""Closing the synchronous client: during calls, from several threads, by the garbage collector and at the end."""
+"""Closing the synchronous client: during calls, from several threads, by the garbage collector and at exit."""
 
 import asyncio
 import gc
@@ -41,8 +41,8 @@ def test_closing_ends_a_back_off(emulator: Emulator, client: Client) -> None:
 
 def test_eight_threads_may_close_at_once(client: Client) -> None:
     client.list_services()
-    line = threading.Barrier(8)
-    for closing in [InThread(lambda: (line.wait(), client.close())) for _ in range(8)]:
+    barrier = threading.Barrier(8)
+    for closing in [InThread(lambda: (barrier.wait(), client.close())) for _ in range(8)]:
         closing.result()
 
 
@@ -53,7 +53,7 @@ async def test_closing_inside_a_coroutine_works(client: Client) -> None:
         client.list_services()
 
 
-def test_an_error_in_closing_is_raised_and_the_loop_is_closed_all_the_same() -> None:
+def test_an_error_in_closing_is_raised_and_the_loop_is_still_closed() -> None:
     async def fail() -> None:
         raise ValueError("no")
 
@@ -66,7 +66,7 @@ def test_an_error_in_closing_is_raised_and_the_loop_is_closed_all_the_same() -> 
     assert loop.is_closed()
 
 
-def test_a_call_that_ends_while_another_thread_begins_to_close_leaves_what_they_share_to_the_closing() -> None:
+def test_a_call_that_ends_while_another_thread_starts_closing_leaves_the_closing_to_that_thread() -> None:
     # The closing thread is held between its decision to close and its entry; the last call leaves meanwhile.
     closed_on: list[asyncio.AbstractEventLoop] = []
     gate, entering, go_on = AtGate(), threading.Event(), threading.Event()
@@ -74,14 +74,14 @@ def test_a_call_that_ends_while_another_thread_begins_to_close_leaves_what_they_
     async def aclose() -> None:
         closed_on.append(asyncio.get_running_loop())
 
-    class Slow(LoopRunner):
+    class DelayedClosing(LoopRunner):
         def _admit(self, call: object) -> None:
             if getattr(call, "closes", False):
                 entering.set()
                 assert go_on.wait(30)
             super()._admit(call)  # type: ignore[arg-type]
 
-    runner = Slow(aclose)
+    runner = DelayedClosing(aclose)
     call = InThread(lambda: runner.run(gate.passed()))
     gate.wait_reached()
     loop = runner._loop
@@ -94,17 +94,17 @@ def test_a_call_that_ends_while_another_thread_begins_to_close_leaves_what_they_
     assert closed_on == [loop]
 
 
-def test_a_call_that_is_let_in_just_before_closing_is_not_begun(runner: LoopRunner) -> None:
-    began = []
+def test_a_call_admitted_just_before_closing_is_not_started(runner: LoopRunner) -> None:
+    started = []
     gate, hold_loop, loop_is_held = AtGate(), threading.Event(), threading.Event()
 
-    async def begin() -> None:
-        began.append(True)
+    async def start() -> None:
+        started.append(True)
 
     async def hold() -> None:
         await gate.passed()
         loop_is_held.set()
-        assert hold_loop.wait(30)  # so that nothing starts before both are let in
+        assert hold_loop.wait(30)  # so that nothing starts before both are admitted
 
     entered = threading.Semaphore(0)
     enter = runner._admit
@@ -113,7 +113,7 @@ def test_a_call_that_is_let_in_just_before_closing_is_not_begun(runner: LoopRunn
     gate.open()
     assert loop_is_held.wait(30)
     assert entered.acquire(timeout=30)
-    late = InThread(lambda: runner.run(begin()))
+    late = InThread(lambda: runner.run(start()))
     assert entered.acquire(timeout=30)
     closing = InThread(runner.close)
     assert entered.acquire(timeout=30)
@@ -122,7 +122,7 @@ def test_a_call_that_is_let_in_just_before_closing_is_not_begun(runner: LoopRunn
     closing.result()
     with pytest.raises(ClientClosedError):
         late.result()
-    assert began == []
+    assert started == []
 
 
 def test_a_client_that_is_dropped_closes_its_connections(emulator: Emulator) -> None:
@@ -149,7 +149,7 @@ def test_a_client_that_is_dropped_closes_its_connections(emulator: Emulator) -> 
     ],
     ids=["plain", "coroutine", "thread", "thread at the end", "dropped", "in a cycle", "unused"],
 )
-def test_a_program_that_never_closes_its_client_ends_in_silence(
+def test_a_program_that_never_closes_its_client_ends_without_a_message(
     emulator: Emulator, lines: str, options: tuple[str, ...]
 ) -> None:
     program = f"""
@@ -162,7 +162,7 @@ def test_a_program_that_never_closes_its_client_ends_in_silence(
         assert running.end() == (0, "", "")
 
 
-def test_a_program_that_ends_during_a_call_of_a_daemon_thread_ends_in_silence(emulator: Emulator) -> None:
+def test_a_program_that_ends_during_a_call_of_a_daemon_thread_ends_without_a_message(emulator: Emulator) -> None:
     gate = emulator.on(Operation.LIST).hold()
     program = """
     import threading
@@ -178,7 +178,7 @@ def test_a_program_that_ends_during_a_call_of_a_daemon_thread_ends_in_silence(em
 
 
 @pytest.mark.parametrize("operation", ["list_services", "create_integration_token"])
-def test_closing_from_another_thread_tells_whether_the_request_may_have_been_carried_out(
+def test_closing_from_another_thread_reports_whether_the_request_may_have_been_carried_out(
     emulator: Emulator, client: Client, operation: str
 ) -> None:
     gate = emulator.on().hold()
@@ -191,7 +191,7 @@ def test_closing_from_another_thread_tells_whether_the_request_may_have_been_car
     assert ("carried out nevertheless" in str(caught.value)) is (operation == "create_integration_token")
 
 
-def test_closing_from_another_thread_knows_that_nothing_was_sent(client: Client) -> None:
+def test_closing_from_another_thread_reports_that_nothing_was_sent(client: Client) -> None:
     gate = AtGate()
 
     class Held:

@@ -1,4 +1,4 @@
-"""The caller's context variables are seen wherever the client calls back."""
+"""Hooks and coroutines see the context variables of the caller."""
 
 import asyncio
 import contextvars
@@ -16,13 +16,13 @@ request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", d
 
 @pytest.fixture
 def seen() -> list[str]:
-    """What the hooks saw."""
+    """The values that the hooks saw."""
     return []
 
 
 @pytest.fixture
 def hooks(seen: list[str]) -> aiohttp.TraceConfig:
-    """Hooks of aiohttp's that note the variable."""
+    """Trace hooks that record the variable."""
 
     async def note(*_: object) -> None:
         seen.append(request_id.get())
@@ -87,7 +87,7 @@ def test_each_of_two_threads_has_its_own_context(
     assert (sorted(seen), seen[:2]) == (["follower", "follower", "leader", "leader"], ["leader", "follower"])
 
 
-def test_what_a_call_sets_does_not_reach_its_caller(runner: LoopRunner) -> None:
+def test_context_variables_set_in_a_call_do_not_reach_the_caller(runner: LoopRunner) -> None:
     async def set_it() -> None:
         request_id.set("inside")
 

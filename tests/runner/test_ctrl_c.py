@@ -1,4 +1,4 @@
-"""Ctrl-C and other signals in real programs, whatever their main thread is doing at the time."""
+"""Ctrl-C and other signals in real programs, in every state of their main thread."""
 
 import signal
 import sys
@@ -14,8 +14,7 @@ from tests.support.threads import InThread
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals cannot be sent to a child there")
 
-PROMPT = 8.0
-"""Seconds that are long for a busy machine, and far below the 30 that a call may take."""
+PROMPT = 8.0  # seconds: enough for a busy machine, and far below the timeout of 30 s
 
 SCRIPT = """
     import aiohttp, threading
@@ -110,7 +109,7 @@ def test_ctrl_c_during_back_off_ends_the_call_at_once(emulator: Emulator) -> Non
     emulator.requests.assert_operations(Operation.LIST, Operation.LIST)
 
 
-def test_ctrl_c_inside_a_coroutine_ends_the_call_at_the_second_stroke_at_the_latest(emulator: Emulator) -> None:
+def test_ctrl_c_inside_a_coroutine_ends_the_call_at_the_second_signal_at_the_latest(emulator: Emulator) -> None:
     gate = emulator.on(Operation.LIST).once().hold()
     lines = """
     import asyncio
@@ -123,17 +122,17 @@ def test_ctrl_c_inside_a_coroutine_ends_the_call_at_the_second_stroke_at_the_lat
     except KeyboardInterrupt:
         say("interrupted")
     """
-    # asyncio keeps the first stroke for itself, to cancel the coroutine, which a synchronous call does not let run.
+    # asyncio uses the first Ctrl-C to cancel the coroutine, which does not run during a synchronous call.
     with program(emulator, lines) as running:
         assert running.hears() == "calling"
         gate.wait_arrived(1)
         started = time.monotonic()
-        interrupt_until_heard(running, "request ended by CancelledError", "main KeyboardInterrupt")
+        interrupt_until_line(running, "request ended by CancelledError", "main KeyboardInterrupt")
         assert time.monotonic() - started < PROMPT
 
 
-def interrupt_until_heard(running: Script, *lines: str) -> None:
-    """Sends Ctrl-C again and again, because two that come at the same time are one, until the program says a line."""
+def interrupt_until_line(running: Script, *lines: str) -> None:
+    """Sends Ctrl-C until the program prints a line; more than once, because simultaneous signals are merged."""
     said = InThread(running.hears)
     while said.is_running:
         running.interrupt()
@@ -152,7 +151,7 @@ def test_a_second_ctrl_c_ends_a_hook_that_blocks(emulator: Emulator) -> None:
     """
     with program(emulator, lines) as running:
         assert running.hears() == "blocking"
-        interrupt_until_heard(running, "request ended by KeyboardInterrupt", "main KeyboardInterrupt")
+        interrupt_until_line(running, "request ended by KeyboardInterrupt", "main KeyboardInterrupt")
 
 
 def test_a_signal_handler_that_exits_ends_the_main_threads_call_and_leaves_no_other_waiting(emulator: Emulator) -> None:
@@ -173,12 +172,12 @@ def test_a_signal_handler_that_exits_ends_the_main_threads_call_and_leaves_no_ot
         assert running.hears().startswith("request ended by")
         gate.release()
         status, output, complaints = running.end()
-    # Such a handler raises wherever it strikes, which now and then is in the other's request.
+    # The handler raises wherever it runs, which may be within the request of the other thread.
     assert (status, complaints) == (3, "")
     assert {"other 0", "other SystemExit"} & set(output.splitlines())
 
 
-def test_a_handler_of_the_programs_own_for_ctrl_c_is_left_in_place(emulator: Emulator) -> None:
+def test_a_programs_own_handler_for_ctrl_c_is_left_in_place(emulator: Emulator) -> None:
     gate = emulator.on(Operation.LIST).once().hold()
     lines = """
     def noted(*_): say("noted")
@@ -230,11 +229,11 @@ def test_ctrl_c_while_closing_lets_the_closing_finish(emulator: Emulator) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the disposition of signals is read from /proc")
-def test_a_handler_that_uwsgi_has_below_python_stays_in_place(emulator: Emulator) -> None:
+def test_a_signal_handler_that_uwsgi_sets_without_python_stays_in_place(emulator: Emulator) -> None:
     lines = """
     import ctypes, types
     sys.modules["uwsgi"] = types.ModuleType("uwsgi")
-    ctypes.CDLL(None).signal(signal.SIGINT, ctypes.c_void_p(1))  # SIG_IGN, which Python does not know of
+    ctypes.CDLL(None).signal(signal.SIGINT, ctypes.c_void_p(1))  # SIG_IGN, unknown to Python
     call("main")
     status = open("/proc/self/status").read()
     ignored = int(status.partition("SigIgn:")[2].split()[0], 16)

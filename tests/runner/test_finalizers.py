@@ -1,4 +1,4 @@
-"""What the garbage collector, signal handlers and the program's end do with a client, at whatever moment."""
+"""Calls in finalizers, signal handlers and exit handlers, at any moment."""
 
 import signal
 import sys
@@ -12,26 +12,26 @@ from tests.support.scripts import script
 
 needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="signals cannot be sent to a child there")
 
-FORGETFUL = """
+ABANDONING = """
     import faulthandler, gc, threading
     from pagerduty_alerting import Client
     faulthandler.dump_traceback_later(60, exit=True)
     gc.set_threshold(1, 1, 1)
     client = Client()
     accounts = [f"{number:032x}" for number in range(50)]
-    def forget():
+    def abandon():
         items = client.list_services_in(accounts, concurrency=3)
         next(items)
         cycle = [items]
         cycle.append(cycle)
     def work():
         for _ in range(25):
-            forget()
+            abandon()
             client.list_services()
 """
 
 
-def test_fleets_that_are_forgotten_in_reference_cycles_hang_nothing(emulator: Emulator) -> None:
+def test_fleets_abandoned_in_reference_cycles_block_nothing(emulator: Emulator) -> None:
     lines = """
     work()
     threads = [threading.Thread(target=work) for _ in range(3)]
@@ -41,17 +41,17 @@ def test_fleets_that_are_forgotten_in_reference_cycles_hang_nothing(emulator: Em
     say(len(client._runner._calls), len(client._runner._forgotten))
     client.close()
     """
-    with script(FORGETFUL + lines, emulator.environ) as running:
+    with script(ABANDONING + lines, emulator.environ) as running:
         assert running.end() == (0, "0 0\n", "")
 
 
-def test_a_fleet_that_is_left_by_break_makes_no_request_after_it(emulator: Emulator) -> None:
+def test_a_fleet_left_by_break_sends_no_more_requests(emulator: Emulator) -> None:
     started: list[object] = []
 
     async def note(_session: object, _context: object, request: object) -> None:
         started.append(request)
 
-    # Counted where requests start: what is on its way at the break arrives later, or never.
+    # Counted when requests start, because those under way at the break may arrive later, or never.
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(note)
     settings = {"base_url": emulator.url, "api_token": emulator.api_token, "account_id": emulator.account_id}
@@ -60,7 +60,7 @@ def test_a_fleet_that_is_left_by_break_makes_no_request_after_it(emulator: Emula
             break
         before = len(started)
         for _ in range(5):
-            client.delete_services()  # drives the loop on
+            client.delete_services()  # drives the loop
     assert len(started) == before + 5
 
 
@@ -77,7 +77,7 @@ HANDLER = """
 
 
 @needs_signals
-def test_a_signal_handler_that_uses_the_client_during_its_call_gets_an_error_and_the_call_goes_on(
+def test_a_signal_handler_that_uses_the_client_during_its_call_gets_an_error_and_the_call_continues(
     emulator: Emulator,
 ) -> None:
     gate = emulator.on(Operation.LIST).once().hold()
@@ -110,7 +110,9 @@ def test_a_signal_handler_may_use_another_client(emulator: Emulator) -> None:
 
 
 @needs_signals
-def test_what_a_signal_handler_raises_comes_unwrapped_and_shows_the_handler(emulator: Emulator) -> None:
+def test_an_exception_of_a_signal_handler_is_raised_unwrapped_and_its_traceback_shows_the_handler(
+    emulator: Emulator,
+) -> None:
     gate = emulator.on(Operation.LIST).once().hold()
     lines = """
     import traceback
@@ -133,7 +135,7 @@ def test_what_a_signal_handler_raises_comes_unwrapped_and_shows_the_handler(emul
 
 
 @needs_signals
-def test_two_handlers_that_raise_during_one_call_are_both_seen(emulator: Emulator) -> None:
+def test_exceptions_of_two_handlers_during_one_call_are_both_visible(emulator: Emulator) -> None:
     gate = emulator.on(Operation.LIST).once().hold()
     lines = """
     import aiohttp
@@ -156,7 +158,7 @@ def test_two_handlers_that_raise_during_one_call_are_both_seen(emulator: Emulato
         assert running.end() == (0, "ValueError('two') CancelledError() KeyError('one')\n", "")
 
 
-def test_a_call_inside_a_call_of_the_same_client_says_so(client: Client) -> None:
+def test_a_call_inside_a_call_of_the_same_client_is_a_usage_error(client: Client) -> None:
     async def call() -> object:
         return client.list_services()
 
@@ -176,7 +178,7 @@ def test_a_call_inside_a_call_of_the_same_client_says_so(client: Client) -> None
     ],
     ids=["exit handler", "used before", "finalizer", "finalizer, unused", "exit handler older than the client"],
 )
-def test_at_the_programs_end_a_call_works_or_gets_an_error_of_ours(
+def test_at_program_exit_a_call_works_or_raises_an_error_of_the_package(
     emulator: Emulator, lines: str, expected: str
 ) -> None:
     program = f"""
@@ -199,8 +201,8 @@ def test_at_the_programs_end_a_call_works_or_gets_an_error_of_ours(
         assert running.end() == (0, expected, "")
 
 
-def test_a_program_that_exits_while_a_daemon_thread_calls_says_nothing(emulator: Emulator) -> None:
-    # What is left of the client is finalized when the modules' names are gone.
+def test_a_program_that_exits_during_a_call_of_a_daemon_thread_prints_nothing(emulator: Emulator) -> None:
+    # The client is finalized after the names of the modules are gone.
     gate = emulator.on(Operation.LIST).hold()
     program = """
     import sys, threading

@@ -1,4 +1,4 @@
-"""Clients that live through a fork: the child makes a loop and connections of its own, the parent goes on."""
+"""Clients after a fork: the child makes its own loop and connections, the parent continues."""
 
 import importlib.util
 import sys
@@ -10,7 +10,7 @@ from tests.support.scripts import script
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 
-# Forking while threads run is what Python warns of; that the client survives it is what is tested.
+# Python warns of forks while threads run; the tests check that the client works after them.
 QUIET = ("-Wignore::DeprecationWarning",)
 
 SCRIPT = """
@@ -24,7 +24,7 @@ SCRIPT = """
     client = Client(trace_configs=[hooks])
 
     def in_child(work):
-        # Returns what the work gave in a forked child, as text, and the child's exit status.
+        # Returns the result of the work in a forked child, as text, and the child's exit status.
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -51,7 +51,7 @@ def check(emulator: Emulator, lines: str, expected: str, *options: str, is_fresh
         assert running.end() == (0, expected, "")
 
 
-def test_a_used_client_works_in_the_child_over_a_connection_of_its_own(emulator: Emulator) -> None:
+def test_a_used_client_works_in_the_child_over_its_own_connection(emulator: Emulator) -> None:
     lines = """
     client.list_services()
     say(*in_child(own_connection))
@@ -59,7 +59,7 @@ def test_a_used_client_works_in_the_child_over_a_connection_of_its_own(emulator:
     check(emulator, lines, "True 0\n")
 
 
-def test_the_parent_goes_on_over_the_connection_that_it_had(emulator: Emulator) -> None:
+def test_the_parent_continues_on_its_connection(emulator: Emulator) -> None:
     lines = """
     client.list_services()
     in_child(lambda: (client.list_services(), client.close()))
@@ -70,7 +70,7 @@ def test_the_parent_goes_on_over_the_connection_that_it_had(emulator: Emulator) 
 
 
 @pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
-def test_on_uvloop_both_sides_go_on_as_well(emulator: Emulator) -> None:
+def test_on_uvloop_both_sides_continue_too(emulator: Emulator) -> None:
     lines = """
     import uvloop
     client._runner._make_loop = uvloop.new_event_loop
@@ -80,7 +80,7 @@ def test_on_uvloop_both_sides_go_on_as_well(emulator: Emulator) -> None:
     client.list_services()
     say(len(made))
     """
-    check(emulator, lines, "True 0\n1\n", *QUIET)  # uvloop has a thread of its own
+    check(emulator, lines, "True 0\n1\n", *QUIET)  # uvloop has its own thread
 
 
 def test_a_client_that_was_never_used_works_on_both_sides(emulator: Emulator) -> None:
@@ -106,7 +106,7 @@ def test_a_client_that_was_closed_is_closed_in_the_child(emulator: Emulator) -> 
     check(emulator, lines, "refused 0\n")
 
 
-def test_a_child_that_exits_as_python_does_leaves_the_parent_undisturbed(emulator: Emulator) -> None:
+def test_a_child_that_exits_normally_does_not_disturb_the_parent(emulator: Emulator) -> None:
     lines = """
     client.list_services()
     pid = os.fork()
@@ -119,9 +119,9 @@ def test_a_child_that_exits_as_python_does_leaves_the_parent_undisturbed(emulato
     for thread in threads: thread.start()
     for thread in threads: thread.join()
     client.list_services()
-    say("alive")
+    say("works")
     """
-    check(emulator, lines, "0\nalive\n", is_fresh=True)
+    check(emulator, lines, "0\nworks\n", is_fresh=True)
 
 
 def test_a_grandchild_works_too(emulator: Emulator) -> None:
@@ -173,7 +173,7 @@ def test_a_fork_by_a_follower_while_the_main_thread_drives_leaves_ctrl_c_working
         assert running.end() == (0, "", "")
 
 
-def test_four_workers_that_are_forked_from_one_imported_client_work_at_the_same_time(emulator: Emulator) -> None:
+def test_four_workers_forked_from_one_client_work_at_the_same_time(emulator: Emulator) -> None:
     gate = emulator.on(Operation.DELETE).hold()
     lines = """
     client.list_services()
@@ -219,8 +219,8 @@ def test_a_module_with_a_client_works_in_processes_of_multiprocessing(
         assert running.end() == (0, "[0, 0, 0, 0, 0, 0] 0\n", "")
 
 
-def test_nothing_of_the_parents_is_finalized_in_the_child(emulator: Emulator) -> None:
-    # A finalizer would reach the parent: through the epoll set that both share, or by TLS saying goodbye.
+def test_the_loop_and_session_of_the_parent_are_not_finalized_in_the_child(emulator: Emulator) -> None:
+    # A finalizer would affect the parent, through the shared epoll set or by a TLS close notification.
     lines = """
     import gc, weakref
     client.list_services()
@@ -239,7 +239,7 @@ def test_nothing_of_the_parents_is_finalized_in_the_child(emulator: Emulator) ->
     check(emulator, lines, "[] 0\n")
 
 
-def test_the_loop_of_the_parent_is_not_finalized_in_the_child_where_it_had_no_connections(emulator: Emulator) -> None:
+def test_the_loop_of_the_parent_is_not_finalized_in_the_child_even_without_connections(emulator: Emulator) -> None:
     lines = """
     import asyncio, gc, weakref
     from pagerduty_alerting._loop.runner import LoopRunner
@@ -261,7 +261,7 @@ def test_the_loop_of_the_parent_is_not_finalized_in_the_child_where_it_had_no_co
 WITHOUT_HOOKS = """
     import asyncio, ctypes
     def fork_without_hooks():
-        # As uWSGI does it: in C, without telling Python.
+        # Like uWSGI: in C, without Python's hooks.
         return ctypes.PyDLL(None).fork()
     def in_child(work):
         reading, writing = os.pipe()
@@ -279,8 +279,8 @@ WITHOUT_HOOKS = """
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the C library is found by another name")
-def test_a_fork_that_runs_no_hooks_is_noticed_at_the_next_call(emulator: Emulator) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library has another name")
+def test_a_fork_without_hooks_is_detected_at_the_next_call(emulator: Emulator) -> None:
     lines = """
     client.list_services()
     say(in_child(own_connection))
@@ -290,18 +290,18 @@ def test_a_fork_that_runs_no_hooks_is_noticed_at_the_next_call(emulator: Emulato
     check(emulator, WITHOUT_HOOKS + lines, "True\n1\n")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the C library is found by another name")
-def test_an_asynchronous_client_notices_a_fork_that_runs_no_hooks_too(emulator: Emulator) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library has another name")
+def test_an_asynchronous_client_detects_a_fork_without_hooks_too(emulator: Emulator) -> None:
     lines = """
     from pagerduty_alerting import AsyncClient
     client = AsyncClient(trace_configs=[hooks])
     loop = asyncio.new_event_loop()
     loop.run_until_complete(client.list_services())
-    def in_loop_of_its_own():
+    def in_own_loop():
         before = len(made)
         asyncio.new_event_loop().run_until_complete(client.list_services())
         return made[before:] == [os.getpid()]
-    say(in_child(in_loop_of_its_own))
+    say(in_child(in_own_loop))
     loop.run_until_complete(client.list_services())
     say(len(made))
     loop.run_until_complete(client.aclose())

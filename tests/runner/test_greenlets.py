@@ -14,7 +14,7 @@ from pagerduty_alerting._loop import greenlets
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.scripts import script
 
-# eventlet says at import that it is deprecated.
+# eventlet warns at import that it is deprecated.
 QUIET = ("-Wignore",)
 
 PATCH = {
@@ -40,7 +40,7 @@ PATCH = {
 
 
 def needs(host: str) -> None:
-    """Skips where the host is not installed."""
+    """Skips the test if the host is not installed."""
     if importlib.util.find_spec(host) is None:
         pytest.skip(f"{host} is not installed")
 
@@ -113,7 +113,7 @@ def test_greenlets_leave_no_file_descriptors_behind(emulator: Emulator, host: st
     assert int(output) <= 2
 
 
-def test_a_native_selector_is_made_without_a_change_that_other_threads_see() -> None:
+def test_making_a_native_selector_changes_nothing_for_other_threads() -> None:
     seen: list[object] = []
 
     class Select:
@@ -128,7 +128,7 @@ def test_a_native_selector_is_made_without_a_change_that_other_threads_see() -> 
 
 
 @both
-def test_host_names_are_looked_up_in_a_patched_program(emulator: Emulator, host: str) -> None:
+def test_host_names_are_resolved_in_a_patched_program(emulator: Emulator, host: str) -> None:
     needs(host)
     lines = """
     patch()
@@ -193,10 +193,10 @@ def test_a_greenlet_that_is_killed_during_its_call_leaves_the_client_usable(emul
         except BaseException as error:
             say(type(error).__name__)
             raise
-    victim = spawn(work)
+    greenlet = spawn(work)
     time.sleep(0)
     sys.stdin.readline()
-    kill(victim)
+    kill(greenlet)
     while client._runner._calls: time.sleep(0.01)
     say(client.list_services())
     """
@@ -225,9 +225,7 @@ def test_a_client_that_was_used_works_on_both_sides_of_a_fork(emulator: Emulator
 
 
 @both
-def test_unpatched_greenlets_with_a_limiter_that_yields_get_an_error_that_says_so(
-    emulator: Emulator, host: str
-) -> None:
+def test_a_limiter_that_switches_between_unpatched_greenlets_is_a_usage_error(emulator: Emulator, host: str) -> None:
     needs(host)
     lines = f"""
     import {host}
@@ -248,20 +246,20 @@ def test_unpatched_greenlets_with_a_limiter_that_yields_get_an_error_that_says_s
         assert running.end() == (0, "[[], True, True]\n[]\n", "")
 
 
-# A full collection takes long enough to leave some situations out. Signals are left out: which greenlet the host runs
-# when Python calls their handlers, and therefore who gets what they raise, is not certain.
-STRIKES = {"exception": [], "call": [], "garbage-collection": ["alone", "leaves", "closes"]}
+# Some situations are left out because a full collection takes long, and signals because it is undefined in which
+# greenlet Python calls their handlers, and therefore which greenlet gets their exceptions.
+INTERRUPTIONS = {"exception": [], "call": [], "garbage-collection": ["alone", "leaves", "closes"]}
 
 
 @both
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("strike", STRIKES)
-def test_what_strikes_a_waiting_greenlet_at_any_line_hangs_nothing(host: str, strike: str) -> None:
+@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+def test_an_interruption_of_a_waiting_greenlet_at_any_line_blocks_nothing(host: str, interruption: str) -> None:
     needs(host)
     program = Path(__file__).parent / "every_line.py"
-    command = [sys.executable, "-W", "ignore", program, strike, *STRIKES[strike]]
+    command = [sys.executable, "-W", "ignore", program, interruption, *INTERRUPTIONS[interruption]]
     environ = {**os.environ, "EVERY_LINE_HOST": host}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    situations = len(STRIKES[strike]) or 8
+    situations = len(INTERRUPTIONS[interruption]) or 8
     assert [line.rpartition(", ")[2] for line in done.stdout.splitlines()] == ["0 failed"] * situations, done.stdout

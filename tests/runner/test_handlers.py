@@ -1,4 +1,4 @@
-"""Signal handlers that are set, changed and removed at any time: what they raise in a call is deferred to its end."""
+"""Signal handlers that are set, changed and removed at any time; what they raise in a call is deferred to its end."""
 
 import asyncio
 import signal
@@ -16,17 +16,17 @@ if sys.platform == "win32":
 ALL = ["SIGUSR1", "SIGALRM", "SIGTERM", "SIGCHLD", "SIGRTMIN", "SIGWINCH"]
 
 
-class Struck(BaseException):
+class Interruption(BaseException):
     """What the handlers raise."""
 
 
 def on_signal(_number: int, _frame: FrameType | None) -> None:
-    raise Struck
+    raise Interruption
 
 
 @pytest.fixture(params=ALL)
 def number(request: pytest.FixtureRequest) -> Iterator[int]:
-    """A signal, whose handler is put back after the test."""
+    """A signal, whose handler is restored after the test."""
     if not hasattr(signal, request.param):
         pytest.skip(f"this system has no {request.param}")
     given = getattr(signal, request.param)
@@ -36,11 +36,11 @@ def number(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 async def nothing() -> None:
-    """Takes a call of no time."""
+    """Returns at once."""
 
 
 def is_deferred(runner: LoopRunner, raise_signal: Callable[[], None]) -> bool:
-    """Makes a call in which a handler raises; returns whether the call was cancelled, and not struck where it was."""
+    """Makes a call in which a handler raises; returns whether that cancelled the call instead of interrupting it."""
     ended: list[type[BaseException]] = []
 
     async def call() -> None:
@@ -51,7 +51,7 @@ def is_deferred(runner: LoopRunner, raise_signal: Callable[[], None]) -> bool:
             ended.append(type(error))
             raise
 
-    with pytest.raises(Struck):
+    with pytest.raises(Interruption):
         runner.run(call())
     return ended == [asyncio.CancelledError]
 
@@ -69,7 +69,7 @@ def test_a_handler_that_is_set_between_two_calls_is_deferred(runner: LoopRunner,
     assert signal.getsignal(number) is on_signal
 
 
-def test_a_handler_in_place_of_another_is_deferred(runner: LoopRunner, number: int) -> None:
+def test_a_handler_that_replaces_another_is_deferred(runner: LoopRunner, number: int) -> None:
     replaced: list[object] = []
     signal.signal(number, lambda *_: replaced.append("called"))
     runner.run(nothing())

@@ -1,4 +1,4 @@
-"""A server closes connections that idle between calls: the next call takes a new one and is sent exactly once."""
+"""After a server closed an idle connection, the next call uses a new one and is sent exactly once."""
 
 import asyncio
 import importlib.util
@@ -60,7 +60,7 @@ async def test_an_asynchronous_call_after_idle_turns_of_the_loop_is_sent_once_on
         async with AsyncClient(**options(server), ssl_context=client_tls) as client:
             await client.list_services()
             server.close_idle("goodbye and fin")
-            for _ in range(3):  # whatever else the program does meanwhile
+            for _ in range(3):  # as if other tasks ran meanwhile
                 await asyncio.sleep(0)
             await client.create_integration_token()
         assert server.requests == [("GET", "pagerduty"), ("POST", "connect")]
@@ -69,7 +69,7 @@ async def test_an_asynchronous_call_after_idle_turns_of_the_loop_is_sent_once_on
 
 @pytest.mark.parametrize("operation", ["create", "connect"])
 @pytest.mark.parametrize("way", TLS)
-async def test_what_must_be_sent_once_takes_no_dead_connection_even_where_the_loop_did_not_turn(
+async def test_create_and_connect_take_no_closed_connection_even_if_the_loop_did_not_run(
     way: str, operation: str, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     call, request = OPERATIONS[operation]
@@ -82,9 +82,7 @@ async def test_what_must_be_sent_once_takes_no_dead_connection_even_where_the_lo
         assert server.accepted == 2
 
 
-async def test_what_must_be_sent_once_uses_a_connection_that_is_alive(
-    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
-) -> None:
+async def test_create_reuses_an_open_connection(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
     with idle_server(server_tls) as server:
         async with AsyncClient(**options(server), ssl_context=client_tls) as client:
             for _ in range(3):
@@ -92,7 +90,7 @@ async def test_what_must_be_sent_once_uses_a_connection_that_is_alive(
         assert server.accepted == 1
 
 
-def test_a_follower_that_comes_before_the_leaders_first_turn_takes_no_dead_connection(
+def test_a_follower_admitted_before_the_leader_drives_takes_no_closed_connection(
     server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
     with idle_server(server_tls) as server, Client(**options(server), ssl_context=client_tls) as client:
@@ -103,8 +101,8 @@ def test_a_follower_that_comes_before_the_leaders_first_turn_takes_no_dead_conne
 
 
 def enter_together(runner: LoopRunner, client: Client) -> None:
-    """Makes two calls, of which the second is let in before the first drives the loop."""
-    let_in = threading.Event()
+    """Makes two calls, of which the second is admitted before the first drives the loop."""
+    admitted = threading.Event()
     leader = threading.get_ident()
     enter = runner._admit
     followers: list[InThread[object]] = []
@@ -113,9 +111,9 @@ def enter_together(runner: LoopRunner, client: Client) -> None:
         enter(call)
         if threading.get_ident() == leader:
             followers.append(InThread(client.create_integration_token))
-            assert let_in.wait(30)
+            assert admitted.wait(30)
         else:
-            let_in.set()
+            admitted.set()
 
     runner._admit = enter_and_wait  # type: ignore[method-assign]
     client.create_integration_token()
@@ -123,7 +121,7 @@ def enter_together(runner: LoopRunner, client: Client) -> None:
 
 
 class TestOnUvloop:
-    """The same on uvloop, whose turns are others."""
+    """The same on uvloop, which has another order of callbacks."""
 
     @pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
     @pytest.mark.parametrize("way", TLS)

@@ -1,7 +1,7 @@
-"""Interruptions at every line of the runner, and storms of them: nothing hangs, gets lost or stays broken.
+"""Interruptions at every line of the runner, and at random moments: nothing blocks, gets lost or stays broken.
 
-`nox -s soak` strikes at every line instead of every third, and takes 10,000 interruptions for each storm. STORM_SEED
-seeds the random numbers.
+`nox -s soak` interrupts at every line instead of every third, and 10,000 times at random moments. STORM_SEED seeds the
+random numbers.
 """
 
 import ast
@@ -16,27 +16,26 @@ import pytest
 from tests.support import stress_server
 from tests.support.size import size
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no signals to speak of")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no POSIX signals")
 
 HERE = Path(__file__).parent
 COUNT = size(200, full=10_000)
 SEED = int(os.environ.get("STORM_SEED", "20261124"))
 
 STRIDE = size(3, full=1)
-FEWEST_POINTS = 50 // STRIDE
-"""Lines that each situation has at the least: fewer would mean that they are not counted any more."""
+FEWEST_POINTS = 50 // STRIDE  # of each situation; fewer would mean that lines are no longer counted
 
 
 def unmeasured() -> dict[str, str]:
-    """Returns the environment without what starts coverage, whose own locks a signal handler can leave held."""
+    """Returns the environment without coverage, whose locks a signal handler can leave held."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("strike", ["exception", "signal", "ctrl-c", "call", "garbage-collection"])
-def test_whatever_strikes_at_any_line_hangs_nothing_and_leaves_the_client_usable(strike: str) -> None:
+@pytest.mark.parametrize("interruption", ["exception", "signal", "ctrl-c", "call", "garbage-collection"])
+def test_an_interruption_at_any_line_blocks_nothing_and_leaves_the_client_usable(interruption: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", HERE / "every_line.py", strike],
+        [sys.executable, "-W", "ignore", HERE / "every_line.py", interruption],
         env={**unmeasured(), "EVERY_LINE_STRIDE": str(STRIDE)},
         capture_output=True,
         text=True,
@@ -51,7 +50,7 @@ def test_whatever_strikes_at_any_line_hangs_nothing_and_leaves_the_client_usable
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[dict[str, str]]:
-    """An API in a process of its own, as an environment."""
+    """The environment of an API in a separate process."""
     process = subprocess.Popen(
         [sys.executable, stress_server.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -71,12 +70,12 @@ def api() -> Iterator[dict[str, str]]:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("threads", [0, 4], ids=["alone", "beside threads"])
 @pytest.mark.parametrize("kind", ["signal", "ctrl-c", "asynchronous"])
-def test_a_storm_of_interruptions_hangs_no_call_and_leaves_the_client_usable(
+def test_random_interruptions_block_no_call_and_leave_the_client_usable(
     api: dict[str, str], kind: str, threads: int
 ) -> None:
-    # What strikes before the runner is reached leaves a coroutine that nobody awaits, of which Python warns.
+    # An interruption before the runner starts leaves a coroutine that is never awaited, of which Python warns.
     command = [sys.executable, "-W", "ignore", HERE / "storm.py", kind, str(COUNT), str(SEED), str(threads)]
     done = subprocess.run(command, env={**unmeasured(), **api}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     came = ast.literal_eval(done.stdout.splitlines()[0])
-    assert came["KeyboardInterrupt" if kind == "ctrl-c" else "Struck"] > COUNT / 2
+    assert came["KeyboardInterrupt" if kind == "ctrl-c" else "Interruption"] > COUNT / 2

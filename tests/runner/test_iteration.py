@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import gc
+import weakref
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -12,7 +14,7 @@ from tests.support.threads import AtGate, InThread
 
 
 class Source:
-    """A generator that notes what becomes of it."""
+    """A generator that records its progress."""
 
     def __init__(self) -> None:
         self.given = 0
@@ -29,11 +31,11 @@ class Source:
             self.is_closed = True
 
 
-def test_an_iterator_gives_what_the_generator_yields(runner: LoopRunner) -> None:
+def test_an_iterator_yields_the_items_of_the_generator(runner: LoopRunner) -> None:
     assert list(runner.iterate(Source().items())) == [0, 1, 2]
 
 
-def test_nothing_is_asked_of_the_generator_before_it_is_needed(runner: LoopRunner) -> None:
+def test_the_generator_does_not_run_ahead_of_the_iterator(runner: LoopRunner) -> None:
     source = Source()
     items = runner.iterate(source.items())
     next(items)
@@ -70,13 +72,17 @@ def test_an_exception_of_the_generator_is_raised_to_the_caller(runner: LoopRunne
         next(items)
 
 
-def test_a_generator_that_is_never_started_does_not_leak(runner: LoopRunner) -> None:
+def test_a_generator_that_is_never_started_is_freed(runner: LoopRunner) -> None:
     source = Source()
-    runner.iterate(source.items())
-    assert not source.is_closed
+    items = runner.iterate(source.items())
+    freed = weakref.ref(source)
+    del source, items
+    gc.collect()
+    assert freed() is None
+    assert not runner._forgotten
 
 
-def test_closing_the_runner_closes_a_generator_that_was_left_in_the_middle(runner: LoopRunner) -> None:
+def test_closing_the_runner_closes_an_unfinished_generator(runner: LoopRunner) -> None:
     source = Source()
     items = runner.iterate(source.items())
     next(items)

@@ -40,7 +40,7 @@ needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, re
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_job_runs_in_silence(emulator: Emulator, mode: str) -> None:
+def test_the_job_runs_without_messages(emulator: Emulator, mode: str) -> None:
     options, environ = MODES[mode]
     with script(JOB, {**emulator.environ, **environ}, *options, is_fresh=True) as running:
         status, output, complaints = running.end()
@@ -54,7 +54,7 @@ def test_the_job_runs_on_uvloop_by_its_policy(emulator: Emulator, mode: str) -> 
     lines = """
     import asyncio, uvloop, warnings
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # policies are on their way out
+        warnings.simplefilter("ignore")  # policies are deprecated
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 """
     with script(lines + JOB, {**emulator.environ, **environ}, *options, is_fresh=True) as running:
@@ -92,7 +92,7 @@ def test_a_client_on_uvloop_works_on_both_sides_of_a_fork(emulator: Emulator) ->
     pid = os.fork()
     say(os.getpid() if pid and os.waitpid(pid, 0)[1] else len(client.list_services()))
     """
-    # uvloop has threads of its own, of which Python warns.
+    # uvloop has its own threads, of which Python warns.
     with script(lines, emulator.environ, "-Wignore::DeprecationWarning") as running:
         assert running.end() == (0, "0\n0\n", "")
 
@@ -111,7 +111,7 @@ def uv_runner() -> Iterator[LoopRunner]:
 
 
 @needs_uvloop
-def test_uvloop_is_handed_over_from_thread_to_thread(uv_runner: LoopRunner) -> None:
+def test_a_loop_of_uvloop_passes_from_thread_to_thread(uv_runner: LoopRunner) -> None:
     gates = [AtGate() for _ in range(4)]
     callers = []
     for gate in gates:
@@ -122,7 +122,7 @@ def test_uvloop_is_handed_over_from_thread_to_thread(uv_runner: LoopRunner) -> N
         assert caller.result() is None
 
 
-def test_the_loop_is_the_one_that_asyncio_makes(client: Client) -> None:
+def test_the_loop_has_the_type_that_asyncio_uses(client: Client) -> None:
     client.list_services()
     loop = client._runner._loop
     with asyncio.Runner() as usual:

@@ -17,7 +17,7 @@ pytest.importorskip("ipykernel")
 
 SETUP = """
 import asyncio, threading
-asyncio.get_running_loop()  # there is one, or this notebook proves nothing
+asyncio.get_running_loop()  # fails if no loop is running
 from pagerduty_alerting import Client
 client = Client()
 """
@@ -25,7 +25,7 @@ client = Client()
 
 @pytest.fixture
 def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes this very Python the notebook's kernel, and keeps Jupyter out of the user's files."""
+    """Makes this Python the kernel of notebooks, and keeps Jupyter away from the user's files."""
     directory = tmp_path / "kernels" / "here"
     directory.mkdir(parents=True)
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -36,7 +36,7 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_notebook(emulator: Emulator, tmp_path: Path, *cells: str) -> list[str]:
-    """Runs a notebook in a process of its own and returns what each cell printed."""
+    """Runs a notebook in a separate process and returns what each cell printed."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     path = tmp_path / "notebook.ipynb"
     nbformat.write(notebook, path)

@@ -1,4 +1,4 @@
-"""A synchronous call from a thread whose event loop is running, and what cannot work."""
+"""Synchronous calls from a thread whose event loop is running, and calls that cannot work."""
 
 import asyncio
 import threading
@@ -29,7 +29,7 @@ async def test_the_whole_job_inside_a_coroutine_leaves_no_thread_behind(emulator
     assert threading.enumerate() == before
 
 
-async def test_the_callers_loop_is_untouched(client: Client) -> None:
+async def test_the_callers_loop_is_still_running_after_a_call(client: Client) -> None:
     before = asyncio.get_running_loop()
     client.list_services()
     assert asyncio.get_running_loop() is before
@@ -43,11 +43,11 @@ async def test_an_error_inside_a_coroutine_is_raised_to_the_caller(runner: LoopR
         runner.run(fail())
 
 
-async def test_a_thread_that_cannot_be_started_is_raised_to_the_caller(
+async def test_an_error_in_starting_a_thread_is_raised_to_the_caller(
     runner: LoopRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nothing() -> None:
-        """Is never run, and never complained about."""
+        """Is never run, and causes no warning."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -95,7 +95,7 @@ def test_a_call_with_another_client_from_a_trace_hook_works(emulator: Emulator) 
     assert seen == [[]]
 
 
-def test_a_client_with_other_options_is_recognised_as_on_the_same_loop(emulator: Emulator) -> None:
+def test_a_call_with_other_options_on_the_clients_own_loop_is_an_error_too(emulator: Emulator) -> None:
     def call_again(_: object) -> None:
         with pytest.raises(ClientUsageError, match="client's own event loop"):
             client.list_services()

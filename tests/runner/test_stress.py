@@ -1,4 +1,4 @@
-"""Many threads, many calls, and a server that does everything wrong: each call gets its own answer, and only that.
+"""Many threads and calls, and a server that fails in every way: each call gets its own response.
 
 `nox -s soak` makes more calls; STRESS_SEED seeds the random numbers.
 """
@@ -26,13 +26,12 @@ SEED = int(os.environ.get("STRESS_SEED", "20261123"))
 
 KINDS = {"good": 50, "late": 20, "edge": 8, "reset": 4, "truncated": 4, "unavailable": 6, "closes": 4, "hangs": 4}
 
-NEVER = 100.0
-"""Seconds that no call of this test takes, however busy the machine is."""
+LONG_TIMEOUT = 100.0  # seconds, longer than any call takes on a busy machine
 
 
 @contextmanager
 def counting_server() -> Iterator[tuple[str, Callable[[], Counter[str]]]]:
-    """Yields the URL of a server in a process of its own, and what ends it and returns its counts."""
+    """Yields the URL of a server in a separate process, and a function that ends it and returns its counts."""
     process = subprocess.Popen(
         [sys.executable, stress_server.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -55,17 +54,17 @@ def plan(rng: random.Random, thread: int, number: int) -> tuple[str, str, float]
     late = rng.randint(0, 15)
     match kind:
         case "late":
-            return kind, f"late.{late}-{thread}-{number}", NEVER
-        case "edge":  # the answer comes at about the time at which the call runs out of time
+            return kind, f"late.{late}-{thread}-{number}", LONG_TIMEOUT
+        case "edge":  # the response arrives at about the time of the timeout
             return kind, f"late.{late}-{thread}-{number}", max(0.001, late / 1000)
         case "hangs":
             return kind, f"hangs-{thread}-{number}", rng.uniform(0.001, 0.03)
         case _:
-            return kind, f"{kind}-{thread}-{number}", NEVER
+            return kind, f"{kind}-{thread}-{number}", LONG_TIMEOUT
 
 
 def outcome(client: Client, account: str, timeout: float) -> str:
-    """Makes a call and returns what came of it, in a word."""
+    """Makes a call and returns its outcome as a word."""
     try:
         services = client.list_services(account_id=account, timeout=timeout)
     except APITimeoutError:
@@ -73,8 +72,8 @@ def outcome(client: Client, account: str, timeout: float) -> str:
     except APIConnectionError:
         return "broken"
     except InternalServerError as error:
-        return "unavailable" if [info.message for info in error.errors] == [account] else "another's answer"
-    return "answered" if [service.name for service in services] == [account] else "another's answer"
+        return "unavailable" if [info.message for info in error.errors] == [account] else "another's response"
+    return "answered" if [service.name for service in services] == [account] else "another's response"
 
 
 EXPECTED = {
@@ -112,10 +111,10 @@ def test_every_response_belongs_to_its_request_and_nothing_is_lost_doubled_or_le
             account_id="none",
             retry=RetryPolicy(max_attempts=1),
             respect_rate_limits=False,
-            connect_timeout=NEVER,
+            connect_timeout=LONG_TIMEOUT,
         )
         for caller in [InThread(lambda thread=thread: work(thread)) for thread in range(THREADS)]:
-            caller.result(NEVER * 5)
+            caller.result(LONG_TIMEOUT * 5)
         loop = client._runner._loop
         assert loop is not None
         tasks = asyncio.all_tasks(loop)
@@ -125,7 +124,7 @@ def test_every_response_belongs_to_its_request_and_nothing_is_lost_doubled_or_le
     assert wrong == []
     assert len(planned) == THREADS * CALLS
     assert {account: count for account, count in received.items() if count > 1} == {}
-    # Those that ran out of time may have done so before they were sent.
+    # Calls may time out before they are sent.
     unsent = {account for account in set(planned) - set(received) if not account.startswith(("hangs", "late"))}
     assert unsent == set()
     assert (tasks, client._runner._calls, leaks()) == (set(), {}, {})

@@ -1,4 +1,4 @@
-"""Calls are driven by the threads that make them: alone, eight at once, and handed over from one to the next."""
+"""Calls are driven by the threads that make them: alone, at the same time, and passed from one thread to the next."""
 
 import asyncio
 import threading
@@ -53,13 +53,13 @@ def test_a_call_over_a_socket_starts_no_thread(
     assert client.list_services() == []
 
 
-def test_looking_a_name_up_leaves_no_thread_behind() -> None:
+def test_a_name_lookup_leaves_no_thread() -> None:
     with idle_server(host="localhost") as server:
         before = threading.enumerate()
         with Client(base_url=server.url, api_token="test", account_id=ACCOUNT_ID) as client:
             client.list_services()
             for thread in set(threading.enumerate()) - set(before):
-                thread.join(PATIENCE)  # it may be on its last line
+                thread.join(PATIENCE)  # it may still be ending
             assert threading.enumerate() == before
 
 
@@ -71,7 +71,7 @@ def test_eight_threads_have_their_requests_under_way_at_the_same_time(emulator: 
     assert [caller.result() for caller in callers] == [[]] * THREADS
 
 
-def test_a_leader_that_is_done_returns_while_a_follower_still_waits(runner: LoopRunner) -> None:
+def test_a_leader_returns_after_its_call_while_a_follower_still_waits(runner: LoopRunner) -> None:
     first, second = AtGate(), AtGate()
     leader = InThread(lambda: runner.run(thread_after(first)))
     first.wait_reached()
@@ -84,7 +84,7 @@ def test_a_leader_that_is_done_returns_while_a_follower_still_waits(runner: Loop
     follower.result()
 
 
-def test_a_follower_drives_on_in_its_own_thread_when_the_leader_is_done(runner: LoopRunner) -> None:
+def test_a_follower_drives_the_loop_after_the_leader_has_returned(runner: LoopRunner) -> None:
     first, second = AtGate(), AtGate()
     leader = InThread(lambda: runner.run(thread_after(first)))
     first.wait_reached()
@@ -115,13 +115,13 @@ def test_a_follower_whose_response_comes_first_returns_before_the_leader(runner:
     first.wait_reached()
     follower = InThread(lambda: runner.run(thread_after(second)))
     second.open()
-    assert follower.result() == leader.ident  # it was the leader that drove
+    assert follower.result() == leader.ident  # the leader drove the loop
     assert leader.is_running
     first.open()
     leader.result()
 
 
-def test_a_caller_that_comes_after_the_first_was_handed_over_is_served_too(runner: LoopRunner) -> None:
+def test_a_caller_that_enters_after_the_first_handover_is_served_too(runner: LoopRunner) -> None:
     gates = [AtGate() for _ in range(3)]
     first = InThread(lambda: runner.run(thread_after(gates[0])))
     gates[0].wait_reached()
@@ -131,7 +131,7 @@ def test_a_caller_that_comes_after_the_first_was_handed_over_is_served_too(runne
     first.result()
     third = InThread(lambda: runner.run(thread_after(gates[2])))
     gates[2].open()
-    # The second was woken to drive on; the third may have found nobody driving before that.
+    # The second was woken to drive the loop; the third may have entered before that.
     assert third.result() in {second.ident, third.ident}
     gates[1].open()
     second.result()
@@ -199,7 +199,7 @@ def test_clients_made_with_options_share_the_loop_of_the_first(client: Client) -
     assert client.with_options(timeout=5)._runner is client._runner
 
 
-def test_a_loop_that_cannot_be_made_is_an_error_of_ours(leaks: Callable[[], dict[str, int]]) -> None:
+def test_a_loop_that_cannot_be_created_is_an_error_of_the_package(leaks: Callable[[], dict[str, int]]) -> None:
     def refuse() -> asyncio.AbstractEventLoop:
         raise OSError(24, "Too many open files")
 

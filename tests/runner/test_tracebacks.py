@@ -1,4 +1,4 @@
-"""What the traceback of an error shows, and that nothing is kept alive by it."""
+"""What tracebacks of errors show, and that errors keep nothing alive."""
 
 import gc
 import traceback
@@ -32,7 +32,7 @@ def files(error: BaseException) -> list[str]:
 
 @pytest.fixture
 def refusing(emulator: Emulator) -> Emulator:
-    """An emulator that knows no account."""
+    """An emulator that responds with 404."""
     emulator.on(Operation.LIST).respond(404)
     return emulator
 
@@ -83,7 +83,7 @@ def test_an_error_of_a_closed_client_holds_at_most_two_frames_of_the_runner(clie
 
 
 def test_an_error_is_freed_at_once_with_its_last_reference(refusing: Emulator, client: Client) -> None:
-    raised_by(client.list_services)  # whatever is made once
+    raised_by(client.list_services)  # creates what is made only once
     gc.collect()
     gc.disable()
     try:
@@ -97,7 +97,7 @@ def test_an_error_is_freed_at_once_with_its_last_reference(refusing: Emulator, c
 
 def test_a_successful_call_leaves_nothing_for_the_garbage_collector(runner: LoopRunner) -> None:
     class Result:
-        """Something that a weak reference can point to."""
+        """An object that supports weak references."""
 
     async def give() -> Result:
         return Result()
