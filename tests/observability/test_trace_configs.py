@@ -50,6 +50,21 @@ async def test_the_hooks_see_each_attempt_of_an_asynchronous_call(emulator: Emul
     assert seen == ONE_RETRY
 
 
+async def test_the_hooks_see_that_a_name_is_resolved(emulator: Emulator, options: dict[str, Any]) -> None:
+    hosts: list[str] = []
+
+    async def resolving(_: object, __: object, params: aiohttp.TraceDnsResolveHostStartParams) -> None:
+        hosts.append(params.host)
+
+    config = aiohttp.TraceConfig()
+    config.on_dns_resolvehost_start.append(resolving)
+    named = {**options, "base_url": emulator.url.replace("127.0.0.1", "localhost")}
+    async with AsyncClient(**named, trace_configs=[config]) as client:
+        await client.list_services()
+
+    assert hosts == ["localhost"]
+
+
 def test_the_hooks_see_each_attempt_of_a_synchronous_call(emulator: Emulator, options: dict[str, Any]) -> None:
     seen = CalledHooks()
     emulator.on().once().respond(503)
