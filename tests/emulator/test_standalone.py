@@ -16,12 +16,8 @@ from tests.support.scripts import Script, script
 
 SERVE = """
     from pathlib import *
-    from pagerduty_alerting.emulator import Emulator, InitialState
     from pagerduty_alerting.emulator.standalone import serve
-    options = {}
-    if "seed" in options:
-        options["initial_state"] = InitialState.from_file(options.pop("seed"))
-    serve(Emulator(**options), say)
+    serve(echo=say, port=0, **{})
 """
 
 
@@ -96,10 +92,15 @@ def test_it_fails_at_the_given_rate(start):
     assert "respond 503" in served.process.hears()
 
 
+def test_an_unreadable_seed_is_an_error_before_serving(tmp_path):
+    with pytest.raises(EmulatorUsageError, match="cannot be read"):
+        serve(echo=print, seed=tmp_path / "missing.json")
+
+
 @pytest.mark.parametrize("wrong", [{"latency": -1.0}, {"fail_rate": 2.0}], ids=["latency", "fail_rate"])
 def test_numbers_out_of_range_are_refused_before_serving(wrong):
     with pytest.raises(EmulatorUsageError):
-        Emulator(**wrong)
+        serve(echo=print, **wrong)
 
 
 def test_signal_handlers_are_restored(start):
@@ -111,7 +112,7 @@ def test_signal_handlers_are_restored(start):
         if len(lines) == 1:
             signal.raise_signal(signal.SIGTERM)
 
-    serve(Emulator(), stop_at_first_line)
+    serve(echo=stop_at_first_line, port=0)
     assert signal.getsignal(signal.SIGTERM) is before
     assert lines[0].startswith("# Emulating")
 
