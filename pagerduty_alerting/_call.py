@@ -222,7 +222,7 @@ class Core:
         finally:
             if slots is not None and slot_is_held:
                 slots.give_back()
-            self.pacer.settle(call.ticket, was_answered=answer is not None, was_sent=call.was_sent)
+            self.pacer.settle(call.ticket, is_unanswered=answer is None and call.was_sent)
             if clock is not None:
                 _log_attempt(call, answer, (clock() - started) * 1000)
 

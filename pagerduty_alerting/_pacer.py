@@ -61,8 +61,11 @@ class Pacer:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._begin(loop)
-        if not regardless and (self._waiters or not (self._has_room() or self._hold(now) == 0)):
-            return 0
+        if not regardless:
+            counted = self._under_way + len(self._unanswered)
+            certainly_fits = (self._has_answer or counted < _MOST_BEFORE_AN_ANSWER) and has_room(self._quotas, counted)
+            if self._waiters or not (certainly_fits or self._hold(now) == 0):
+                return 0
         return self._issue()
 
     async def wait_for_admission(self, deadline: float) -> tuple[Ticket, float]:
@@ -82,7 +85,7 @@ class Pacer:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.result()[0]:
-                self.settle(waiter.result()[0], was_answered=False, was_sent=False)  # admitted, but will not be sent
+                self.settle(waiter.result()[0], is_unanswered=False)  # admitted, but will not be sent
             raise
         finally:
             if self._waiters.pop(waiter, None) is not None:
@@ -100,19 +103,18 @@ class Pacer:
                 self._mark = now, self._last_ticket
         self._quotas = observe(self._quotas, answer, now)
 
-    def settle(self, ticket: Ticket, *, was_answered: bool, was_sent: bool) -> None:
+    def settle(self, ticket: Ticket, *, is_unanswered: bool) -> None:
         """Counts a request as ended.
 
         Args:
             ticket: The ticket with which it was admitted.
-            was_answered: Whether a response arrived.
-            was_sent: Whether the request can have reached the API.
+            is_unanswered: Whether the request can have reached the API, and no response arrived.
         """
         loop = self._loop
         if loop is None or ticket < self._first_ticket:
             return
         self._under_way -= 1
-        if was_sent and not was_answered:
+        if is_unanswered:
             # Not the running loop: a coroutine may be closed where none runs.
             self._unanswered.append(loop.time())
         if self._waiters:
@@ -127,11 +129,6 @@ class Pacer:
         """Discards the parent's calls."""
         self._unanswered.clear()
         self._begin(None)
-
-    def _has_room(self) -> bool:
-        """Returns whether one more request certainly fits; if not, `_hold` decides."""
-        counted = self._under_way + len(self._unanswered)
-        return (self._has_answer or counted < _MOST_BEFORE_AN_ANSWER) and has_room(self._quotas, counted)
 
     def _hold(self, now: float) -> float:
         """Returns the seconds to hold the next request back: zero to send it now, infinity until a response."""

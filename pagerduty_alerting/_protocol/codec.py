@@ -23,7 +23,6 @@ from pagerduty_alerting.models import (
     ConnectedDestination,
     Envelope,
     IntegrationToken,
-    ResponseInfo,
     ResultInfo,
     Service,
 )
@@ -89,13 +88,14 @@ def _structure(
     if document.get("success") is False:
         return _status_error(request, answer)
     document.setdefault("result", None)
+    errors, messages = document.get("errors"), document.get("messages")
     try:
         envelope: Envelope[T] = _envelope_hook(request.endpoint)(document, None)
     except Exception:
         return _validation_error(request, answer, *_explain(request.endpoint.result_type, document))
-    if envelope.messages or envelope.errors:
-        errors = read_infos(document.get("errors"), request.redact)
-        return attrs.evolve(envelope, errors=errors, messages=read_infos(document.get("messages"), request.redact))
+    if errors or messages:
+        errors, messages = read_infos(errors, request.redact), read_infos(messages, request.redact)
+        return attrs.evolve(envelope, errors=errors, messages=messages)
     return envelope
 
 
@@ -156,15 +156,10 @@ def _make_converter(*, explain: bool) -> BaseConverter:
     converter.register_structure_hook(str, _only(str, "a string"))
     converter.register_structure_hook(bool, _only(bool, "a boolean"))
     converter.register_structure_hook(type(None), lambda _value, _type: None)
-    converter.register_structure_hook_func(_is_infos, _structure_infos)
     converter.register_structure_hook_func(_is_result_info, _structure_result_info)
     converter.register_structure_hook_factory(_is_list, _make_list_hook)
     converter.register_structure_hook_factory(_is_model, _make_class_hook)
     return converter
-
-
-def _is_infos(wanted: Any) -> bool:
-    return bool(wanted == tuple[ResponseInfo, ...])
 
 
 def _is_result_info(wanted: Any) -> bool:
@@ -188,10 +183,6 @@ def _only(expected: type, name: str) -> Hook:
         return value
 
     return hook
-
-
-def _structure_infos(value: object, _: object) -> tuple[ResponseInfo, ...]:
-    return read_infos(value) if value else ()
 
 
 def _structure_result_info(value: object, _: object) -> ResultInfo | None:
@@ -251,6 +242,8 @@ def _make_class_hook(model: Any, converter: BaseConverter) -> Hook:
     hooks: dict[str, Any] = {name: override(struct_hook=_structure_text_or_null) for name in absent}
     if model is IntegrationToken:
         hooks["id"] = override(struct_hook=_structure_token_id)
+    if get_origin(model) is Envelope:
+        hooks |= dict.fromkeys(("errors", "messages"), override(omit=True))  # which are read with `read_infos`
     structure_fields = make_dict_structure_fn(model, converter, **hooks)
     explain = converter.detailed_validation
 

@@ -350,7 +350,7 @@ def settle(pacer: Pacer, ticket: int, received: RawResponse | None) -> None:
     assert ticket
     if received is not None:
         pacer.learn(ticket, received)
-    pacer.settle(ticket, was_answered=received is not None, was_sent=True)
+    pacer.settle(ticket, is_unanswered=received is None)
 
 
 async def test_a_call_cancelled_at_its_admission_gives_its_place_back() -> None:
@@ -493,7 +493,7 @@ def test_waiters_of_a_closed_loop_do_not_hold_up_the_next_loop() -> None:
         assert ticket
         abandoned.pop().close()
         for old in abandoned:
-            pacer.settle(old, was_answered=False, was_sent=True)
+            pacer.settle(old, is_unanswered=True)
         # Two of these may be used by the abandoned requests.
         settle(pacer, ticket, answer(200, headers={"Ratelimit": '"default";r=3;t=60'}))
         assert pacer.admit(now())

@@ -270,7 +270,7 @@ async def test_calls_are_sent_although_no_request_ever_got_a_response() -> None:
 
 def end_without_response(pacer: Pacer, ticket: int) -> int:
     """Ends a request that was sent, without a response."""
-    pacer.settle(ticket, was_answered=False, was_sent=True)
+    pacer.settle(ticket, is_unanswered=True)
     return ticket
 
 
@@ -294,7 +294,7 @@ async def test_a_request_without_a_response_counts_in_the_next_window_only_near_
     pacer = Pacer()
     first = pacer.admit(now())
     pacer.learn(first, answer(200, headers={"Ratelimit": '"q";r=2;t=59', "Ratelimit-Policy": '"q";q=3;w=60'}))
-    pacer.settle(first, was_answered=True, was_sent=True)
+    pacer.settle(first, is_unanswered=False)
     await asyncio.sleep(60 - before_the_reset)
     end_without_response(pacer, pacer.admit(now()))
     await asyncio.sleep(before_the_reset + 0.1)
@@ -307,7 +307,7 @@ def test_requests_of_a_closed_loop_count_on_the_next_loop() -> None:
     async def leave() -> None:
         first = pacer.admit(now())
         pacer.learn(first, answer(200, headers={"Ratelimit": '"default";r=2;t=60'}))
-        pacer.settle(first, was_answered=True, was_sent=True)
+        pacer.settle(first, is_unanswered=False)
         assert pacer.admit(now())
 
     async def go_on() -> None:
