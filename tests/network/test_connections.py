@@ -4,7 +4,6 @@ import asyncio
 import ctypes
 import os
 import socket
-import sys
 from typing import Any
 
 import aiohttp
@@ -68,16 +67,6 @@ async def test_calls_cancelled_while_waiting_for_a_connection_leave_it_to_others
         assert len(await client.list_services()) == 1
 
 
-@pytest.mark.parametrize("of_caller", [False, True], ids=["own session", "caller's session"])
-async def test_waiting_for_a_connection_does_not_count_against_the_timeout_in_a_fleet(of_caller: bool) -> None:
-    async with raw_server(slow) as server, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2)) as session:
-        changes = {"session": session} if of_caller else {"max_connections": 2}
-        client = AsyncClient(**settings(server.url, **changes))
-        fleet = client.list_services_in(ACCOUNTS[:6], concurrency=6, timeout=2)
-        assert [result.error async for result in fleet] == [None] * 6
-        await client.aclose()
-
-
 async def test_by_default_a_fleet_opens_as_many_connections_as_it_makes_calls_at_once() -> None:
     started = 0
     all_started = asyncio.Event()
@@ -116,48 +105,7 @@ async def test_max_connections_cannot_be_combined_with_a_session() -> None:
             AsyncClient(**settings("https://api.example/v4", session=session, max_connections=1))
 
 
-# Idle connections.
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.mark.parametrize(("idle", "connections"), [(3.9, 1), (4.1, 2)])
-async def test_a_connection_that_was_idle_for_four_seconds_is_not_reused(
-    monkeypatch: pytest.MonkeyPatch, idle: float, connections: int
-) -> None:
-    clock = Clock()
-    monkeypatch.setattr("aiohttp.connector.monotonic", clock)
-    made = 0
-
-    async def script(peer: Conversation) -> None:
-        nonlocal made
-        made += 1
-        await answering(http(200, LISTED))(peer)
-
-    async with client_of(script) as (client, _):
-        await client.list_services()
-        clock.now += idle
-        await client.list_services()
-    assert made == connections
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="names and values are Linux's")
-async def test_socket_options_detect_a_dead_path_within_twenty_seconds() -> None:
-    async with client_of(answering(http(200, LISTED))) as (client, _):
-        await client.list_services()
-        (connection,) = client._core.transport._sockets
-        tcp = [
-            connection.getsockopt(socket.IPPROTO_TCP, option)
-            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
-        ]
-        assert tcp == [5, 5, 3, 20_000]
-        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+# Sockets.
 
 
 async def test_a_system_without_the_socket_options_can_connect(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from pagerduty_alerting import (
     APIConnectionError,
-    APIResponseValidationError,
     APITimeoutError,
     AsyncClient,
     ClientClosedError,
@@ -18,7 +17,7 @@ from pagerduty_alerting import (
     RetryPolicy,
 )
 from tests.support.raw_calls import CALLS, NOT_REPLAY_SAFE, REPLAY_SAFE, call, client_of, open_files, settings, settled
-from tests.support.raw_server import CREATED, LISTED, Conversation, Script, answering, http, raw_server
+from tests.support.raw_server import CREATED, LISTED, Conversation, Script, http, raw_server
 
 pytestmark = pytest.mark.virtual_time
 
@@ -527,80 +526,3 @@ def stand_still(seconds: float) -> None:
     """Advances the clock of the running loop without a turn of the loop."""
     loop: Any = asyncio.get_running_loop()
     loop._jumping.jumped += seconds
-
-
-async def test_time_that_the_consumer_blocks_does_not_count_against_the_timeouts_of_a_run() -> None:
-    async with client_of(answering(http(200, LISTED)), timeout=5) as (client, _):
-        results = []
-        async for result in client.list_services_in(["one", "two", "three", "four"], concurrency=2):
-            results.append(result)
-            stand_still(60)
-    assert [result.error for result in results] == [None] * 4
-
-
-# The error of closing.
-
-
-@pytest.mark.parametrize("operation", CALLS)
-async def test_the_error_of_closing_reports_whether_the_request_may_have_acted(operation: str) -> None:
-    async def script(peer: Conversation) -> None:
-        await peer.request()
-        await peer.client_to_go()
-
-    async with client_of(script) as (client, server):
-        calling = asyncio.ensure_future(call(client, operation))
-        await server.arrived.wait()
-        await client.aclose()
-        with pytest.raises(ClientClosedError) as caught:
-            await calling
-        with pytest.raises(ClientClosedError) as refused:
-            await call(client, operation)
-    assert caught.value.may_have_acted is True
-    assert ("carried out nevertheless" in str(caught.value)) is (operation in NOT_REPLAY_SAFE)
-    assert refused.value.may_have_acted is False
-
-
-# The limiter.
-
-
-class LimiterThatTimesOut:
-    def __init__(self, *, on_entering: bool) -> None:
-        self.on_entering = on_entering
-
-    async def __aenter__(self) -> None:
-        if self.on_entering:
-            raise TimeoutError("the limiter's own")
-
-    async def __aexit__(self, *_: object) -> None:
-        raise TimeoutError("the limiter's own")
-
-
-@pytest.mark.parametrize("attempt_timeout", [None, 10.0])
-@pytest.mark.parametrize("on_entering", [True, False])
-async def test_a_timeout_error_of_the_limiter_is_raised_unchanged_and_ends_a_run(
-    on_entering: bool, attempt_timeout: float | None
-) -> None:
-    changes: Any = {
-        "limiter": LimiterThatTimesOut(on_entering=on_entering),
-        "retry": RetryPolicy(attempt_timeout=attempt_timeout),
-    }
-    async with client_of(answering(http(200, LISTED)), **changes) as (client, _):
-        with pytest.raises(TimeoutError, match="the limiter's own"):
-            await client.list_services()
-        with pytest.raises(TimeoutError, match="the limiter's own"):
-            async for _result in client.list_services_in(["one", "two"]):
-                pass
-
-
-@pytest.mark.parametrize("operation", NOT_REPLAY_SAFE)
-async def test_an_internal_error_in_reading_a_response_says_that_the_operation_may_have_been_carried_out(
-    operation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise TypeError("unexpected keyword argument")
-
-    monkeypatch.setattr("pagerduty_alerting._pacer.observe", fail)
-    async with client_of(answering(http(200, CREATED))) as (client, _):
-        with pytest.raises(APIResponseValidationError, match="unexpected TypeError.*carried out") as caught:
-            await call(client, operation)
-    assert caught.value.may_have_acted is True

@@ -19,7 +19,7 @@ from tests.support.operations import ACCOUNT_ID
 from tests.support.raw_calls import client_of
 from tests.support.raw_server import LISTED, Conversation, RawServer, http, raw_server
 from tests.support.requests_and_answers import answer
-from tests.support.virtual_time import virtual_time_loop
+from tests.support.virtual_time import SteppedLoop, virtual_time_loop
 
 QUOTA = 60
 CALLS = 200
@@ -151,19 +151,6 @@ async def test_a_cancelled_request_counts_until_the_api_has_read_it(late: float,
     sent = [outcome for outcome in outcomes if not isinstance(outcome, RateLimitError)]
     assert len(sent) in {3, 4}  # the cancelled request may count twice
     assert counted == 4 + len(sent)
-
-
-class SteppedLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock another thread can advance."""
-
-    ahead = 0.0
-
-    def time(self) -> float:
-        return time.monotonic() + self.ahead
-
-    def advance(self, seconds: float) -> None:
-        self.ahead += seconds
-        self.call_soon_threadsafe(lambda: None)  # checks its timers
 
 
 def test_synchronous_calls_never_exceed_the_quota_when_a_third_times_out() -> None:

@@ -16,15 +16,14 @@ import pytest
 from pagerduty_alerting import (
     APIConnectionError,
     APIResponseValidationError,
-    AsyncClient,
     InternalServerError,
     NotFoundError,
     RateLimitError,
     RetryEvent,
     RetryPolicy,
 )
-from tests.support.raw_calls import CALLS, NOT_REPLAY_SAFE, REPLAY_SAFE, call, client_of, settings
-from tests.support.raw_server import CREATED, LISTED, Conversation, Script, answering, http, raw_server
+from tests.support.raw_calls import CALLS, NOT_REPLAY_SAFE, REPLAY_SAFE, call, client_of
+from tests.support.raw_server import CREATED, LISTED, Conversation, Script, answering, http
 
 pytestmark = pytest.mark.virtual_time
 
@@ -216,39 +215,6 @@ async def test_replay_unsafe_allows_a_replay_of_create_and_connect(script: Scrip
             await call(client, operation)
     assert len(server.requests) == 3
     assert caught.value.may_have_acted is True
-
-
-@pytest.mark.parametrize("operation", CALLS)
-async def test_every_operation_is_retried_when_no_connection_was_made(operation: str) -> None:
-    async with client_of(silent, retry=RetryPolicy()) as (client, server):
-        server.stop_listening()
-        with pytest.raises(APIConnectionError, match="cannot connect") as caught:
-            await call(client, operation)
-    assert caught.value.attempts == 5
-    assert caught.value.may_have_acted is False
-
-
-@pytest.mark.parametrize("operation", CALLS)
-@pytest.mark.parametrize("jitter", [0.0, 1.0])
-async def test_calls_survive_an_outage_of_a_second_and_a_half(
-    monkeypatch: pytest.MonkeyPatch, jitter: float, operation: str
-) -> None:
-    set_jitter(monkeypatch, jitter)
-    requests: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        requests.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(SUCCESS[operation])
-        writer.close()
-
-    async with raw_server(silent) as stopped:
-        pass
-    async with AsyncClient(**settings(stopped.url, retry=RetryPolicy())) as client:
-        calling = asyncio.ensure_future(call(client, operation))
-        await asyncio.sleep(1.5)
-        async with await asyncio.start_server(serve, "127.0.0.1", stopped.port):
-            await calling
-    assert len(requests) == 1
 
 
 async def test_a_call_that_cannot_connect_any_more_says_that_an_earlier_attempt_may_have_acted() -> None:

@@ -1,6 +1,7 @@
 """Event loops whose clock jumps to the next timer when no socket is ready, so that tests of time do not wait."""
 
 import asyncio
+import math
 import selectors
 import time
 from collections.abc import Callable
@@ -10,15 +11,16 @@ from typing import Any
 class _JumpingSelector(selectors.DefaultSelector):
     """Waits for sockets for a moment at most; if none is ready, sets the clock to just after the end of the wait."""
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, longest: float) -> None:
         super().__init__()
         self.patience = patience
+        self.longest = longest
         self.jumped = 0.0
         self.jobs = 0
 
     def select(self, timeout: float | None = None) -> Any:
-        if timeout is None:
-            return super().select(None)
+        if timeout is None or timeout > self.longest:
+            return super().select(timeout)
         ready = super().select(timeout if self.jobs else min(timeout, self.patience))
         if not ready and timeout > 0:
             self.jumped += timeout + 1e-6  # like a real clock, never before the timer by a rounding error
@@ -28,11 +30,12 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """A loop that waits `patience` real seconds for a socket, and then jumps to the next timer.
 
-    Its clock stands still between the jumps, so that the speed of the machine makes no difference.
+    Its clock stands still between the jumps, so that the speed of the machine makes no difference. A timer that is
+    more than `longest` seconds away, such as a deadline that must not pass, is not jumped to.
     """
 
-    def __init__(self, patience: float) -> None:
-        self._jumping = _JumpingSelector(patience)
+    def __init__(self, patience: float, *, longest: float = math.inf) -> None:
+        self._jumping = _JumpingSelector(patience, longest)
         self._started = float(int(time.monotonic()))  # so that differences of whole seconds are exact
         super().__init__(self._jumping)
 
@@ -65,3 +68,16 @@ def virtual_time_loop(*, patience: float = 0.005) -> Callable[[], VirtualTimeLoo
 
 OTHER_THREAD = 0.05
 """Patience enough for a server on another thread."""
+
+
+class SteppedLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock another thread can advance."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def advance(self, seconds: float) -> None:
+        self.ahead += seconds
+        self.call_soon_threadsafe(lambda: None)  # checks its timers
