@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, settings
 from pagerduty_alerting.emulator import Emulator, RateLimits
 from tests.support.callers import MakeCaller, open_callers
 from tests.support.mocked_api import MockedApi
-from tests.support.noticing import nothing_unnoticed
+from tests.support.noticing import no_reports
 from tests.support.virtual_time import virtual_time_loop
 
-# How long an example takes says more about the machine than about the code.
+# The time of an example depends more on the machine than on the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-# Whoever starts the tests in the background of a script has them ignore Ctrl-C, and with them all that they start.
+# Tests that a script starts in the background ignore Ctrl-C, and so do their child processes.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Takes the tests themselves out of garbage collections, of which many tests make some."""
+    """Excludes the tests themselves from garbage collections, which many tests run."""
     gc.collect()
     gc.freeze()
 
@@ -65,26 +65,26 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_unnoticed_at_the_end() -> Iterator[None]:
-    """Fails the last test if something that no single test was blamed for is reported when all is collected."""
+def no_reports_at_the_end() -> Iterator[None]:
+    """Fails the last test if the final garbage collection reports an error."""
     yield
-    with nothing_unnoticed():
+    with no_reports():
         gc.collect()
 
 
 @pytest.fixture(autouse=True)
 def noticed() -> Iterator[list[str]]:
-    """Fails each test in which something is reported that is raised nowhere; a test that expects it empties the list.
+    """Fails each test in which an error is reported but not raised; a test that expects one empties the list.
 
-    It is set up before all other fixtures of a test, and so looks when all of them have been torn down.
+    It is set up before all other fixtures of a test, and therefore checks after all of them were torn down.
     """
-    with nothing_unnoticed() as reports:
+    with no_reports() as reports:
         yield reports
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(noticed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Takes out what the client reads from the environment, so that no test depends on the machine it runs on."""
+    """Removes the variables that the client reads, so that no test depends on the machine's environment."""
     for name in list(os.environ):
         if name.upper().startswith("CLOUDFLARE_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -92,7 +92,7 @@ def clean_environment(noticed: list[str], monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def mocked_api() -> Iterator[MockedApi]:
-    """aiohttp without a network: answers are what the test says, and requests are recorded."""
+    """aiohttp without a network; tests set the responses, and requests are recorded."""
     with MockedApi() as api:
         yield api
 

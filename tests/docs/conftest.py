@@ -1,4 +1,4 @@
-"""What the tests of the documentation share: an emulator that the environment names."""
+"""Fixture of the tests of the documentation: an emulator that the environment names."""
 
 from collections.abc import Iterator
 

@@ -52,13 +52,13 @@ def tasks(named_api: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         worker.wait(60)
 
 
-def test_a_worker_that_was_forked_lists_services(named_api: Emulator, tasks: Module) -> None:
+def test_a_forked_worker_lists_services(named_api: Emulator, tasks: Module) -> None:
     waiting = [tasks.names_of_services.delay(named_api.account_id) for _ in range(6)]
 
     assert [result.get(timeout=60) for result in waiting] == [["Primary on-call"]] * 6
 
 
-def test_a_task_links_pagerduty_and_another_disconnects_it(named_api: Emulator, tasks: Module) -> None:
+def test_one_task_connects_pagerduty_and_another_disconnects_it(named_api: Emulator, tasks: Module) -> None:
     token = tasks.client.create_integration_token()
     named_api.authorize(token.id, services=["Database"])
 

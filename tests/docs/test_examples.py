@@ -1,4 +1,4 @@
-"""The examples run as they stand: by themselves on the emulator, and against an API that the environment names."""
+"""The examples run unchanged: by themselves on the emulator, and against an API that the environment names."""
 
 import pytest
 
@@ -9,7 +9,7 @@ CONNECTING = ["connect_async", "connect_sync"]
 
 
 @pytest.mark.parametrize("example", CONNECTING)
-def test_without_credentials_the_example_uses_an_emulator_of_its_own(example: str) -> None:
+def test_without_credentials_the_example_uses_the_emulator(example: str) -> None:
     assert run(example).splitlines() == [
         "connected before: []",
         "connected now: ['Primary on-call', 'Database']",
@@ -18,23 +18,23 @@ def test_without_credentials_the_example_uses_an_emulator_of_its_own(example: st
 
 
 @pytest.mark.parametrize("example", CONNECTING)
-def test_with_credentials_the_example_has_a_person_authorize_the_token(example: str) -> None:
+def test_with_credentials_the_example_asks_the_user_to_authorize_the_token(example: str) -> None:
     with Emulator() as api, started(example, api.environ) as running:
-        assert running.hears() == "connected before: []"
+        assert running.read_line() == "connected before: []"
         asked = running.stdout.read(len("Authorize ") + 32)
         api.authorize(asked.split()[-1], services=["Website"])
-        running.tell()
-        status, output, complaints = running.end()
+        running.write_line()
+        status, output, errors = running.end()
 
-    assert (status, complaints) == (0, "")
+    assert (status, errors) == (0, "")
     assert output.endswith("connected now: ['Website']\n")
 
 
 @pytest.mark.parametrize("example", CONNECTING)
-def test_a_refusal_ends_the_example_with_one_clear_line(example: str) -> None:
+def test_a_refusal_ends_the_example_with_a_one_line_message(example: str) -> None:
     with Emulator() as api, started(example, {**api.environ, "CLOUDFLARE_API_TOKEN": "wrong"}) as running:
-        status, _, complaints = running.end()
+        status, _, errors = running.end()
 
     assert status == 1
-    assert complaints.startswith("AuthenticationError: List PagerDuty services failed with 401")
-    assert len(complaints.splitlines()) == 1
+    assert errors.startswith("AuthenticationError: List PagerDuty services failed with 401")
+    assert len(errors.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""The examples of tests of one's own pass in pytest runs of their own, with nothing configured but what they say."""
+"""The examples of tests pass in separate pytest runs, with only the configuration that they describe."""
 
 import os
 import subprocess

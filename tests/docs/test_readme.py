@@ -1,4 +1,4 @@
-"""Every program in the README and the quick starts of the reference run as they stand, against the emulator."""
+"""Every program in the README and the quick starts of the reference run unchanged, against the emulator."""
 
 import re
 import textwrap
@@ -33,14 +33,14 @@ def api() -> Iterator[Emulator]:
 
 
 @pytest.mark.parametrize("program", PROGRAMS + QUICK_STARTS, ids=range(len(PROGRAMS + QUICK_STARTS)))
-def test_a_program_runs_to_its_end_without_a_warning(program: str, api: Emulator) -> None:
+def test_a_program_runs_without_a_warning(program: str, api: Emulator) -> None:
     with script(program, api.environ, "-Werror", preamble="") as running:
         if "input()" in program:
-            api.authorize(running.hears().split()[-1], services=["Database"])
-            running.tell()
-        status, _, complaints = running.end()
+            api.authorize(running.read_line().split()[-1], services=["Database"])
+            running.write_line()
+        status, _, errors = running.end()
 
-    assert (status, complaints) == (0, "")
+    assert (status, errors) == (0, "")
 
 
 def test_the_reference_has_two_quick_starts() -> None:
@@ -78,7 +78,7 @@ def test_the_readme_shows_both_clients_and_the_emulator() -> None:
     assert "pagerduty_api: Emulator" in text
 
 
-def test_the_readme_opens_with_the_two_commands_of_a_fresh_machine() -> None:
+def test_the_readme_starts_with_the_two_commands_for_a_new_machine() -> None:
     shell = re.findall(r"^```shell\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
 
     assert shell[0].splitlines() == [

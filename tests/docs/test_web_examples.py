@@ -18,7 +18,9 @@ async def test_the_aiohttp_service_lists_services(named_api: Emulator) -> None:
         assert [service["name"] for service in await answer.json()] == ["Primary on-call"]
 
 
-async def test_the_aiohttp_service_answers_502_with_the_reason_when_cloudflare_says_no(named_api: Emulator) -> None:
+async def test_the_aiohttp_service_responds_with_502_and_the_reason_after_an_error_of_cloudflare(
+    named_api: Emulator,
+) -> None:
     named_api.on().respond(403)
     async with TestClient(TestServer(load("service_aiohttp").make_app())) as browser:
         answer = await browser.get("/services")
@@ -81,7 +83,9 @@ def test_the_django_service_lists_services(named_api: Emulator) -> None:
 async def connect_page(named_api: Emulator, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     monkeypatch.setenv("PAGERDUTY_ALERTING_AUTHORIZE_URL", f"{named_api.origin}/_emulator/?token={{token}}")
     server = TestServer(load("connect_web_app").make_app())
-    return TestClient(server, cookie_jar=CookieJar(unsafe=True))  # unsafe: its server has no name but an address
+    return TestClient(
+        server, cookie_jar=CookieJar(unsafe=True)
+    )  # unsafe, because the server has an address instead of a name
 
 
 async def test_the_connect_page_links_pagerduty(named_api: Emulator, connect_page: TestClient) -> None:
@@ -109,7 +113,7 @@ async def test_the_connect_page_can_be_finished_once_the_token_is_authorized(
     assert "<li>Database</li>" in shown
 
 
-async def test_the_connect_page_connects_nothing_for_a_browser_that_began_nothing(
+async def test_the_connect_page_refuses_to_finish_a_flow_that_the_browser_did_not_start(
     named_api: Emulator, connect_page: TestClient
 ) -> None:
     async with connect_page as browser:

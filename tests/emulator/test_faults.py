@@ -95,7 +95,7 @@ async def test_random_faults_are_the_same_with_the_same_seed(caller_of):
 
 
 @pytest.mark.parametrize(("probability", "status"), [(0, 200), (1, 500)])
-async def test_at_the_ends_of_the_probabilities_nothing_is_left_to_chance(api, call, probability, status):
+async def test_probabilities_of_0_and_1_are_certain(api, call, probability, status):
     api.on().sometimes(probability).respond(500)
     assert {(await call(LIST)).status for _ in range(5)} == {status}
 
@@ -393,7 +393,7 @@ async def test_a_predicate_that_raises_is_a_500_with_a_traceback_in_the_log(api,
     ],
     ids=range(14),
 )
-async def test_an_impossible_order_is_refused_at_once(api, order, problem):
+async def test_an_invalid_order_is_refused_at_once(api, order, problem):
     with pytest.raises(EmulatorUsageError) as caught:
         order(api.on(LIST))
     assert str(caught.value) == problem

@@ -55,7 +55,7 @@ async def test_releases_before_arrivals_add_up(api, call):
     held = asyncio.create_task(call(LIST))
     await gate.arrived(3)
     assert gate.held == 1
-    gate.release(2)  # the one that is held, and the next
+    gate.release(2)  # the held request and the next
     assert [(await held).status, (await call(LIST)).status] == [200, 200]
     held = asyncio.create_task(call(LIST))
     await gate.arrived(5)
@@ -64,7 +64,7 @@ async def test_releases_before_arrivals_add_up(api, call):
     await held
 
 
-async def test_what_has_arrived_already_is_not_waited_for(api, call):
+async def test_requests_that_have_arrived_already_are_not_waited_for(api, call):
     gate = api.on(LIST).hold()
     gate.release()
     await call(LIST)

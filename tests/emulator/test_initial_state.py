@@ -141,7 +141,7 @@ async def test_an_initial_integration_token_expires_and_belongs_to_its_account(c
         ([{"state": "new"}], "new"),
     ],
 )
-def test_an_impossible_integration_token_is_refused(tokens, complaint):
+def test_an_invalid_integration_token_is_refused(tokens, complaint):
     with pytest.raises(EmulatorUsageError, match=complaint):
         Emulator(initial_state=InitialState.from_json(json.dumps({"integration_tokens": tokens})))
 

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from pagerduty_alerting.emulator import Emulator, EmulatorUsageError, Operation
-from tests.support.scripts import complaints_in
+from tests.support.scripts import errors_in
 
 LIST = Operation.LIST
 
@@ -254,7 +254,7 @@ def test_there_are_no_warnings_in_development_mode():
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, complaints_in(done.stderr)) == (0, "")
+    assert (done.returncode, errors_in(done.stderr)) == (0, "")
 
 
 async def test_refusing_again_before_the_server_listens_refuses(api, call):

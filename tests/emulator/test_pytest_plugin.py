@@ -1,4 +1,4 @@
-"""The pytest plugin, in test suites that run as processes of their own, with warnings as errors."""
+"""The pytest plugin in test suites in separate processes, with warnings as errors."""
 
 import importlib.metadata
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 MODULE = "pagerduty_alerting.emulator.pytest_plugin"
-LOOP_SCOPE = "asyncio_default_fixture_loop_scope = function"  # where it is unset, pytest-asyncio warns
+LOOP_SCOPE = "asyncio_default_fixture_loop_scope = function"  # otherwise pytest-asyncio warns
 INSTALLED = any(point.value == MODULE for point in importlib.metadata.entry_points(group="pytest11"))
 
 SYNCHRONOUS = """
@@ -123,7 +123,7 @@ def anyio_backend():
 
 @pytest.fixture
 def run(pytester, monkeypatch):
-    """Runs a test suite in a process of its own, with warnings as errors."""
+    """Runs a test suite in a separate process, with warnings as errors."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
 
@@ -131,7 +131,7 @@ def run(pytester, monkeypatch):
         pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
         pytester.makepyfile(**{f"test_{name}": source for name, source in files.items()})
         plugins = [] if INSTALLED else ["-p", MODULE]
-        # Those that the suite does not need would take longer to import than it takes to run.
+        # Plugins that the suite does not need take longer to import than the suite takes.
         for unneeded in ("cacheprovider", "hypothesispytest", without):
             plugins += ["-p", f"no:{unneeded}"]
         return pytester.runpytest_subprocess(*plugins, *options, timeout=240)

@@ -176,6 +176,6 @@ async def test_reset_lifts_a_block(caller_of, small):
 
 
 @pytest.mark.parametrize("wrong", [{"requests": 0}, {"window": 0}, {"block": -1}, {"per_second": 0}], ids=str)
-def test_impossible_limits_are_refused(wrong):
+def test_invalid_limits_are_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
         RateLimits(**wrong)

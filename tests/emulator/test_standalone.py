@@ -52,7 +52,7 @@ def start():
             process = processes.enter_context(script(SERVE.format(options), {}, "-Werror", *interpreter))
             environ = {}
             while len(environ) < 4:
-                line = process.hears()
+                line = process.read_line()
                 assert line, process.end()
                 if line.startswith("export "):
                     name, _, value = line.removeprefix("export ").partition("=")
@@ -69,8 +69,8 @@ def test_it_serves_until_a_signal_and_exits_cleanly(start, stop):
     token_id = json.loads(served.ask("POST", f"{served.services_path}/connect")[1])["result"]["id"]
     assert served.ask("GET", f"{served.services_path}/connect/{token_id}")[0] == 400
     served.process.interrupt(stop)
-    status, output, complaints = served.process.end()
-    assert (status, complaints) == (0, "")
+    status, output, errors = served.process.end()
+    assert (status, errors) == (0, "")
     lines = output.splitlines()
     assert [line.split()[1] for line in lines] == ["GET", "POST", "GET"]
     assert [line.split()[3] for line in lines] == ["200", "201", "400"]
@@ -89,7 +89,7 @@ def test_a_seed_file_sets_the_initial_state(start, tmp_path):
 def test_it_fails_at_the_given_rate(start):
     served = start(fail_rate=1.0, latency=0.001)
     assert served.ask("GET", served.services_path)[0] == 503
-    assert "respond 503" in served.process.hears()
+    assert "respond 503" in served.process.read_line()
 
 
 def test_an_unreadable_seed_is_an_error_before_serving(tmp_path):

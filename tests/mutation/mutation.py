@@ -1,12 +1,12 @@
-"""Changes the package in some thousand ways, one at a time, and lists the changes that no test notices.
+"""Makes thousands of small changes to the package, one at a time, and lists those that no test detects.
 
-The changes are those of mutmut. It does not run them: its wrappers around every function would be in the frames that
-the tests of secrets and tracebacks look at, and it starts pytest anew for each change. Here the tests are collected
-once, and run once with coverage, which tells the tests of each line. Then, for each change, a forked child replaces the
-code of one function and runs the tests of the changed lines, the quickest first, until one fails.
+The changes are those of mutmut. It does not run them, because it wraps every function, which would appear in the frames
+that the tests of secrets and tracebacks look at, and starts pytest for each change. Here the tests are collected once,
+and run once with coverage, to learn the tests of each line. Then, for each change, a forked child replaces the code
+of one function and runs the tests of the changed lines, the quickest first, until one fails.
 
-What runs at import (constants, defaults, decorators) is not changed. Programs that tests start are unchanged too: they
-load the package from its files.
+Code that runs at import (constants, defaults, decorators) is not changed, nor are programs that tests start, because
+they load the package from its files.
 """
 
 import argparse
@@ -61,7 +61,7 @@ MODULES = [
     "emulator/faults/*.py",
     "emulator/rules/*.py",
 ]
-# Those that are quick and run in one process.
+# Tests that are quick and run in one process.
 TESTS = [
     "tests/unit",
     "tests/client",
@@ -85,8 +85,8 @@ TESTS = [
     "--ignore=tests/unit/test_generate.py",
 ]
 
-SECONDS_OF_TESTS = 30.0  # run for one change, as long as they took unchanged
-SECONDS_OF_A_CHANGE = 300.0  # after which it counts as noticed
+SECONDS_OF_TESTS = 30.0  # of tests for one change, measured without it
+SECONDS_OF_A_CHANGE = 300.0  # after which a change counts as noticed
 MEMORY = 8 * 2**30
 
 NOTICED, MISSED, UNTESTED, IMPOSSIBLE = "noticed", "missed", "without a test", "impossible"
@@ -170,7 +170,7 @@ def code_objects(code: CodeType) -> Iterator[CodeType]:
 def functions_of_the_package() -> dict[tuple[str, str], list[FunctionType]]:
     """Returns all functions by file and qualified name, also those that are wrapped by a decorator."""
     functions = defaultdict(list)
-    gc.unfreeze()  # what is frozen is not among the objects
+    gc.unfreeze()  # frozen objects are not listed
     for found in gc.get_objects():
         if isinstance(found, FunctionType) and found.__code__.co_filename.startswith(str(PACKAGE)):
             functions[found.__code__.co_filename, found.__code__.co_qualname].append(found)
@@ -190,13 +190,13 @@ def apply(change: Change, functions: list[FunctionType]) -> bool:
 
 
 def seconds_for(test_seconds: float) -> float:
-    """Returns the seconds after which a test hangs, on a busy machine too, that took so many of the processor."""
+    """Returns the seconds after which a test counts as hanging, on a busy machine too, from its seconds of CPU time."""
     return 10 + 20 * test_seconds
 
 
 @frozen
 class Baseline:
-    """What a run without a change tells.
+    """The results of a run without a change.
 
     Attributes:
         seconds: How long each test took.
@@ -216,7 +216,7 @@ class Child:
     change: Change
     pid: int
     ends_at: float
-    told: bytes = b""  # the outcome, as much as has come
+    received: bytes = b""  # of the outcome, so far
 
 
 class Mutation:
@@ -243,7 +243,7 @@ class Mutation:
         print(f"{len(changes)} changes, {len(self.items)} tests", flush=True)
         began = time.monotonic()
         self.functions = functions_of_the_package()
-        gc.freeze()  # so that the children share what there is
+        gc.freeze()  # so that the children share all memory
         reading, _ = fork(lambda tell: tell(self.measure()))
         with os.fdopen(reading, "rb") as stream:
             self.baseline: Baseline = pickle.load(stream)
@@ -286,7 +286,7 @@ class Mutation:
         for at in range(len(self.items)):
             measured.switch_context(str(at))
             for cached in caches:
-                cached.cache_clear()  # so that it runs in each test that needs it
+                cached.cache_clear()  # so that the code runs in every test that needs it
             began = time.process_time()
             self.run_test(range(len(self.items)), at)
             seconds.append(time.process_time() - began)
@@ -312,11 +312,11 @@ class Mutation:
         return chosen
 
     def try_out(self, change: Change, tests: list[int], tell: Callable[[bytes], None]) -> None:
-        """Makes the change and runs the tests until one fails; tells the outcome and that test."""
+        """Makes the change and runs the tests until one fails; reports the outcome and that test."""
 
         def end(outcome: str, test: str | None = None) -> NoReturn:
             tell(json.dumps([outcome, test]).encode())
-            os._exit(0)  # without what the test would do after its failure, which may hang
+            os._exit(0)  # without the rest of the test, which may hang
 
         self.on_failure = lambda test: end(NOTICED, test)
         if not apply(change, self.functions[str(change.path), change.function]):
@@ -344,12 +344,14 @@ class Mutation:
                     return
                 for key, _ in children.select(1.0):
                     child: Child = key.data
-                    child.told += (told := os.read(key.fd, 65536))
-                    if not told:
+                    child.received += (data := os.read(key.fd, 65536))
+                    if not data:
                         children.unregister(key.fd)
                         os.close(key.fd)
                         kill(child.pid)
-                        outcome, test = json.loads(child.told) if child.told else (NOTICED, "it ends the process")
+                        outcome, test = (
+                            json.loads(child.received) if child.received else (NOTICED, "it ends the process")
+                        )
                         self.note(child.change, outcome, test)
                 for key in list(children.get_map().values()):
                     if time.monotonic() > key.data.ends_at:

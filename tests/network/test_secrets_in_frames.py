@@ -192,7 +192,7 @@ async def test_an_exception_of_the_limiter_keeps_its_frames_and_context(on_enter
 
 
 async def test_a_cancellation_keeps_its_message_and_its_count() -> None:
-    async with client_of(SILENCES["no answer"]) as (client, server):
+    async with client_of(SILENCES["no response"]) as (client, server):
         task = asyncio.ensure_future(client.list_services())
         await server.arrived.wait()
         task.cancel("because")

@@ -1,11 +1,11 @@
-"""Prints what the public API breaks of that of a revision; run by `nox -s api`, from the top of the checkout."""
+"""Prints the breaking changes of the public API since a revision; run by `nox -s api` at the top of the checkout."""
 
 import sys
 
 import griffe
 
 PACKAGE = "pagerduty_alerting"
-# Its interface is the terminal's.
+# Its interface is the command line.
 NOT_PUBLIC = f"{PACKAGE}.cli."
 
 

@@ -1,4 +1,4 @@
-"""What an installed distribution says of itself; runs on an editable install and on the built wheel alike."""
+"""The metadata of the installed distribution, for an editable install and for the built wheel."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ DISTRIBUTION = "pagerduty-alerting"
 
 
 def requirements(*, extra: str | None) -> set[str]:
-    """The names that the distribution requires, of itself or for one extra."""
+    """Returns the names that the distribution requires, by itself or for an extra."""
     found = set()
     for line in metadata.requires(DISTRIBUTION) or []:
         requirement, _, marker = line.partition(";")
@@ -26,13 +26,13 @@ def requirements(*, extra: str | None) -> set[str]:
 
 
 def output_of(*command: str | Path) -> str:
-    """What a command prints, which must end with exit status 0."""
+    """Returns the output of a command, which must exit with status 0."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_the_metadata_carry_the_version_of_the_package() -> None:
+def test_the_metadata_have_the_version_of_the_package() -> None:
     assert metadata.version(DISTRIBUTION) == pagerduty_alerting.__version__
 
 
@@ -49,11 +49,11 @@ def test_the_command_line_is_an_extra() -> None:
     assert requirements(extra="cli") == {"rich", "typer"}
 
 
-def test_each_requirement_has_a_lower_bound_and_aiohttp_alone_an_upper_one() -> None:
+def test_each_requirement_has_a_lower_bound_and_only_aiohttp_an_upper_one() -> None:
     for line in metadata.requires(DISTRIBUTION) or []:
         requirement = line.partition(";")[0]
         assert ">=" in requirement
-        # The client hooks into private parts of aiohttp, which a major version may change.
+        # The client uses private names of aiohttp, which a major version may change.
         assert ("<" in requirement) == requirement.startswith("aiohttp")
         assert "==" not in requirement
 
@@ -101,7 +101,7 @@ def test_each_entry_point_resolves(group: str, name: str, value: str) -> None:
     assert point.load() is not None
 
 
-def test_the_console_script_is_installed_and_answers() -> None:
+def test_the_console_script_is_installed_and_works() -> None:
     scripts = Path(sysconfig.get_path("scripts"))
     (script,) = scripts.glob("pagerduty-alerting*")
     assert "demo" in output_of(script, "--help")

@@ -173,7 +173,7 @@ def test_a_program_that_ends_during_a_call_of_a_daemon_thread_ends_without_a_mes
     """
     with script(program, emulator.environ, is_fresh=True) as running:
         gate.wait_arrived(1)
-        running.tell()
+        running.write_line()
         assert running.end() == (0, "", "")
 
 

@@ -75,8 +75,8 @@ def test_ctrl_c_during_a_call_cancels_the_request_and_leaves_the_client_usable(e
         gate.wait_arrived(1)
         started = time.monotonic()
         running.interrupt()
-        assert running.hears() == "request ended by CancelledError"
-        assert running.hears() == "main KeyboardInterrupt"
+        assert running.read_line() == "request ended by CancelledError"
+        assert running.read_line() == "main KeyboardInterrupt"
         assert time.monotonic() - started < PROMPT
         assert running.end() == (0, "again 0\nTrue\n", "")
 
@@ -86,12 +86,12 @@ def test_ctrl_c_ends_the_main_threads_call_and_no_other(emulator: Emulator, line
     gate = emulator.on(Operation.LIST).times(2).hold()
     with program(emulator, lines) as running:
         gate.wait_arrived(1)
-        running.tell()
+        running.write_line()
         gate.wait_arrived(2)
         started = time.monotonic()
         running.interrupt()
-        assert running.hears() == "request ended by CancelledError"
-        assert running.hears() == "main KeyboardInterrupt"
+        assert running.read_line() == "request ended by CancelledError"
+        assert running.read_line() == "main KeyboardInterrupt"
         assert time.monotonic() - started < PROMPT
         gate.release()
         assert running.end() == (0, "other 0\nagain 0\n", "")
@@ -100,10 +100,10 @@ def test_ctrl_c_ends_the_main_threads_call_and_no_other(emulator: Emulator, line
 def test_ctrl_c_during_back_off_ends_the_call_at_once(emulator: Emulator) -> None:
     emulator.on(Operation.LIST).once().respond(503, headers={"Retry-After": "25"})
     with program(emulator, ALONE) as running:
-        assert running.hears() == "backing off"
+        assert running.read_line() == "backing off"
         started = time.monotonic()
         running.interrupt()
-        assert running.hears() == "main KeyboardInterrupt"
+        assert running.read_line() == "main KeyboardInterrupt"
         assert time.monotonic() - started < PROMPT
         assert running.end() == (0, "again 0\nTrue\n", "")
     emulator.requests.assert_operations(Operation.LIST, Operation.LIST)
@@ -124,7 +124,7 @@ def test_ctrl_c_inside_a_coroutine_ends_the_call_at_the_second_signal_at_the_lat
     """
     # asyncio uses the first Ctrl-C to cancel the coroutine, which does not run during a synchronous call.
     with program(emulator, lines) as running:
-        assert running.hears() == "calling"
+        assert running.read_line() == "calling"
         gate.wait_arrived(1)
         started = time.monotonic()
         interrupt_until_line(running, "request ended by CancelledError", "main KeyboardInterrupt")
@@ -133,7 +133,7 @@ def test_ctrl_c_inside_a_coroutine_ends_the_call_at_the_second_signal_at_the_lat
 
 def interrupt_until_line(running: Script, *lines: str) -> None:
     """Sends Ctrl-C until the program prints a line; more than once, because simultaneous signals are merged."""
-    said = InThread(running.hears)
+    said = InThread(running.read_line)
     while said.is_running:
         running.interrupt()
         said.wait(0.2)
@@ -150,7 +150,7 @@ def test_a_second_ctrl_c_ends_a_hook_that_blocks(emulator: Emulator) -> None:
     call("main")
     """
     with program(emulator, lines) as running:
-        assert running.hears() == "blocking"
+        assert running.read_line() == "blocking"
         interrupt_until_line(running, "request ended by KeyboardInterrupt", "main KeyboardInterrupt")
 
 
@@ -166,14 +166,14 @@ def test_a_signal_handler_that_exits_ends_the_main_threads_call_and_leaves_no_ot
     """
     with program(emulator, lines) as running:
         gate.wait_arrived(1)
-        running.tell()
+        running.write_line()
         gate.wait_arrived(2)
         running.interrupt(signal.SIGTERM)
-        assert running.hears().startswith("request ended by")
+        assert running.read_line().startswith("request ended by")
         gate.release()
-        status, output, complaints = running.end()
+        status, output, errors = running.end()
     # The handler raises wherever it runs, which may be within the request of the other thread.
-    assert (status, complaints) == (3, "")
+    assert (status, errors) == (3, "")
     assert {"other 0", "other SystemExit"} & set(output.splitlines())
 
 
@@ -188,7 +188,7 @@ def test_a_programs_own_handler_for_ctrl_c_is_left_in_place(emulator: Emulator) 
     with program(emulator, lines) as running:
         gate.wait_arrived(1)
         running.interrupt()
-        assert running.hears() == "noted"
+        assert running.read_line() == "noted"
         gate.release()
         assert running.end() == (0, "main 0\nTrue\n", "")
 
@@ -222,9 +222,9 @@ def test_ctrl_c_while_closing_lets_the_closing_finish(emulator: Emulator) -> Non
         say("interrupted")
     """
     with program(emulator, lines) as running:
-        assert running.hears() == "closing"
+        assert running.read_line() == "closing"
         running.interrupt()
-        running.tell()
+        running.write_line()
         assert running.end() == (0, "closed\ninterrupted\n", "")
 
 

@@ -89,7 +89,9 @@ def test_a_signal_handler_that_uses_the_client_during_its_call_gets_an_error_and
     with script(HANDLER + lines, emulator.environ) as running:
         gate.wait_arrived(1)
         running.interrupt(signal.SIGUSR1)
-        assert running.hears().startswith("handler a synchronous call was made from code that runs inside another call")
+        assert running.read_line().startswith(
+            "handler a synchronous call was made from code that runs inside another call"
+        )
         gate.release()
         assert running.end() == (0, "main []\nhandler []\n", "")
 
@@ -104,7 +106,7 @@ def test_a_signal_handler_may_use_another_client(emulator: Emulator) -> None:
     with script(HANDLER + lines, emulator.environ) as running:
         gate.wait_arrived(1)
         running.interrupt(signal.SIGUSR1)
-        assert running.hears() == "handler []"
+        assert running.read_line() == "handler []"
         gate.release()
         assert running.end() == (0, "main []\n", "")
 
@@ -213,5 +215,5 @@ def test_a_program_that_exits_during_a_call_of_a_daemon_thread_prints_nothing(em
     """
     with script(program, emulator.environ, is_fresh=True) as running:
         gate.wait_arrived(1)
-        running.tell()
+        running.write_line()
         assert running.end() == (0, "", "")

@@ -145,9 +145,9 @@ def test_a_fork_while_another_thread_is_in_a_call_disturbs_neither_side(emulator
     """
     with script(SCRIPT + lines, emulator.environ, *QUIET) as running:
         gate.wait_arrived(1)
-        running.tell()
-        assert running.hears() == "child True 0"
-        assert running.hears() == "go"
+        running.write_line()
+        assert running.read_line() == "child True 0"
+        assert running.read_line() == "go"
         gate.release()
         assert running.end() == (0, "parent []\n", "")
 
@@ -167,8 +167,8 @@ def test_a_fork_by_a_follower_while_the_main_thread_drives_leaves_ctrl_c_working
     """
     with script(SCRIPT + lines, emulator.environ, *QUIET) as running:
         gate.wait_arrived(1)
-        running.tell()
-        assert running.hears() == "child True 0"
+        running.write_line()
+        assert running.read_line() == "child True 0"
         gate.release()
         assert running.end() == (0, "", "")
 

@@ -108,8 +108,8 @@ def test_greenlets_leave_no_file_descriptors_behind(emulator: Emulator, host: st
     if not Path("/proc/self/fd").exists():
         pytest.skip("there is no /proc here")
     with script(PATCH[host] + lines, emulator.environ, *QUIET, is_fresh=True) as running:
-        status, output, complaints = running.end()
-    assert (status, complaints) == (0, "")
+        status, output, errors = running.end()
+    assert (status, errors) == (0, "")
     assert int(output) <= 2
 
 
@@ -202,7 +202,7 @@ def test_a_greenlet_that_is_killed_during_its_call_leaves_the_client_usable(emul
     """
     with script(PATCH[host] + TIMEOUTS[host] + lines, emulator.environ, *QUIET, is_fresh=True) as running:
         gate.wait_arrived(1, timeout=60)
-        running.tell()
+        running.write_line()
         assert running.end() == (0, "GreenletExit\n[]\n", "")
 
 

@@ -43,8 +43,8 @@ needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, re
 def test_the_job_runs_without_messages(emulator: Emulator, mode: str) -> None:
     options, environ = MODES[mode]
     with script(JOB, {**emulator.environ, **environ}, *options, is_fresh=True) as running:
-        status, output, complaints = running.end()
-    assert (status, output.splitlines()[-1], complaints) == (0, "done", "")
+        status, output, errors = running.end()
+    assert (status, output.splitlines()[-1], errors) == (0, "done", "")
 
 
 @needs_uvloop
@@ -58,8 +58,8 @@ def test_the_job_runs_on_uvloop_by_its_policy(emulator: Emulator, mode: str) -> 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 """
     with script(lines + JOB, {**emulator.environ, **environ}, *options, is_fresh=True) as running:
-        status, output, complaints = running.end()
-    assert (status, output.splitlines()[-1], complaints) == (0, "done", "")
+        status, output, errors = running.end()
+    assert (status, output.splitlines()[-1], errors) == (0, "done", "")
 
 
 @needs_uvloop

@@ -1,7 +1,7 @@
-"""What a network path that dies silently costs a call; in network namespaces, on Linux, as root.
+"""How long a call takes if its network path dies without notice; in network namespaces, on Linux, as root.
 
-The kernel's timers take real seconds, so `nox -s soak` runs this and the suite does not. A path is cut by giving both
-ends a wrong hardware address for each other: packets are sent and never arrive, and nobody is told.
+The kernel's timers take real seconds, so `nox -s soak` runs this and the suite does not. A path is cut by setting a
+wrong hardware address of the other end on both sides: packets are sent and never arrive, without any error.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ NOWHERE = "02:00:00:00:00:99"
 
 
 def problem() -> str:
-    """Returns why no path can be made here; empty where one can."""
+    """Returns why no path can be made here, or an empty string."""
     if sys.platform != "linux":
         return "network namespaces are Linux's"
     if os.geteuid() != 0:
@@ -52,7 +52,7 @@ SERVE = f"""{IN_A_NAMESPACE}
             head = (await reader.readuntil(b"\\r\\n\\r\\n")).decode()
             if "/slow/" in head and writer.get_extra_info("peername")[0] == "{OLD}":
                 say("holds", head.split()[0])
-                await asyncio.sleep(3)  # the path has died when it answers
+                await asyncio.sleep(3)  # the path is dead when it responds
             writer.write(http(200, CREATED if head.startswith("POST") else LISTED))
 
     async def main():
@@ -111,7 +111,7 @@ def within(pid: str, *command: str) -> None:
 def two_hosts() -> Iterator[tuple[Script, str, Script, str]]:
     """Starts the server and the client, each in a namespace of its own, with a cable between the two."""
     with script(SERVE, {}) as server, script(CALL, {}) as client:
-        server_id, client_id = server.hears(), client.hears()
+        server_id, client_id = server.read_line(), client.read_line()
         run(
             *("ip", "link", "add", "cable", "netns", client_id),
             *("type", "veth", "peer", "name", "cable", "netns", server_id),
@@ -119,23 +119,23 @@ def two_hosts() -> Iterator[tuple[Script, str, Script, str]]:
         for pid, address in ((server_id, SERVER), (client_id, OLD)):
             within(pid, "address", "add", f"{address}/24", "dev", "cable")
             within(pid, "link", "set", "cable", "up")
-        server.tell()
-        assert server.hears() == "serves"
+        server.write_line()
+        assert server.read_line() == "serves"
         yield server, server_id, client, client_id
 
 
 @pytest.mark.timeout(120)
-def test_a_path_that_dies_silently_costs_an_attempt_and_not_the_call() -> None:
-    """The client gets another address, and what is sent to or from the old one is lost, as when a NAT forgets it."""
+def test_a_path_that_dies_without_notice_fails_an_attempt_but_not_the_call() -> None:
+    """The client gets another address, and packets to or from the old one are lost, as after a restart of a NAT."""
     with two_hosts() as (server, server_id, client, client_id):
-        client.tell()
-        assert client.hears() == "called"
-        assert {server.hears(), server.hears()} == {"holds GET", "holds POST"}
+        client.write_line()
+        assert client.read_line() == "called"
+        assert {server.read_line(), server.read_line()} == {"holds GET", "holds POST"}
         within(client_id, "address", "add", f"{NEW}/24", "dev", "cable")
         within(client_id, "route", "replace", f"{SERVER}/32", "dev", "cable", "src", NEW)
         within(server_id, "neighbour", "replace", OLD, "lladdr", NOWHERE, "dev", "cable", "nud", "permanent")
-        client.tell()
-        outcomes = {client.hears() for _ in range(4)}
+        client.write_line()
+        outcomes = {client.read_line() for _ in range(4)}
         assert client.end() == (0, "", "")
     assert outcomes == {
         "long idle succeeded in attempt 1",  # a connection that was idle for more than four seconds is not used

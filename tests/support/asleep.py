@@ -1,4 +1,4 @@
-"""Waits until a process waits: the moment at which a signal is sure to be noticed."""
+"""Waits until a process waits, so that a signal is handled at once."""
 
 import os
 import time
@@ -10,9 +10,9 @@ _PATIENCE = 120.0
 def wait_until_asleep(pid: int) -> None:
     """Returns when the main thread of a process sleeps in a system call; at once where there is no `/proc`.
 
-    Python attends to signals between two steps of a program. One that comes after the last step before a read or a
-    select waits until that is over. A person does not hit this moment; a test that answers to what the process has just
-    written or sent does, once in some dozens of runs on a busy machine.
+    Python calls signal handlers between two steps of a program. A signal between the last step and a following read or
+    select is handled only after that. A test that sends one in response to output of the process hits this moment once
+    in some dozens of runs on a busy machine.
     """
     status = Path(f"/proc/{pid}/stat")
     deadline = time.monotonic() + _PATIENCE

@@ -1,4 +1,4 @@
-"""Both flavours of the client behind one way of calling them, so that one test says what both must do."""
+"""Both flavours of the client behind one interface, so that one test covers both."""
 
 import asyncio
 import contextlib
@@ -58,8 +58,8 @@ class MakeCaller(Protocol):
 
 @contextlib.contextmanager
 def open_callers(flavour: str) -> Iterator[MakeCaller]:
-    """Makes callers of a flavour, and closes them in the end."""
-    # A loop of its own rather than asyncio.Runner, which would change the thread's current loop for later tests.
+    """Yields a function that makes callers of a flavour, and closes them at the end."""
+    # A new loop instead of asyncio.Runner, which would change the thread's current loop for later tests.
     loop = asyncio.new_event_loop() if flavour == "async" else None
     callers: list[Caller] = []
 

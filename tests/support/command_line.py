@@ -1,7 +1,6 @@
-"""The real command as a process of its own, with pipes or on a pseudo-terminal; nothing here sleeps.
+"""The real command in a separate process, with pipes or on a pseudo-terminal; nothing here sleeps.
 
-Where what is tested is the start (streams that are closed or full, ignored signals) or the end of the interpreter,
-`COMMAND` is started instead.
+Tests of the start (streams that are closed or full, ignored signals) or the exit of the interpreter start `COMMAND`.
 """
 
 import contextlib
@@ -25,12 +24,12 @@ from tests.support import scripts
 from tests.support.asleep import wait_until_asleep
 from tests.support.scripts import PATIENCE, Process, pipe
 
-# `-W error`: what a process leaves open, or does in a way that will not last, shows on stderr.
+# `-W error`: unclosed resources and deprecated usage show on stderr.
 OPTIONS = ("-Werror",)
 SOURCE = "from pagerduty_alerting.cli import main; main()"
 COMMAND = (sys.executable, *OPTIONS, "-c", SOURCE)
 
-# Makes the pseudo-terminal that is its standard input the terminal of its own session: /dev/tty is there.
+# Makes the pseudo-terminal on standard input the controlling terminal, so that /dev/tty exists.
 _CONTROLLED = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -38,7 +37,7 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @frozen
 class Ran:
-    """What came of a command."""
+    """The exit status and output of a command."""
 
     status: int
     out: str
@@ -46,14 +45,14 @@ class Ran:
 
 
 def run(*arguments: str, settings: Mapping[str, str], stdin: str = "", encoding: str = "utf-8") -> Ran:
-    """Runs the command with pipes for a terminal."""
+    """Runs the command with pipes instead of a terminal."""
     with started(*arguments, settings=settings, stdin=stdin.encode(encoding)) as command:
         out, err = _read_all(command.stdout, command.stderr)
         return Ran(command.wait(), out.decode(encoding), err.decode(encoding))
 
 
 def _read_all(*files: IO[str]) -> list[bytes]:
-    """Returns all that comes from some pipes, none of which may block those who write to the other."""
+    """Returns everything from some pipes, reading them together, so that no writer blocks."""
     deadline = time.monotonic() + PATIENCE
     read = dict.fromkeys(files, b"")
     with selectors.DefaultSelector() as selector:
@@ -72,7 +71,7 @@ def _read_all(*files: IO[str]) -> list[bytes]:
 
 @define
 class Started:
-    """The command with pipes for a terminal.
+    """The command with pipes instead of a terminal.
 
     Attributes:
         process: The command.
@@ -93,12 +92,12 @@ class Started:
 def started(
     *arguments: str, settings: Mapping[str, str], stdin: bytes = b"", stdout: int | None = None
 ) -> Iterator[Started]:
-    """Starts the command with pipes, and ends it with the context if it has not ended by then.
+    """Starts the command with pipes, and ends it with the context.
 
     Args:
-        *arguments: What follows the command's name.
+        *arguments: The arguments of the command.
         settings: The environment.
-        stdin: What it can read; at most what a pipe holds.
+        stdin: Its input, at most the capacity of a pipe.
         stdout: A descriptor to write to instead of a pipe.
     """
     given, giver = os.pipe()
@@ -116,12 +115,12 @@ def started(
 
 @define
 class OnTerminal:
-    """The command on a pseudo-terminal, as a person would have it.
+    """The command on a pseudo-terminal, as for a user.
 
     Attributes:
         process: The command.
-        stdout: The reading end of its standard output, where that is a pipe.
-        shown: All that it wrote to the terminal so far.
+        stdout: The reading end of its standard output if that is a pipe.
+        shown: Everything that it wrote to the terminal so far.
     """
 
     process: Process
@@ -133,16 +132,16 @@ class OnTerminal:
 
     @property
     def text(self) -> str:
-        """What was shown, without colours and other commands to the terminal."""
+        """The output without colours and other escape sequences."""
         return _ESCAPE.sub("", self.shown).replace("\r\n", "\n")
 
     @property
     def words(self) -> str:
-        """The same on one line, however the terminal's width broke it."""
+        """The output on one line, without the line breaks of the terminal's width."""
         return " ".join(self.text.split())
 
     def wait_for(self, words: str) -> None:
-        """Waits until the command has shown these words after the last ones that were waited for."""
+        """Waits until the command shows these words after the previous ones that were waited for."""
         deadline = time.monotonic() + PATIENCE
         while words not in self.words[self._seen :]:
             if not self._read(deadline):
@@ -150,7 +149,7 @@ class OnTerminal:
         self._seen = self.words.index(words, self._seen) + len(words)
 
     def type(self, text: str) -> None:
-        """Types something."""
+        """Types text."""
         os.write(self._master, text.encode())
 
     def press_ctrl_c(self) -> None:
@@ -176,7 +175,7 @@ class OnTerminal:
             raise AssertionError(f"nothing more came in time, after {self.words[-600:]!r}")
         try:
             data = os.read(self._master, 65536)
-        except OSError:  # how Linux says that nobody has the terminal open any more
+        except OSError:  # on Linux, the terminal is no longer open anywhere
             data = b""
         self._undecoded += data
         self.shown = self._undecoded.decode("utf-8", "ignore")
@@ -187,7 +186,7 @@ class OnTerminal:
 def on_terminal(
     *arguments: str, settings: Mapping[str, str], columns: int = 100, pipe_stdout: bool = False
 ) -> Iterator[OnTerminal]:
-    """Starts the command on a pseudo-terminal, and ends it with the context if it has not ended by then."""
+    """Starts the command on a pseudo-terminal, and ends it with the context."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     stdout, out = pipe() if pipe_stdout else (None, slave)

@@ -1,7 +1,7 @@
-"""Shows every way in which a call fails to one error tracker with its default settings, in a process of its own.
+"""Passes the exceptions of failed calls to an error tracker with its default settings, and searches its output.
 
-`python -m tests.support.error_trackers NAME` prints, as JSON, how many exceptions were shown, and where which secret
-was seen. In the full size every operation fails in every way, else one or two operations in each.
+`python -m tests.support.error_trackers NAME` prints, as JSON, the number of exceptions and the secrets that were found.
+In the full size every operation fails in every way, otherwise one or two operations in each.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ def rich() -> Show:
     from rich.console import Console
     from rich.traceback import Traceback
 
-    # To colour the source takes half of the time, and nothing of it is written to a file.
+    # Highlighting takes half of the time, and is not written to a file.
     Traceback._guess_lexer = classmethod(lambda *_: "text")
 
     def show(error: BaseException) -> str:
@@ -107,7 +107,7 @@ def opentelemetry() -> Show:
 
 
 def logged() -> Show:
-    """What the standard library's logging writes."""
+    """The output of the standard library's logging."""
     written = io.StringIO()
     logging.getLogger("callers").addHandler(logging.StreamHandler(written))
 
@@ -128,7 +128,7 @@ TRACKERS: dict[str, Callable[[], Show]] = {
 
 
 async def ended_calls() -> AsyncIterator[tuple[str, BaseException]]:
-    """Makes every call of the matrix on this loop; yields what it was and what came of it."""
+    """Makes every call of the matrix on this loop; yields its description and its exception."""
     for (name, script), operation in sample(product(FAILURES.items(), CALLS), every=3):
         async with client_of(script, retry=RetryPolicy(max_attempts=2, replay_unsafe=True)) as (client, _):
             yield f"{operation}, {name}", await failure_of(getattr(client, operation)(*CALLS[operation]))
@@ -139,7 +139,7 @@ async def ended_calls() -> AsyncIterator[tuple[str, BaseException]]:
 
 
 def synchronous_failures() -> list[tuple[str, BaseException]]:
-    """Makes the calls of the matrix that fail by themselves with a synchronous client."""
+    """Makes the failing calls of the matrix with a synchronous client."""
     outcomes: list[tuple[str, BaseException]] = []
     for (name, script), operation in sample(product(FAILURES.items(), CALLS), every=3):
         with raw_server_in_thread(script) as server, Client(**settings(server)) as client:

@@ -19,13 +19,13 @@ def load(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # what it defines is looked up there, by Django for instance
+    sys.modules[name] = module  # where Django, for example, looks it up
     spec.loader.exec_module(module)
     return module
 
 
 def started(name: str, settings: Mapping[str, str]) -> AbstractContextManager[Script]:
-    """Starts the example as a program that tolerates no warning, with these settings alone in its environment."""
+    """Starts the example as a program that tolerates no warning, with only these settings in its environment."""
     source = f"import runpy; runpy.run_path({str(EXAMPLES / f'{name}.py')!r}, run_name='__main__')"
     return script(source, settings, "-Werror", preamble="")
 
@@ -33,6 +33,6 @@ def started(name: str, settings: Mapping[str, str]) -> AbstractContextManager[Sc
 def run(name: str) -> str:
     """Runs the example by itself; returns what it printed."""
     with started(name, {}) as running:
-        status, output, complaints = running.end()
-    assert status == 0, complaints
-    return output + complaints
+        status, output, errors = running.end()
+    assert status == 0, errors
+    return output + errors

@@ -1,4 +1,4 @@
-"""Calls that fail or are ended early in every way there is, with secrets that nobody may see afterwards."""
+"""Calls that fail or are ended early in all possible ways, with secrets that must not be visible afterwards."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
 
 
 def scripted(answer: Callable[[str], bytes], *, cut: Callable[[Conversation], Any] | None = None) -> Script:
-    """Answers a request with bytes made from its head, then cuts the connection or leaves it open in silence."""
+    """Returns a script that responds with bytes made from the request's head, then cuts or keeps the connection."""
 
     async def script(peer: Conversation) -> None:
         peer.send(answer(await peer.request()))
@@ -51,13 +51,13 @@ def envelope(head: str) -> bytes:
 
 HALF_A_BODY = f'HTTP/1.1 201 OK\r\nX-Id: {MADE}\r\nContent-Length: 500\r\n\r\n{{"result":{{"id":"{MADE}"'.encode()
 
-# Answers after which the connection stays open, and those after which it breaks.
+# Responses after which the connection breaks or stays open.
 FAILURES: dict[str, Script] = {
     "closed": scripted(lambda _: b"", cut=close),
     "reset": scripted(lambda _: b"", cut=Conversation.reset),
     "half a head": scripted(lambda head: f"HTTP/1.1 200 OK\r\nX-Id: {head.split(' ')[1]}\r\n".encode(), cut=close),
     "half a body": scripted(lambda _: HALF_A_BODY, cut=close),
-    "no HTTP": scripted(lambda head: head.encode(), cut=close),
+    "not HTTP": scripted(lambda head: head.encode(), cut=close),
     "bad chunks": scripted(
         lambda head: f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{head}".encode(), cut=close
     ),
@@ -69,7 +69,7 @@ FAILURES: dict[str, Script] = {
     "redirect": scripted(lambda head: http(302, headers=f"Location: {head.split(' ')[1]}\r\n")),
 }
 SILENCES: dict[str, Script] = {
-    "no answer": scripted(lambda _: b""),
+    "no response": scripted(lambda _: b""),
     "half a head": scripted(lambda _: f"HTTP/1.1 200 OK\r\nX-Id: {MADE}\r\n".encode()),
     "half a body": scripted(lambda _: HALF_A_BODY),
 }

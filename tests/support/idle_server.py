@@ -13,7 +13,7 @@ ACCOUNT_ID = "023e105f4ecef8ad9ca31a8372d0c353"
 SERVICE = {"id": "f174e90a-fafe-4643-bbbc-4a0ed4fc8415", "name": "Primary on-call"}
 TOKEN_ID = "a313ba7d3e464c0ea40808fafbc3816a"
 
-# Says that no data follow a close but for those that were sent, which are thrown away: a TCP reset.
+# Makes a close a TCP reset, which discards unsent data.
 RESET = struct.pack("ii", 1, 0)
 
 

@@ -1,4 +1,4 @@
-"""aioresponses for the tests: responses in the API's form, requests as they were passed to aiohttp."""
+"""aioresponses for the tests: responses of the API, and requests as they were passed to aiohttp."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace

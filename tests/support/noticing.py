@@ -1,4 +1,4 @@
-"""Detects errors that reach no test: in callbacks of a loop, finalizers, forgotten tasks and other threads."""
+"""Detects errors that reach no test: in callbacks of a loop, finalizers, abandoned tasks and other threads."""
 
 import contextlib
 import gc
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
+# Exceptions in callbacks of a loop and in handlers of a server are only logged.
 WATCHED_LOGGERS = ("asyncio", "aiohttp.server")
-"""What a loop's exception handler and a server's request handler log: no other trace is left of such an error."""
 
 
 class _Reports(logging.Handler):
-    """Collects what was logged as an error, and what Python reports only on stderr."""
+    """Collects logged errors, and those that Python reports only on stderr."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -37,7 +37,7 @@ class _Reports(logging.Handler):
 
 
 @contextlib.contextmanager
-def nothing_unnoticed() -> Iterator[list[str]]:
+def no_reports() -> Iterator[list[str]]:
     """Fails the test at the end of the context if anything was reported in it; a test may empty the list yielded.
 
     Reported are errors that asyncio or an aiohttp server logged ("Task was destroyed but it is pending!" among them),
@@ -51,7 +51,7 @@ def nothing_unnoticed() -> Iterator[list[str]]:
         logger.addHandler(noticed)
     try:
         yield noticed.reports
-        gc.collect(0)  # what the test has just dropped; a whole collection would take longer than most tests
+        gc.collect(0)  # recent garbage only; a full collection takes longer than most tests
     finally:
         for logger in loggers:
             logger.removeHandler(noticed)

@@ -8,7 +8,7 @@ from pagerduty_alerting import ConnectedDestination, IntegrationToken, Service
 
 ACCOUNT_ID = "023e105f4ecef8ad9ca31a8372d0c353"
 TOKEN_ID = "a313ba7d3e464c0ea40808fafbc3816a"
-API_TOKEN = "api-token-that-nobody-may-see"
+API_TOKEN = "api-token-that-must-stay-secret"
 
 DESTINATIONS = f"/accounts/{ACCOUNT_ID}/alerting/v3/destinations/pagerduty"
 

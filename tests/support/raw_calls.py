@@ -1,4 +1,4 @@
-"""Asynchronous and synchronous clients for a raw server, and checks of what they leave on a loop."""
+"""Asynchronous and synchronous clients for a raw server, and helpers to check what they leave behind."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from tests.support.raw_server import RawServer, Script, raw_server, raw_server_i
 
 ONE_ATTEMPT = RetryPolicy(max_attempts=1)
 
-# Each operation with its arguments, and whether it may be sent twice.
+# The arguments of each operation, and which operations may be sent twice.
 CALLS: dict[str, tuple[str, ...]] = {
     "list_services": (),
     "delete_services": (),
@@ -26,7 +26,7 @@ NOT_REPLAY_SAFE = ("create_integration_token", "connect")
 
 
 def settings(url: str, **changes: Any) -> dict[str, Any]:
-    """Settings of a client for tests: one attempt for each call by default."""
+    """Returns settings of a client for tests, by default with one attempt for each call."""
     return {"base_url": url, "api_token": API_TOKEN, "account_id": ACCOUNT_ID, "retry": ONE_ATTEMPT, **changes}
 
 

@@ -1,4 +1,4 @@
-"""A server on a raw socket, which runs a test's script for each connection."""
+"""A server that runs a script of the test for each connection."""
 
 import asyncio
 import contextlib
@@ -69,7 +69,7 @@ class RawServer:
 
     port: int = 0
     scheme: str = "http"
-    requests: list[str] = field(factory=list, repr=False)  # they hold credentials, and tools show variables of tests
+    requests: list[str] = field(factory=list, repr=False)  # contain credentials
     arrived: asyncio.Event = field(factory=asyncio.Event)
     connections: int = 0
     tasks: set["asyncio.Task[None]"] = field(factory=set)
@@ -112,15 +112,15 @@ async def raw_server(script: Script, *, tls: ssl.SSLContext | None = None) -> As
         yield server
     finally:
         listening.close()
-        # A connection that is being accepted takes a few turns of the loop to get here.
+        # It takes a few turns of the loop to accept a connection.
         for _ in range(4):
             await asyncio.sleep(0)
         tasks = list(server.tasks)
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in writers:  # of tasks that were cancelled before they began, too
-            # A transport that has closed after its last write may not be aborted: Python 3.12 and 3.13 fail on it.
+        for writer in writers:  # including those of tasks that were cancelled before they started
+            # Python 3.12 and 3.13 fail to abort a transport that closed after its last write.
             socket = writer.get_extra_info("socket")
             if socket is not None and socket.fileno() != -1:
                 writer.transport.abort()

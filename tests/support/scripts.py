@@ -1,4 +1,4 @@
-"""Small programs in processes of their own, which a test talks to by lines."""
+"""Small programs in separate processes, which exchange lines with a test."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ PREAMBLE = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 def say(*words):
-    # In one piece, because other threads have their say, too.
+    # In one piece, because other threads write too.
     sys.stdout.write(" ".join(map(str, words)) + "\\n")
     sys.stdout.flush()
 """
@@ -33,7 +33,7 @@ _NOT_INHERITED = re.compile(
     r"|PYTHONUTF8|PYTHONWARNINGS|TTY_.*",
     re.IGNORECASE,
 )
-# Settings that are read when Python starts, or when aiohttp is imported: a process that runs already has missed them.
+# Settings that are read when Python starts or aiohttp is imported, which a forked process has already done.
 _READ_AT_START = re.compile(r"PYTHON.*|LANG|LC_.*|SSL_CERT_.*")
 
 Process = Forked | subprocess.Popen[bytes]
@@ -42,7 +42,7 @@ _server: ForkServer | None = None
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Returns an environment in which only these settings, and nothing of the machine's, change what happens."""
+    """Returns an environment in which these settings have an effect, and those of the machine have none."""
     inherited = {name: value for name, value in os.environ.items() if not _NOT_INHERITED.fullmatch(name)}
     return {**inherited, "LC_ALL": "C.UTF-8", **settings}
 
@@ -56,18 +56,18 @@ def started(
     options: Sequence[str] = (),
     is_fresh: bool = False,
 ) -> Iterator[Process]:
-    """Starts a program in a session of its own, and ends it with the context if it has not ended by then.
+    """Starts a program in its own session, and ends it with the context.
 
-    It is forked where that makes no difference. Options other than those about warnings, settings that are read at
-    start, and what a test of start or exit looks at, take a fresh interpreter.
+    It is forked if that makes no difference. Options other than those for warnings, settings that are read at the
+    start, and tests of the start or exit need a new interpreter.
 
     Args:
         source: The program.
         *arguments: Its arguments.
-        settings: The environment, besides what it inherits.
+        settings: Additions to the environment.
         descriptors: Standard input, output and error.
         options: Options of the interpreter, each in one word, such as `-Werror`.
-        is_fresh: Whether it takes a fresh interpreter for a reason of its own.
+        is_fresh: Whether it needs a new interpreter for another reason.
     """
     global _server
     is_fresh = is_fresh or not all(option.startswith("-W") for option in options)
@@ -98,13 +98,13 @@ class End(NamedTuple):
 
     status: int
     output: str
-    complaints: str
+    errors: str
 
 
-def complaints_in(written: str) -> str:
-    """Returns what was written to standard error, without what asyncio's debug mode says of steps that took long.
+def errors_in(written: str) -> str:
+    """Returns what was written to standard error, without the messages of asyncio's debug mode on slow steps.
 
-    That mode is part of `-X dev`, and on a busy machine any step takes long.
+    That mode is part of `-X dev`, and on a busy machine any step may be slow.
     """
     lines = written.splitlines(keepends=True)
     return "".join(line for line in lines if not (line.startswith("Executing <") and " took " in line))
@@ -114,23 +114,23 @@ class Script:
     """A program that is running.
 
     Attributes:
-        stdout: What it writes, and nobody has read yet.
+        stdout: Its unread output.
     """
 
     def __init__(self, process: Process, stdin: IO[str], stdout: IO[str], stderr: IO[str]) -> None:
         self.stdout = stdout
         self._process = process
         self._stdin = stdin
-        self._complaints: list[str] = []
-        self._reader = threading.Thread(target=self._complaints.extend, args=(stderr,), daemon=True)
+        self._errors: list[str] = []
+        self._reader = threading.Thread(target=self._errors.extend, args=(stderr,), daemon=True)
         self._reader.start()
 
-    def hears(self) -> str:
-        """Waits for the next line that the program says; empty at its end."""
+    def read_line(self) -> str:
+        """Waits for the next line of the program's output and returns it; empty at its end."""
         return self.stdout.readline().rstrip("\n")
 
-    def tell(self, line: str = "") -> None:
-        """Gives the program a line to read."""
+    def write_line(self, line: str = "") -> None:
+        """Writes a line to the program's input."""
         self._stdin.write(f"{line}\n")
         self._stdin.flush()
 
@@ -144,16 +144,16 @@ class Script:
         self._reader.join()
 
     def end(self) -> End:
-        """Waits for the end; the output is what nobody has heard yet."""
+        """Waits for the end, and returns it with the unread output."""
         self._stdin.close()
         output = self.stdout.read()
         status = self._process.wait(PATIENCE)
         self.join()
-        return End(status, output, complaints_in("".join(self._complaints)))
+        return End(status, output, errors_in("".join(self._errors)))
 
 
 def pipe() -> tuple[IO[str], int]:
-    """Returns the end of a new pipe to read from as a file, and the other as a descriptor."""
+    """Returns the reading end of a new pipe as a file, and the other end as a descriptor."""
     reader, writer = os.pipe()
     return os.fdopen(reader, encoding="utf-8"), writer
 

@@ -1,4 +1,4 @@
-"""What tools that print the local variables of a traceback show of an exception, whichever tool it is."""
+"""The texts that any tool can show of an exception, including the local variables in its traceback."""
 
 import pathlib
 import traceback
@@ -35,7 +35,7 @@ def shown(error: BaseException) -> str:
 
 
 def _texts(value: object, depth: int = 0) -> Iterator[str]:
-    """Walks into mappings, sequences, sets and attrs classes, as tools do that lay a value out."""
+    """Walks into mappings, sequences, sets and attrs classes, like tools that pretty-print values."""
     yield repr(value)
     if depth == _DEEPEST or isinstance(value, str | bytes):
         return

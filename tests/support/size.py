@@ -1,4 +1,4 @@
-"""Sizes of tests: smaller every day, full in the sessions of nox that set `PAGERDUTY_ALERTING_FULL_SIZE`."""
+"""Sizes of tests: reduced by default, full in the sessions of nox that set `PAGERDUTY_ALERTING_FULL_SIZE`."""
 
 import os
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ Case = TypeVar("Case")
 
 
 def size(everyday: int, *, full: int) -> int:
-    """Returns how much, or how many, a test is to use."""
+    """Returns the size of a test."""
     return full if IS_FULL else everyday
 
 
 def sample(cases: Iterable[Case], *, every: int) -> list[Case]:
     """Returns the cases of a test: each `every`-th of them, or all in the full size.
 
-    The step is to have no factor in common with the lengths of the lists that a product is made of: then elements of
-    the last list are taken in turn, and each with others of the list before.
+    For a product of lists, the step should have no factor in common with their lengths, so that every element occurs in
+    varying combinations.
     """
     return list(cases)[:: 1 if IS_FULL else every]

@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
                 self.transport.close()
             case "unavailable":
                 self.transport.write(answer(account, "503 Service Unavailable", success=False))
-            case "closes":  # saying so: a close without a word may cross with the next request, whatever a client does
+            case "closes":  # with a header, because a close without one may cross with the next request
                 self.transport.write(answer(account).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
                 self.transport.close()
             case "hangs":

@@ -1,4 +1,4 @@
-"""What is reported but raised nowhere fails the test that caused it."""
+"""An error that is reported but not raised fails the test that caused it."""
 
 import asyncio
 import gc
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.noticing import nothing_unnoticed
+from tests.support.noticing import no_reports
 from tests.support.virtual_time import VirtualTimeLoop, virtual_time_loop
 
 
@@ -28,12 +28,12 @@ def a_task_is_destroyed_while_it_is_pending() -> None:
     loop = asyncio.new_event_loop()
     task = loop.create_task(asyncio.sleep(0))
     loop.close()
-    task._log_destroy_pending = True  # type: ignore[attr-defined]  # private; the default, said once more
-    task.get_coro().close()  # type: ignore[union-attr]  # or it would be a warning of its own
+    task._log_destroy_pending = True  # type: ignore[attr-defined]  # private; the default
+    task.get_coro().close()  # type: ignore[union-attr]  # otherwise there would be a warning too
     del task
 
 
-def a_task_fails_and_nobody_asks() -> None:
+def a_task_fails_and_its_error_is_not_retrieved() -> None:
     async def main() -> None:
         failed = asyncio.ensure_future(asyncio.to_thread(fail))
         await asyncio.wait([failed])
@@ -71,20 +71,22 @@ def a_server_reports_an_error() -> None:
     [
         (a_callback_of_a_loop_fails, "ValueError: in a callback"),
         (a_task_is_destroyed_while_it_is_pending, "Task was destroyed but it is pending!"),
-        (a_task_fails_and_nobody_asks, "exception was never retrieved"),
+        (a_task_fails_and_its_error_is_not_retrieved, "exception was never retrieved"),
         (a_finalizer_fails, "ValueError: in a callback"),
         (a_thread_fails, "ValueError: in a callback"),
         (a_loop_in_another_thread_reports_an_error, "ValueError: in a callback"),
         (a_server_reports_an_error, "Error handling request"),
     ],
 )
-def test_what_is_raised_nowhere_fails_the_test(noticed: list[str], cause: Callable[[], None], report: str) -> None:
-    with pytest.raises(pytest.fail.Exception, match=report), nothing_unnoticed():
+def test_an_error_that_is_only_reported_fails_the_test(
+    noticed: list[str], cause: Callable[[], None], report: str
+) -> None:
+    with pytest.raises(pytest.fail.Exception, match=report), no_reports():
         cause()
     noticed.clear()
 
 
-def test_every_test_is_watched(noticed: list[str], request: pytest.FixtureRequest) -> None:
+def test_every_test_uses_the_fixture(noticed: list[str], request: pytest.FixtureRequest) -> None:
     a_thread_fails()
     assert len(noticed) == 1
     noticed.clear()
@@ -92,8 +94,8 @@ def test_every_test_is_watched(noticed: list[str], request: pytest.FixtureReques
     assert names.index("noticed") < names.index("monkeypatch")  # set up first, torn down last
 
 
-def test_a_test_that_expects_a_report_may_say_so() -> None:
-    with nothing_unnoticed() as reports:
+def test_a_test_may_expect_a_report() -> None:
+    with no_reports() as reports:
         a_thread_fails()
         reports.clear()
 
@@ -102,7 +104,7 @@ def test_a_test_that_expects_a_report_may_say_so() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_the_marker_gives_a_test_a_loop_whose_clock_jumps() -> None:
+async def test_with_the_marker_the_clock_of_the_loop_jumps() -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     started = loop.time()
@@ -110,7 +112,7 @@ async def test_the_marker_gives_a_test_a_loop_whose_clock_jumps() -> None:
     assert started + 3600 <= loop.time() < started + 3700
 
 
-async def test_without_the_marker_time_is_real() -> None:
+async def test_without_the_marker_the_loop_is_a_normal_one() -> None:
     assert not isinstance(asyncio.get_running_loop(), VirtualTimeLoop)
 
 
@@ -121,4 +123,4 @@ def test_a_misspelt_marker_is_an_error() -> None:
 
 def test_a_misspelt_argument_of_the_marker_is_an_error() -> None:
     with pytest.raises(TypeError, match="patient"):
-        virtual_time_loop(patient=1)  # type: ignore[call-arg]  # the misuse that it is about
+        virtual_time_loop(patient=1)  # type: ignore[call-arg]  # the misuse under test

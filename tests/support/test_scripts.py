@@ -1,4 +1,4 @@
-"""A forked program behaves as one in an interpreter of its own."""
+"""A forked program behaves like one in a new interpreter."""
 
 import re
 
@@ -16,21 +16,21 @@ PROGRAMS = {
         "atexit.register(say, 'exit')\n"
         "threading.Thread(target=lambda: say('thread', repr(sys.stdin.readline()))).start()"
     ),
-    "it warns of what only it can change": "import warnings\nwarnings.warn('old', DeprecationWarning)",
+    "it causes a deprecation warning": "import warnings\nwarnings.warn('old', DeprecationWarning)",
     "it leaves a file open": "import os\nopen(os.devnull)",
     "its text is Unicode": "sys.stdout.write('ü €')\nsys.stderr.write('ü €')",
-    "it is interrupted by nobody": "say(signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))",
+    "it has the default signal handlers": "say(signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))",
 }
 
 
 def end_of(source: str, *options: str, is_fresh: bool) -> End:
     with script(source, {}, *options, is_fresh=is_fresh) as running:
         end = running.end()
-    # From 3.13 on, a traceback shows the lines of a program that came by `-c`.
-    return end._replace(complaints=re.sub(r"^  +(?!File).*\n", "", end.complaints, flags=re.MULTILINE))
+    # From 3.13 on, a traceback shows the lines of a program passed with `-c`.
+    return end._replace(errors=re.sub(r"^  +(?!File).*\n", "", end.errors, flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize("options", [(), ("-Werror",), ("-Wignore::DeprecationWarning",)], ids=" ".join)
 @pytest.mark.parametrize("source", PROGRAMS.values(), ids=PROGRAMS)
-def test_a_forked_program_ends_as_in_an_interpreter_of_its_own(source: str, options: tuple[str, ...]) -> None:
+def test_a_forked_program_ends_like_one_in_a_new_interpreter(source: str, options: tuple[str, ...]) -> None:
     assert end_of(source, *options, is_fresh=False) == end_of(source, *options, is_fresh=True)

@@ -8,8 +8,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 120.0
-"""Seconds after which a wait that should end at once has failed."""
+PATIENCE = 120.0  # seconds after which a wait that should end at once has failed
 
 
 class InThread(Generic[T]):

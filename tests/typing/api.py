@@ -1,7 +1,7 @@
 """The public API as type checkers see it: checked by mypy and pyright, both strict, and never run.
 
-A call that must not type-check carries an ignore. Both checkers are told to report an ignore that silences nothing, so
-one that stops being needed is an error, too.
+A call that must not type-check has an ignore comment. Both checkers report ignore comments without an effect, so one
+that is no longer needed is an error too.
 """
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
@@ -166,14 +166,14 @@ def options(client: AsyncClient, facade: Client) -> None:
 
 
 class OwnAsyncClient(AsyncClient):
-    """A subclass of a caller's: its context gives the subclass, not the base."""
+    """A caller's subclass, whose context manager returns the subclass."""
 
     def extra(self) -> int:
         return 1
 
 
 class OwnClient(Client):
-    """The same for the facade."""
+    """The same for the synchronous client."""
 
 
 async def own_clients_in_contexts() -> None:
