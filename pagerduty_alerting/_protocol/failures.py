@@ -145,7 +145,8 @@ def status_error(request: Request[object], answer: RawResponse) -> APIStatusErro
         _advice(request, meaning_of(answer.status, infos), retry_after),
         f"({', '.join(_references(request, ray_id, infos))})",
     )
-    return _error_type(answer.status)(
+    error_type = InternalServerError if 500 <= answer.status <= 599 else _ERROR_TYPES.get(answer.status, APIStatusError)
+    return error_type(
         " ".join(filter(None, sentences)),
         method=request.method,
         path=request.path,
@@ -158,12 +159,6 @@ def status_error(request: Request[object], answer: RawResponse) -> APIStatusErro
         rate_limits=parse_rate_limits(answer.headers),
         retry_after=retry_after,
     )
-
-
-def _error_type(status: int) -> type[APIStatusError]:
-    if 500 <= status <= 599:
-        return InternalServerError
-    return _ERROR_TYPES.get(status, APIStatusError)
 
 
 def _load(body: bytes) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Masks secrets in text from a server, and removes the frames of tracebacks that hold some; pure."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import cast
 
@@ -74,17 +74,15 @@ def hide_requests(error: BaseException, outer: BaseException | None) -> None:
 
 
 def _others_frames(traceback: TracebackType | None) -> TracebackType | None:
+    entries: list[TracebackType] = []
+    while traceback is not None:
+        entries.append(traceback)
+        traceback = traceback.tb_next
     kept = None
-    for entry in reversed(list(_entries(traceback))):
+    for entry in reversed(entries):
         if _package(str(entry.tb_frame.f_globals.get("__name__"))) not in _HOLD_REQUESTS:
             kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return kept
-
-
-def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
-    while traceback is not None:
-        yield traceback
-        traceback = traceback.tb_next
 
 
 def _package(module: str) -> str:

@@ -41,7 +41,8 @@ def next_delay(
         return None
     # A float power of a large attempt number overflows; 2**60 half-seconds are beyond any deadline.
     longest = min(policy.max_delay, policy.initial_delay * 2.0 ** min(attempt - 1, 60))
-    delay = max(longest * (0.5 + jitter / 2), _retry_after(error))
+    asked_for = error.retry_after if isinstance(error, APIStatusError) else None
+    delay = max(longest * (0.5 + jitter / 2), asked_for or 0.0)
     return delay if delay < time_left else None
 
 
@@ -72,7 +73,3 @@ def may_have_acted(error: PagerDutyAlertingError) -> bool:
 def doubt(endpoint: Endpoint[object], *, was_sent: bool) -> str:
     """Returns a sentence to add to a message if the operation may have been carried out, else an empty string."""
     return ". The operation may have been carried out nevertheless" if was_sent and not endpoint.replay_safe else ""
-
-
-def _retry_after(error: PagerDutyAlertingError) -> float:
-    return (error.retry_after or 0.0) if isinstance(error, APIStatusError) else 0.0

@@ -198,12 +198,9 @@ def printable(text: str) -> str:
     """Returns text with control characters and line breaks escaped, so that it cannot command a terminal."""
     if text.isprintable():
         return text
-    return "".join(character if _is_harmless(character) else _escaped(character) for character in text)
-
-
-def _is_harmless(character: str) -> bool:
-    return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+    return "".join(
+        it
+        if it.isprintable() or it in _JOINERS or unicodedata.category(it) == "Zs"
+        else it.encode("unicode_escape").decode("ascii")
+        for it in text
+    )

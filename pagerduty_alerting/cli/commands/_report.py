@@ -6,7 +6,6 @@ The request is sent with aiohttp alone, to record responses that the client woul
 import asyncio
 import platform
 import re
-from collections.abc import Iterable
 from importlib.metadata import version
 from typing import cast
 
@@ -100,7 +99,8 @@ def shape(value: object, depth: int = 0) -> object:
             fields = cast("dict[str, object]", value)
             return {_shown(name): shape(item, depth + 1) for name, item in fields.items()}
         case list():
-            return _distinct(shape(item, depth + 1) for item in cast("list[object]", value))
+            shapes = [shape(item, depth + 1) for item in cast("list[object]", value)]
+            return list({orjson.dumps(item, option=orjson.OPT_SORT_KEYS): item for item in shapes}.values())
         case None:
             return "null"
         case bool():
@@ -111,11 +111,6 @@ def shape(value: object, depth: int = 0) -> object:
             return "number"
         case _:
             return "string"
-
-
-def _distinct(shapes: Iterable[object]) -> list[object]:
-    seen = {orjson.dumps(item, option=orjson.OPT_SORT_KEYS): item for item in shapes}
-    return list(seen.values())
 
 
 def _shown(name: str) -> str:

@@ -36,15 +36,12 @@ def services_list(terminal: Terminal, options: Options, account_ids: Sequence[st
             status = status or status_for(found)
             show_error(terminal, found, verbose=options.verbose, account_id=account)
         elif not found and not terminal.as_json:
+            option = f" --account-id={printable(account)}" if account_ids else ""
             terminal.err.paragraph(
                 f"PagerDuty is not connected with the account {printable(account)}."
-                f" `pagerduty-alerting connect{_of(account, account_ids)}` connects it."
+                f" `pagerduty-alerting connect{option}` connects it."
             )
     return status
-
-
-def _of(account: str, account_ids: Sequence[str]) -> str:
-    return f" --account-id={printable(account)}" if account_ids else ""
 
 
 async def _list_all(client: AsyncClient, accounts: Iterable[str]) -> list[tuple[str, list[Service] | Exception]]:
