@@ -66,7 +66,7 @@ class Account:
 
     @property
     def was_sent(self) -> bool:
-        """Whether the API may have acted for it, so that its outcome is to be reported."""
+        """Whether the API may have acted on it, so that its outcome must be reported."""
         return self.call is not None and (self.call.was_sent or self.call.may_have_acted)
 
 
@@ -83,7 +83,7 @@ class Run:
     end: BaseException | None = None
 
     def note_answer(self, error: Exception | None) -> None:
-        """Ends the run where the first two accounts that answered both refuse the credentials."""
+        """Ends the run if the first two responses both refuse the credentials."""
         if len(self.first_refused) < 2:
             self.first_refused.append(isinstance(error, AuthenticationError))
             if self.first_refused == [True, True]:
@@ -106,14 +106,14 @@ async def _envelope_or_error(
     run: Run,
     account: Account,
 ) -> Envelope[T] | Exception:
-    """Returns what the call for one account brings, or what it raises, unless that concerns all accounts.
+    """Returns the envelope or the exception of the call for one account, unless the exception concerns all accounts.
 
     Raises:
         ClientClosedError: The client was closed before the API can have acted.
         BaseException: Any other exception that concerns the whole run, such as one of the limiter.
     """
     try:
-        # Not left to the call, to which None means the client's own account, and which takes its turn first.
+        # Checked here, because for the call None means the client's account, and the call is made only after its turn.
         check_identifier("account_id", account_id)
     except (TypeError, ValueError) as error:
         return error.with_traceback(None)
@@ -172,7 +172,7 @@ class Turns:
         self._loop = asyncio.get_running_loop()
         clock = self._loop.time
         try:
-            with self._deadlines.limit(math.inf):  # which closing the client ends
+            with self._deadlines.limit(math.inf):  # ended by closing the client
                 await self._lock.acquire()
                 try:
                     if self._next > -math.inf and not self._is_answered.is_set():
@@ -198,16 +198,16 @@ async def run_over(
     concurrency: int,
     ordered: bool,
 ) -> AsyncGenerator[T, None]:
-    """Yields what `call` returns for each account, as it comes, or in the order of the accounts.
+    """Yields what `call` returns for each account, in the order of completion or of the accounts.
 
     At most `concurrency` results exist at a time, from the start of their calls until they are yielded, and an account
-    is not asked for before there is room for it. An exception of a call, or of the iterable, ends the run: nothing more
-    is started, what was sent ends in its own time and is yielded, then the exception is raised.
+    is fetched only when its call can start. An exception of a call, or of the iterable, ends the run: no more calls are
+    started, those that were sent are completed and their results yielded, then the exception is raised.
     """
-    running_loop()  # there must be one
+    running_loop()  # raises without one
     source = _asynchronous(account_ids)
-    # In the order of the accounts. The task that fetches the next account is not among them, so that a slow source
-    # holds up no results.
+    # In the order of the accounts. The task that fetches the next account is separate, so that a slow source does not
+    # delay results.
     calls: dict[asyncio.Task[T], Account] = {}
     fetch: asyncio.Task[str | _End] | None = None
     is_exhausted = False
@@ -252,7 +252,7 @@ async def run_over(
 
 
 class _End:
-    """A sentinel: the accounts are exhausted."""
+    """The type of the sentinel after the last account."""
 
 
 _END = _End()
@@ -284,7 +284,7 @@ def _finished(calls: Iterable[asyncio.Task[T]], *, ordered: bool) -> list[asynci
 
 
 async def _end(tasks: list[asyncio.Task[Any]]) -> None:
-    """Cancels what is still running and waits for it."""
+    """Cancels unfinished tasks and waits for them."""
     running = [task for task in tasks if not task.get_loop().is_closed()]  # a run may be finalized later than its loop
     for task in running:
         task.cancel()

@@ -22,7 +22,7 @@ from pagerduty_alerting._http.errors import ConnectionBrokeError, without_url
 from pagerduty_alerting._http.progress import WAITING, Progress
 from pagerduty_alerting._loop import greenlets
 
-# Looked up once: it is the native one also in programs that gevent or eventlet patched before, or will patch.
+# Looked up once. It is the native function even if gevent or eventlet patches the program, before or after this import.
 try:
     _poll: Callable[[], Any] | None = greenlets.original("select", "poll")
 except AttributeError:  # on Windows
@@ -57,7 +57,7 @@ class Connector(aiohttp.TCPConnector):
             # It broke, and aiohttp requests another one to send a GET or a DELETE again.
             raise ConnectionBrokeError
         progress.begin_connecting(req.proxy)
-        # All idle connections of this session lead to the same place: making a key for it would take as long again.
+        # All idle connections of this session lead to the same host, so no key is made, which would double the time.
         for idle in getattr(self, "_conns", {}).values():
             _close_stale(idle, self._polls)
         connection = await super().connect(req, traces, timeout)
@@ -71,7 +71,7 @@ class Connector(aiohttp.TCPConnector):
         async with asyncio.timeout(timeout.sock_connect):
             with _without_resending():
                 protocol = await super()._create_connection(req, traces, timeout)
-        _follow_records(protocol.transport)
+        _track_records(protocol.transport)
         return protocol
 
     async def _resolve_host(self, host: str, port: int, traces: Sequence[Trace] | None = None) -> list[ResolveResult]:
@@ -83,7 +83,7 @@ class Connector(aiohttp.TCPConnector):
 
 
 _Polls = dict[int, Any]
-"""For the descriptor of each socket, the object that polls it, also the next socket with the same descriptor."""
+"""Maps the descriptors of sockets to objects that poll them; a later socket may have the same descriptor."""
 
 
 def _close_stale(idle: Iterable[tuple[ResponseHandler, float]], polls: _Polls) -> ResponseHandler | None:
@@ -136,28 +136,28 @@ def _is_readable(transport: asyncio.BaseTransport, polls: _Polls) -> bool:
 
 
 class _Records:
-    """Takes the place of the buffer in which a TLS connection gets its data, and follows the records in them.
+    """Replaces the buffer of received data of a TLS connection, and tracks the TLS records in it.
 
-    OpenSSL takes the start of a record out of that buffer and reports it to nobody. The rest would come after the next
-    request was written, and the record, which answers no request, would be its response.
+    OpenSSL removes the start of a record from the buffer without reporting it. The rest could arrive after the next
+    request was written, and the record, which belongs to no request, would become its response.
     """
 
     __slots__ = ("_buffer", "_header", "_left")
 
     def __init__(self, buffer: ssl.MemoryBIO) -> None:
         self._buffer = buffer
-        self._header = b""  # the start of one: it has five bytes, of which the last two are the length of the content
-        self._left = 0  # bytes of the content that are still to come
+        self._header = b""  # the start of a header: five bytes, of which the last two are the length of the content
+        self._left = 0  # remaining bytes of the content
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._buffer, name)
 
     def is_within_one(self) -> bool:
-        """Returns whether the start of a record has arrived, and its end has not."""
+        """Returns whether the start of a record has arrived, but not its end."""
         return self._left > 0 or self._header != b""
 
     def write(self, data: memoryview) -> int:
-        """Takes encrypted data from the connection."""
+        """Adds encrypted data from the connection."""
         received = self._header + bytes(data) if self._header else data
         begins, size = self._left, len(received)
         while begins + 5 <= size:
@@ -166,15 +166,15 @@ class _Records:
         return self._buffer.write(data)
 
 
-def _follow_records(transport: asyncio.BaseTransport | None) -> None:
-    """Follows the TLS records of a connection from now on, where it is one of asyncio with TLS."""
+def _track_records(transport: asyncio.BaseTransport | None) -> None:
+    """Tracks the TLS records of a connection from now on, if it uses asyncio's TLS."""
     tls = getattr(transport, "_ssl_protocol", None)
     if tls is not None and not isinstance(tls._incoming, _Records):
         tls._incoming = _Records(tls._incoming)
 
 
 def _is_within_record(transport: asyncio.BaseTransport) -> bool:
-    """Whether a part of a TLS record has arrived."""
+    """Whether only a part of a TLS record has arrived."""
     tls = getattr(transport, "_ssl_protocol", None)
     return tls is not None and isinstance(tls._incoming, _Records) and tls._incoming.is_within_one()
 
@@ -265,7 +265,7 @@ def _checked_before_written(
         taken[:] = [] if connection.protocol is None else [connection.protocol]
         check()
         if connection.protocol is not None:
-            _follow_records(connection.protocol.transport)
+            _track_records(connection.protocol.transport)
         progress.end_connecting()
         return await send(connection)
 

@@ -5,10 +5,10 @@ from collections import deque
 
 
 class Slots:
-    """Connections that may be in use on one event loop, given away first come, first served.
+    """Connections that may be in use on one event loop, assigned in the order of requests.
 
     Args:
-        limit: How many there are.
+        limit: The number of connections.
     """
 
     def __init__(self, limit: int) -> None:

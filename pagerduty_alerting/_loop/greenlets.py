@@ -42,7 +42,7 @@ def _eventlet() -> Any:
 
 
 def original(module: str, name: str) -> Any:
-    """Returns what a name of the standard library meant before it was patched."""
+    """Returns the value that a name of the standard library had before patching."""
     monkey, patcher = _gevent(), _eventlet()
     if monkey is not None:
         return monkey.get_original(module, name)
@@ -68,9 +68,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class _NativeLoop(asyncio.SelectorEventLoop):
     """An event loop that is woken through native sockets, also in a patched program."""
 
-    if sys.platform != "win32":  # which has no native socket pairs
+    if sys.platform != "win32":  # Windows has no native socket pairs
         _asyncios: Any = vars(asyncio.SelectorEventLoop.__mro__[1])["_make_self_pipe"]
-        # The same function, to which the module `socket` is another one.
+        # The same function, with another object as the module `socket`.
         _make_self_pipe = FunctionType(
             _asyncios.__code__,
             {**_asyncios.__globals__, "socket": SimpleNamespace(socketpair=_socket.socketpair)},
@@ -79,7 +79,7 @@ class _NativeLoop(asyncio.SelectorEventLoop):
 
 
 def _selectors_on(select: Any) -> Any:
-    """Returns a new module `selectors`, made of that `select`: eventlet's own `original` is made of the patched one."""
+    """Returns a new module `selectors` that uses this `select`; that of eventlet's `original` uses the patched one."""
     spec = importlib.util.find_spec("selectors")
     if spec is None or spec.loader is None:
         raise ImportError("selectors")
@@ -88,14 +88,14 @@ def _selectors_on(select: Any) -> Any:
     def import_original(name: str, *how: Any) -> Any:
         return select if name == "select" else __import__(name, *how)
 
-    # For this module alone: in `sys.modules`, the other threads would see it too.
+    # Only for this module; a change of `sys.modules` would affect other threads.
     module.__builtins__ = {**vars(builtins), "__import__": import_original}
     spec.loader.exec_module(module)
     return module
 
 
 def in_hub() -> bool:
-    """Whether the program is patched, and this is the greenlet that runs the others, which must not wait."""
+    """Whether the program is patched and this is the greenlet that runs the others, which must not wait."""
     if _gevent() is not None:
         gevent: Any = sys.modules["gevent"]
         return gevent.getcurrent() is gevent.get_hub()
@@ -106,7 +106,7 @@ def in_hub() -> bool:
 
 
 def start_native(function: Callable[[], None]) -> None:
-    """Starts a native thread, which nothing waits for at the program's end."""
+    """Starts a native thread, which is not joined at program exit."""
     if is_patched():
         original("_thread", "start_new_thread")(function, ())
     else:
@@ -114,7 +114,7 @@ def start_native(function: Callable[[], None]) -> None:
 
 
 class NativeThread:
-    """As much of `threading.Thread` as a greenlet needs to have something done in a native thread."""
+    """The part of `threading.Thread` that a greenlet needs to run a function in a native thread."""
 
     def __init__(self, target: Callable[[], None]) -> None:
         self._target = target
@@ -133,7 +133,7 @@ class NativeThread:
             raise
 
     def is_alive(self) -> bool:
-        """Whether `join` has yet to see the end of the thread."""
+        """Whether the thread was not joined yet."""
         return not self._is_joined
 
     def join(self) -> None:
@@ -148,7 +148,7 @@ class NativeThread:
             self._target()
         finally:
             self._is_over = True
-            # Closing alone would not wake the greenlet where a forked child has the other end, too.
+            # Closing alone would not wake the greenlet if a forked child has the other end too.
             with contextlib.suppress(OSError):
                 original("os", "write")(self._writing, b"\0")
             os.close(self._writing)

@@ -1,25 +1,25 @@
 """Drives coroutines for synchronous callers, in the callers' own threads; independent of the API and of HTTP.
 
 One event loop serves all threads that share a runner. A caller that finds no leader becomes the *leader* and drives
-it. Callers that come meanwhile are *followers*: they hand their coroutine over and sleep. When the leader's own call is
-over, it wakes the newest follower, which becomes the leader. So the runner has no thread of its own (except where a
-caller's thread is already running another loop), and all calls share one pool of connections.
+the loop. Callers that enter meanwhile are *followers*: they pass their coroutine to the loop and sleep. When the
+leader's own call is over, it wakes the newest follower, which becomes the leader. So the runner needs no thread (unless
+a caller's thread is already running another loop), and all calls share one pool of connections.
 
 **Why nothing hangs.** Signal handlers, finalizers and asynchronous exceptions may occur between any two instructions.
 
-- There is no lock. Every change of shared state is one operation of a dict that CPython carries out as one, and can be
-  repeated. Who leads, and who closes, is decided by `dict.setdefault`.
+- There is no lock. Every change of shared state is one dict operation, which is atomic in CPython and can be repeated.
+  `dict.setdefault` decides which call leads, and which one closes the runner.
 - A caller first makes itself visible in `_calls` and then tries to lead. A leader first gives up leading and then looks
   for a follower to wake. So either the leader sees the follower, or the follower finds no leader.
 - A thread that is anywhere inside the runner is in `_busy`. A call that a handler, a finalizer or a hook makes there
   would wait for its own thread, and is refused; a generator that is abandoned there is closed at the end of the call.
-- What a signal handler raises during a call is kept until the call's end (`interrupts.py`). An asynchronous
-  exception cannot be kept: it is caught in `_attend`; the call is cancelled, and left after a second if that is not
-  enough. After that, or where asyncio swallowed an exception, notifications are not relied on: the leader checks every
-  call (`_look_at_all`).
+- An exception of a signal handler during a call is kept until the call's end (`interrupts.py`). An asynchronous
+  exception cannot be kept: it is caught in `_attend`. The call is cancelled, and abandoned if it does not end within a
+  second. After that, or if asyncio swallowed an exception, notifications may be lost, so the leader checks every call
+  (`_check_all`).
 
-One case is not covered: an asynchronous exception in the leader's thread within a step of another thread's call
-belongs to neither, as far as CPython says, and ends that other call.
+One case is not covered: an asynchronous exception in the leader's thread, within a step of another thread's call, ends
+that other call, because CPython does not show which call it was meant for.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 _MOMENT = 0.001
 
-# Turns of the loop in which what waited for the calls that `aclose` ended, a step of a generator, ends as well.
+# Iterations of the loop in which steps of generators end that waited for calls ended by `aclose`.
 _LAST_TURNS = 10
 
 _RE_ENTERED = (
@@ -56,9 +56,9 @@ class LoopRunner:
     """Runs coroutines to completion for synchronous callers of any thread.
 
     Args:
-        aclose: Awaited on the loop when the runner closes; it may end the calls that are under way by cancellation. The
-            rest is cancelled after it.
-        loop_factory: Makes the event loop, when one is first needed.
+        aclose: Awaited on the loop when the runner closes; it may cancel calls that are under way. The remaining tasks
+            are cancelled after it.
+        loop_factory: Creates the event loop when it is first needed.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class LoopRunner:
     ) -> None:
         self._aclose = aclose
         self._make_loop = loop_factory or greenlets.new_event_loop
-        self._loop: asyncio.AbstractEventLoop | None = None  # made and closed by leaders alone
-        self._calls: dict[SyncCall[Any], None] = {}  # all that were admitted and have not left, the oldest first
+        self._loop: asyncio.AbstractEventLoop | None = None  # created and closed only by leaders
+        self._calls: dict[SyncCall[Any], None] = {}  # admitted calls that have not left, oldest first
         self._leader: dict[str, SyncCall[Any]] = {}  # at most one
-        self._closer: dict[str, SyncCall[Any]] = {}  # at most one, which stays
-        self._busy: set[int] = set()  # the threads that are inside the runner
-        self._forgotten: deque[SyncCall[Any]] = deque()  # closings of abandoned generators, for busy threads
+        self._closer: dict[str, SyncCall[Any]] = {}  # at most one, which is not removed
+        self._busy: set[int] = set()  # threads that are inside the runner
+        self._abandoned: deque[SyncCall[Any]] = deque()  # calls that close abandoned generators, for busy threads
         self._is_disturbed = False  # a notification may have been lost
         fork.register(self)
         _runners.add(self)
@@ -99,7 +99,7 @@ class LoopRunner:
         """Yields what an asynchronous generator yields; one that is left early is closed.
 
         Raises:
-            BaseException: As `run`.
+            BaseException: As for `run`.
         """
         context = contextvars.copy_context()  # one for all steps, as a generator expects
         try:
@@ -113,7 +113,7 @@ class LoopRunner:
             closing = SyncCall(functools.partial(_close_generator, items), context, is_step=True)
             if threading.get_ident() in self._busy:  # a finalizer or a signal handler runs during a call
                 self._admit(closing)
-                self._forgotten.append(closing)
+                self._abandoned.append(closing)
             elif greenlets.in_hub():
                 self._helper(closing).start()
             else:
@@ -126,7 +126,7 @@ class LoopRunner:
         return bool(self._closer)
 
     def check_open(self) -> None:
-        """Raises `ClientClosedError` where the runner is closed."""
+        """Raises `ClientClosedError` if the runner is closed."""
         if self.is_closed:
             raise ClientClosedError("the client is closed")
 
@@ -144,7 +144,7 @@ class LoopRunner:
             call.task.result()
 
     def close_quietly(self) -> None:
-        """Closes a runner that was not closed, unless calls are in progress; raises nothing, and needs no global."""
+        """Closes the runner unless calls are in progress; raises nothing and needs no globals (interpreter exit)."""
         try:
             if not self._closer and not self._calls:
                 self.close()
@@ -154,18 +154,18 @@ class LoopRunner:
     __del__ = close_quietly
 
     def after_fork_in_child(self) -> None:
-        """Leaves the loop and its calls to the parent; the child makes a loop of its own when it needs one."""
+        """Abandons the parent's loop and calls; the child creates its own loop when it needs one."""
         if self._loop is not None:
-            fork.never_finalize(self._loop, self._calls, self._forgotten)
+            fork.never_finalize(self._loop, self._calls, self._abandoned)
         self._loop = None
         self._calls = {}
         self._leader = {}
         self._busy = set()
-        self._forgotten = deque()
+        self._abandoned = deque()
         interrupts.restore_after_fork()
 
     def _result(self, call: SyncCall[T]) -> T:
-        """Returns or raises what comes of a coroutine, with no frame in the traceback but this one and its caller's."""
+        """Returns or raises the outcome of a call; its traceback has only this frame and the caller's of the runner."""
         failure: BaseException | None = None
         try:
             self._carry_out(call)
@@ -178,7 +178,7 @@ class LoopRunner:
                 raise self._without_own_frame(failure)
             return call.task.result()
         finally:
-            # Frames that an exception's traceback leads to hold the call, which must not hold the exception in turn.
+            # Frames of the exception's traceback hold the call, which must not hold the exception.
             call.task = call.on_end = call.interrupt = failure = None
 
     @classmethod
@@ -190,7 +190,7 @@ class LoopRunner:
         return error
 
     def _carry_out(self, call: SyncCall[Any]) -> None:
-        """Returns when the call is over; what interrupted it, if anything did, is in the call."""
+        """Carries a call out; if it was interrupted, `call.interrupt` is the exception."""
         fork.check()
         thread = threading.get_ident()
         if thread in self._busy:
@@ -198,20 +198,20 @@ class LoopRunner:
             return
         is_green = greenlets.is_patched()
         work = self._delegate if is_green or asyncio._get_running_loop() is not None else self._attend
-        # Greenlets would put each other's handlers back; and the loop is then driven in a thread that runs no handlers.
+        # Not for greenlets, which would restore each other's handlers, and whose loop is driven in another thread.
         if thread == threading.main_thread().ident and not is_green:
             interrupts.defer(self._keep, work, call, thread)
         else:
             work(call, thread)
-        while self._forgotten:
-            closing = self._forgotten.popleft()
+        while self._abandoned:
+            closing = self._abandoned.popleft()
             work(closing, thread)
             call.interrupt = call.interrupt or closing.interrupt
 
-    # In the caller's thread.
+    # Run in the caller's thread.
 
     def _attend(self, call: SyncCall[Any], thread: int) -> None:
-        """Carries a call to its end and cleans up, also after an asynchronous exception. Raises nothing."""
+        """Waits until a call is over and cleans up, even after an asynchronous exception. Raises nothing."""
         try:
             try:
                 self._busy.add(thread)
@@ -238,10 +238,10 @@ class LoopRunner:
                 else:
                     call.alarm.acquire()
             except BaseException as error:
-                self._strike(call, error)
+                self._record_stray(call, error)
 
     def _delegate(self, call: SyncCall[Any], thread: int) -> None:
-        """Like `_attend`, but in a thread of its own, because this one is running another loop, or greenlets."""
+        """Like `_attend`, but in another thread, because this one is running another loop or greenlets."""
         try:
             try:
                 if not greenlets.is_patched():
@@ -271,7 +271,7 @@ class LoopRunner:
                     return
                 helper.join()
             except BaseException as error:
-                self._strike(call, error)
+                self._record_stray(call, error)
                 if call.state is OVER:
                     self._abandon(call)
                     return
@@ -291,19 +291,19 @@ class LoopRunner:
             self._schedule(call)
 
     def _schedule(self, call: SyncCall[Any]) -> None:
-        """Has the leader start the call; one that has yet to make the loop does so by itself."""
+        """Asks the leader to start the call; a leader without a loop starts all calls once it has one."""
         loop = self._loop
         if loop is not None:
             loop.call_soon_threadsafe(loop.call_soon, self._start, call, loop)
 
     def _drive(self, call: SyncCall[Any]) -> None:
-        """Drives the loop, as the leader, until it is stopped."""
+        """Drives the loop as the leader until it is stopped."""
         loop = self._loop
         if loop is None:
-            self._is_disturbed = True  # others may have come before there was a loop that would start them
+            self._is_disturbed = True  # other calls may have entered before there was a loop to start them
             self._loop = loop = self._open_loop()
         if self._is_disturbed:
-            self._look_at_all(loop)
+            self._check_all(loop)
         if call.state is WAITING:
             if call.is_step:
                 loop.call_soon(self._start, call, loop)
@@ -315,7 +315,7 @@ class LoopRunner:
                 call.mark_over(call.task)
 
     def _leave(self, call: SyncCall[Any], thread: int) -> None:
-        """Lets the call go. A leader wakes another caller to drive on; the last of a closed runner closes the loop."""
+        """Removes the call. A leader wakes its successor; the last one of a closed runner closes the loop."""
         if call.task is not None and not call.task.done():
             self._abandon(call)
         call.state = OVER
@@ -333,8 +333,8 @@ class LoopRunner:
             if task is not None:
                 loop.call_soon_threadsafe(task.cancel)
 
-    def _strike(self, call: SyncCall[Any], error: BaseException) -> None:
-        """Notes an exception that no call is known to have raised; the second one ends the call at once."""
+    def _record_stray(self, call: SyncCall[Any], error: BaseException) -> None:
+        """Handles an exception that no other call raised: the first cancels the call, a second ends it at once."""
         self._is_disturbed = True
         # asyncio lets SystemExit and KeyboardInterrupt out of the loop.
         if any(other.has_raised(error) for other in list(self._calls)):
@@ -347,13 +347,13 @@ class LoopRunner:
         """Cancels the call and keeps the exception for its end. It runs in signal handlers, at any moment.
 
         Returns:
-            False if the call was to end a second ago and did not: something blocks, and only raising can end it.
+            False if the call has not ended a second after its cancellation, so that only raising can end it.
         """
         is_first = call.interrupt is None
         if not call.keep(error):
             return False
         loop = self._loop
-        # A runner's last call is not cut short.
+        # The call that closes the runner is not cancelled.
         if is_first and loop is not None and not call.closes:
             loop.call_soon_threadsafe(self._cancel, call)
         return True
@@ -363,7 +363,7 @@ class LoopRunner:
             self._leader.clear()
         while (self._calls or self._closer) and not self._leader:
             for other in reversed(list(self._calls)):
-                # The newest, because it has the longest to wait and so gives up last.
+                # The newest, because it probably waits longest, which keeps handovers rare.
                 if other.is_attended and other.state is not OVER:
                     other.wake()
                     return
@@ -375,10 +375,10 @@ class LoopRunner:
                     loop.close()
                 self._leader.clear()
 
-    # In whatever thread drives the loop, on the loop or just before it turns.
+    # Run in the thread that drives the loop, on the loop or just before it runs.
 
     def _start(self, call: SyncCall[Any], loop: asyncio.AbstractEventLoop) -> None:
-        """Makes a call that is waiting a task."""
+        """Creates the task of a waiting call."""
         if call.state is not WAITING:
             return
         if call.task is None:
@@ -394,9 +394,10 @@ class LoopRunner:
         call.state = RUNNING
 
     async def _stop_after(self, call: SyncCall[T], loop: asyncio.AbstractEventLoop) -> T:
-        """Carries out the leader's own call, and stops the loop in the turn of its last step.
+        """Carries out the leader's own call, and stops the loop in the iteration of its last step.
 
-        The task's callback takes another turn, but runs also where this coroutine is not entered or is interrupted.
+        The task's callback would need another iteration; it remains for the case that this coroutine is not entered or
+        is interrupted.
         """
         call.is_begun = True
         try:
@@ -415,13 +416,13 @@ class LoopRunner:
             self._loop.stop()
 
     def _cancel(self, call: SyncCall[Any]) -> None:
-        """Cancels the task of an interrupted call, and gives it up if that does not end it."""
+        """Cancels the task of an interrupted call, and abandons it if it does not end in time."""
         if call.state is not OVER and self._loop is not None:
             call.timer = self._loop.call_later(GRACE, self._end, call)
             if call.task is not None:  # otherwise `_start` ends the call
                 call.task.cancel()
 
-    def _look_at_all(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check_all(self, loop: asyncio.AbstractEventLoop) -> None:
         """Checks every call, in case notifications were lost."""
         self._is_disturbed = False
         for call in list(self._calls):
@@ -438,33 +439,33 @@ class LoopRunner:
         except OSError as error:
             raise PagerDutyAlertingError(f"no event loop can be made: {error.strerror}") from error
         loop.set_default_executor(fork.ThreadPerJob())
-        loop.set_exception_handler(functools.partial(self._look_again, weakref.ref(self)))
+        loop.set_exception_handler(functools.partial(self._handle_callback_error, weakref.ref(self)))
         return loop
 
     @staticmethod
-    def _look_again(
+    def _handle_callback_error(
         runner: "weakref.ref[LoopRunner]", loop: asyncio.AbstractEventLoop, context: dict[str, Any]
     ) -> None:
-        """Handles an exception that a callback raised, perhaps an asynchronous one that kept it from its work."""
+        """Handles an exception of a callback; if it is an asynchronous one, the callback's work was not done."""
         found, error = runner(), context.get("exception")
         leader = None if found is None else found._leader.get("")
         loop.stop()
         if found is not None and leader is not None:
             found._is_disturbed = True
-            # No callback raises such an exception by itself; the unretrieved exception of a task is something else.
+            # Callbacks do not raise such exceptions by themselves; a task may have, which asyncio reports too.
             of_a_task = "future" in context or "task" in context
             if not isinstance(error, Exception | asyncio.CancelledError | None) and not of_a_task:
-                found._strike(leader, error)
+                found._record_stray(leader, error)
                 return
         loop.default_exception_handler(context)
 
     async def _shut_down(self) -> None:
-        """The runner's last call: closes what the others share, and ends them."""
+        """The runner's last call: closes what the other calls share, and ends them."""
         calls = [call for call in list(self._calls) if not call.closes]
         for call in calls:
             call.is_refused = True
         try:
-            # First, because a call that `aclose` ends raises an exception that knows what was sent.
+            # First, because the exceptions of calls that `aclose` ends report what was sent.
             await self._aclose()
             await _wait_for({task for task in _other_tasks() if task.cancelling()})
             for _ in range(_LAST_TURNS):
@@ -477,7 +478,7 @@ class LoopRunner:
                 self._end(call)
         await asyncio.get_running_loop().shutdown_asyncgens()
         await asyncio.sleep(0)
-        await _wait_for(_other_tasks())  # that close generators which were abandoned meanwhile
+        await _wait_for(_other_tasks())  # which close generators that were abandoned meanwhile
 
 
 async def _close_generator(items: AsyncGenerator[Any, None]) -> None:
@@ -492,7 +493,7 @@ def _other_tasks() -> set[asyncio.Task[Any]]:
 
 
 async def _wait_for(tasks: set[asyncio.Task[Any]]) -> None:
-    """Waits until tasks are done, for the time that interrupted calls have."""
+    """Waits for tasks, at most `GRACE` seconds."""
     if tasks:
         await asyncio.wait(tasks, timeout=GRACE)
 
@@ -501,6 +502,6 @@ _runners: "weakref.WeakSet[LoopRunner]" = weakref.WeakSet()
 
 
 @atexit.register
-def _close_forgotten_runners() -> None:
+def _close_open_runners() -> None:
     for runner in list(_runners):
         runner.close_quietly()

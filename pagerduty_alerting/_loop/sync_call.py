@@ -1,10 +1,10 @@
-"""One call of a synchronous caller: a coroutine, the thread that waits for it, and how far it has come.
+"""One call of a synchronous caller: a coroutine, the thread that waits for it, and its state.
 
 The states of a call:
 
     NEW ──────> WAITING ──────> RUNNING ──────> OVER
      │ admitted    │  its task     │  the task     ^
-     │             │  is made      │  is done, or the call was interrupted a second ago
+     │             │  is created   │  is done, or the call was interrupted a second ago
      └─────────────┴───────────────┴───────────────┘
        the runner is closed, or the caller was interrupted
 """
@@ -27,7 +27,7 @@ GRACE = 1.0
 
 
 class State(enum.Enum):
-    """How far a call has come; the module's docstring draws it."""
+    """The state of a call; see the module's docstring."""
 
     NEW = enum.auto()
     WAITING = enum.auto()
@@ -35,42 +35,42 @@ class State(enum.Enum):
     OVER = enum.auto()
 
 
-# Looked up for every call, where the members of an enum class would take a look-up more.
+# Used in every call; as attributes of the enum they would need one more lookup.
 NEW, WAITING, RUNNING, OVER = State
 
 
 @define(eq=False, repr=False)
 class SyncCall(Generic[T]):
-    """One coroutine, and the caller who waits for it."""
+    """One coroutine, and the caller that waits for it."""
 
-    begin: Callable[[], Coroutine[Any, Any, T]]  # gives the coroutine
+    begin: Callable[[], Coroutine[Any, Any, T]]  # returns the coroutine
     context: contextvars.Context
-    is_step: bool = False  # of a generator, which has to begin on the loop for the loop to know of it
-    closes: bool = False  # it is the runner's own last call
+    is_step: bool = False  # of a generator, which must start on the loop, so that the loop knows it
+    closes: bool = False  # it is the call that closes the runner
     state: State = NEW
     task: asyncio.Task[T] | None = None
     alarm: "threading.Lock | None" = None  # a follower sleeps until another thread releases it
-    is_attended: bool = False  # a thread waits for it, which can drive the loop
+    is_attended: bool = False  # a thread that can drive the loop waits for it
     is_begun: bool = False  # the coroutine belongs to a task
-    is_refused: bool = False  # the runner was closed before it or under it
-    interrupt: BaseException | None = None  # what to raise instead of the task's outcome, such as KeyboardInterrupt
+    is_refused: bool = False  # the runner was closed before or during it
+    interrupt: BaseException | None = None  # raised instead of the task's outcome, such as KeyboardInterrupt
     interrupted_at: float = 0.0
-    timer: asyncio.TimerHandle | None = None  # gives the task up
-    on_end: Callable[[asyncio.Task[T]], None] | None = None  # the task's callback
+    timer: asyncio.TimerHandle | None = None  # abandons the task
+    on_end: Callable[[asyncio.Task[T]], None] | None = None  # the callback of the task
 
     def wake(self) -> None:
-        """Wakes the follower, or keeps it from falling asleep."""
+        """Wakes the follower, or prevents it from sleeping."""
         if self.alarm is not None:
             with contextlib.suppress(RuntimeError):  # it is awake already
                 self.alarm.release()
 
     def mark_over(self, task: asyncio.Task[T] | None) -> None:
-        """Marks the call as over, perhaps with the task that ended it."""
+        """Marks the call as over; `task` is the task that ended it, if one did."""
         self.state = OVER
         if self.timer is not None:
             self.timer.cancel()
         if task is not None and not task.cancelled():
-            task.exception()  # asyncio logs one that is not retrieved, as that of an interrupted call
+            task.exception()  # otherwise asyncio logs the unretrieved exception of an interrupted call
 
     def has_raised(self, error: BaseException) -> bool:
         """Whether the task has ended with this exception."""
@@ -78,10 +78,10 @@ class SyncCall(Generic[T]):
         return task is not None and task.done() and not task.cancelled() and task.exception() is error
 
     def keep(self, error: BaseException) -> bool:
-        """Keeps an exception for the call's end, in front of an earlier one.
+        """Keeps an exception until the call's end; an earlier one becomes its context.
 
         Returns:
-            False if the call was to end a second ago and did not: something blocks, and only raising can end it.
+            False if the call has not ended a second after its cancellation, so that only raising can end it.
         """
         former, now = self.interrupt, time.monotonic()
         if former is None:
@@ -93,7 +93,7 @@ class SyncCall(Generic[T]):
 
 
 def _chained(error: BaseException, former: BaseException | None) -> BaseException:
-    """Returns an exception with one that it replaces as its context, as if that had been handled."""
+    """Returns an exception with a former one at the end of its chain of contexts, as if that had been handled."""
     shown = error
     while shown.__context__ is not None and shown.__context__ is not former:
         shown = shown.__context__

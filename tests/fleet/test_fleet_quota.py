@@ -184,7 +184,7 @@ async def test_time_used_before_a_block_counts_against_the_timeout() -> None:
             await peer.request()
             seconds, answer = next(answers)
             if not answer:
-                await peer.client_to_go()
+                await peer.wait_closed()
                 return
             await asyncio.sleep(seconds)
             peer.send(answer)
@@ -302,7 +302,7 @@ async def test_a_cancelled_call_leaves_the_limiter() -> None:
 
     async def script(peer: Conversation) -> None:
         await peer.request()
-        await peer.client_to_go()
+        await peer.wait_closed()
 
     async with client_of(script, limiter=limiter) as (client, server):
         call = asyncio.ensure_future(client.list_services())

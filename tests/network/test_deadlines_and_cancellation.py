@@ -26,25 +26,25 @@ RETRIES = RetryPolicy(max_attempts=4, initial_delay=0.5, max_delay=8.0)
 
 async def silent(peer: Conversation) -> None:
     await peer.request()
-    await peer.client_to_go()
+    await peer.wait_closed()
 
 
 async def half_a_head(peer: Conversation) -> None:
     await peer.request()
     peer.send(b"HTTP/1.1 200 OK\r\nContent-Le")
-    await peer.client_to_go()
+    await peer.wait_closed()
 
 
 async def half_a_body(peer: Conversation) -> None:
     await peer.request()
     peer.send(http(200, LISTED)[:-20])
-    await peer.client_to_go()
+    await peer.wait_closed()
 
 
 async def compressed_and_unfinished(peer: Conversation) -> None:
     await peer.request()
     peer.send(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n\x1f\x8b\x08\r\n")
-    await peer.client_to_go()
+    await peer.wait_closed()
 
 
 async def one_hundred_continues_for_ever(peer: Conversation) -> None:
@@ -79,7 +79,7 @@ async def used_up(peer: Conversation) -> None:
 
 
 async def no_handshake(peer: Conversation) -> None:
-    await peer.client_to_go()
+    await peer.wait_closed()
 
 
 WAITING = "waiting for the response"
@@ -161,7 +161,7 @@ async def test_an_attempt_that_takes_too_long_is_followed_by_another() -> None:
             await peer.request()
             answer = next(answers)
             if answer is None:
-                await peer.client_to_go()
+                await peer.wait_closed()
                 return
             peer.send(answer)
 
@@ -320,7 +320,7 @@ async def test_a_client_is_usable_after_a_cancelled_call() -> None:
             await peer.request()
             if first:
                 first = False
-                await peer.client_to_go()
+                await peer.wait_closed()
                 return
             peer.send(http(200, LISTED))
 
@@ -478,7 +478,7 @@ async def test_a_response_that_arrived_during_a_standstill_is_returned(
         body = LISTED if operation == "list_services" else CREATED
         peer.send(http(200, body + b" " * body_length))
         answered.set()
-        await peer.client_to_go()
+        await peer.wait_closed()
 
     async with client_of(script, **limits) as (client, server):
         calling = asyncio.ensure_future(call(client, operation))
@@ -509,7 +509,7 @@ async def test_a_call_without_a_response_ends_after_a_standstill(silence: str, m
         monkeypatch.setattr("aiohttp.connector.DefaultResolver", lambda *_, **__: SlowResolver())
 
     async def script(peer: Conversation) -> None:
-        await peer.client_to_go()
+        await peer.wait_closed()
 
     async with raw_server(script) as server:
         url = server.url if silence == "no response" else "https://api.example/v4"

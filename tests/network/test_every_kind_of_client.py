@@ -1,4 +1,4 @@
-"""Promises for every kind of client: with its own session, with one of the caller's, synchronous; over real sockets."""
+"""Behaviour of every kind of client, over real sockets: with its own session, with the caller's, synchronous."""
 
 import asyncio
 import contextlib
@@ -42,12 +42,12 @@ kinds_with_own_sockets = pytest.mark.parametrize("kind", ["own session", "synchr
 
 @define
 class Subject(Caller):
-    """A client of some kind, and the loop on which its calls run."""
+    """A client of one kind, and the loop on which its calls run."""
 
     loop: asyncio.SelectorEventLoop = field(kw_only=True)
 
     def begin(self, operation: str, **options: Any) -> Callable[[], Any]:
-        """Begins a call, and returns a function that returns its result."""
+        """Starts a call, and returns a function that returns its result."""
         method = getattr(self.client, operation)
         if self.flavour == "sync":
             return InThread(lambda: method(*CALLS[operation], **options)).result
@@ -55,7 +55,7 @@ class Subject(Caller):
         return lambda: self.loop.run_until_complete(task)
 
     def wait_for(self, event: threading.Event) -> None:
-        """Waits until something has happened in another thread, while calls go on."""
+        """Waits for an event in another thread, while calls continue."""
         if self.flavour == "sync":
             assert event.wait(PATIENCE)
         else:
@@ -70,9 +70,9 @@ def subject(
 
     Args:
         kind: One of `KINDS`.
-        url: Of the API.
-        limit: How many connections it may have.
-        loop: On which its calls run.
+        url: URL of the API.
+        limit: The number of its connections.
+        loop: The loop on which its calls run.
         changes: Other settings.
     """
     loop = SteppedLoop() if loop is None else loop
@@ -127,7 +127,7 @@ async def answer_all(peer: Conversation) -> None:
 
 
 class LimiterThatTimesOut:
-    """A limiter that has a timeout of its own."""
+    """A limiter that raises its own TimeoutError."""
 
     def __init__(self, *, on_entering: bool) -> None:
         self.on_entering = on_entering
@@ -186,7 +186,7 @@ def test_a_call_that_gets_no_connection_in_time_was_not_sent(operation: str, kin
 @every_kind
 @pytest.mark.parametrize("operation", FLEETS)
 def test_waiting_for_a_connection_does_not_count_against_the_timeout_in_a_fleet(operation: str, kind: str) -> None:
-    """Each response takes 1.2 s of the 2 s that an account has, and one of six is waited for at a time."""
+    """Each response takes 1.2 s, the timeout is 2 s, and six accounts share one connection."""
     loop = SteppedLoop()
 
     async def script(peer: Conversation) -> None:
@@ -252,8 +252,8 @@ def test_socket_options_detect_a_dead_path_within_twenty_seconds(kind: str) -> N
 
 
 @contextlib.contextmanager
-def not_listening() -> Iterator[socket.socket]:
-    """Yields a socket with an address, to which connections are refused."""
+def refusing_socket() -> Iterator[socket.socket]:
+    """Yields a bound socket that refuses connections until it listens."""
     with socket.socket() as stopped:
         stopped.bind(("127.0.0.1", 0))
         yield stopped
@@ -264,7 +264,7 @@ def address(server: socket.socket) -> str:
 
 
 def with_jumps(loop: SteppedLoop, at: Callable[[float], object] = lambda _: None) -> RetryPolicy:
-    """Returns the default policy, with delays that take no time; `at` is told of the time after each."""
+    """Returns the default policy with delays that take no time; `at` is called with the time after each."""
     started = loop.time()
 
     def jump(delay: float) -> None:
@@ -272,7 +272,7 @@ def with_jumps(loop: SteppedLoop, at: Callable[[float], object] = lambda _: None
         at(loop.time() - started)
 
     def on_retry(event: RetryEvent) -> None:
-        loop.call_soon(jump, event.delay)  # in the turn in which the delay begins
+        loop.call_soon(jump, event.delay)  # in the iteration in which the delay begins
 
     return RetryPolicy(on_retry=on_retry)
 
@@ -282,7 +282,7 @@ def with_jumps(loop: SteppedLoop, at: Callable[[float], object] = lambda _: None
 def test_a_refused_connection_is_tried_five_times(operation: str, kind: str) -> None:
     loop = SteppedLoop()
     with (
-        not_listening() as stopped,
+        refusing_socket() as stopped,
         subject(kind, address(stopped), loop=loop, retry=with_jumps(loop)) as caller,
         pytest.raises(APIConnectionError, match="cannot connect") as caught,
     ):
@@ -314,7 +314,7 @@ def test_calls_survive_an_outage_of_a_second_and_a_half(
             threads.append(InThread(serve))
 
     with (
-        not_listening() as stopped,
+        refusing_socket() as stopped,
         subject(kind, address(stopped), loop=loop, retry=with_jumps(loop, listen)) as caller,
     ):
         caller.call(operation, *CALLS[operation])
@@ -343,8 +343,8 @@ def test_a_run_survives_a_short_outage(operation: str, kind: str) -> None:
             threads.append(InThread(serve))
 
     retry = with_jumps(loop, listen)
-    with not_listening() as stopped, subject(kind, address(stopped), loop=loop, retry=retry) as caller:
-        # One at a time: the delays of several would add up.
+    with refusing_socket() as stopped, subject(kind, address(stopped), loop=loop, retry=retry) as caller:
+        # One call at a time, because the delays of several would add up.
         results = caller.collect(operation, ACCOUNTS, concurrency=1)
         threads[0].result()
     assert [result.error for result in results] == [None] * len(ACCOUNTS)
@@ -359,7 +359,7 @@ def test_delays_have_a_floor_of_half(
     loop, ends = SteppedLoop(), [0.0]
     retry = with_jumps(loop, lambda _: ends.append(loop.ahead))
     with (
-        not_listening() as stopped,
+        refusing_socket() as stopped,
         subject(kind, address(stopped), loop=loop, retry=retry) as caller,
         pytest.raises(APIConnectionError),
     ):
@@ -367,7 +367,7 @@ def test_delays_have_a_floor_of_half(
     assert [later - earlier for earlier, later in itertools.pairwise(ends)] == delays
 
 
-# Standstill: the process does nothing for longer than the deadline, in a signal handler as it would after SIGSTOP.
+# Standstill: a signal handler blocks the process for longer than the deadline, like SIGSTOP.
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="the system has no signals")
@@ -388,7 +388,7 @@ def test_a_response_that_arrived_during_a_standstill_is_returned(
         os.kill(os.getpid(), signal.SIGUSR1)
         peer.send(SUCCESS[operation])
         is_answered.set()
-        await peer.client_to_go()
+        await peer.wait_closed()
 
     former = signal.signal(signal.SIGUSR1, stand_still)
     try:
@@ -412,7 +412,7 @@ def test_a_call_without_a_response_ends_after_a_standstill(operation: str, kind:
     async def script(peer: Conversation) -> None:
         await peer.request()
         os.kill(os.getpid(), signal.SIGUSR1)
-        await peer.client_to_go()
+        await peer.wait_closed()
 
     former = signal.signal(signal.SIGUSR1, stand_still)
     try:
@@ -430,7 +430,7 @@ def test_a_call_without_a_response_ends_after_a_standstill(operation: str, kind:
 @every_kind
 @pytest.mark.parametrize("operation", FLEETS)
 def test_time_that_the_consumer_blocks_does_not_count_against_the_timeouts_of_a_run(operation: str, kind: str) -> None:
-    """The consumer takes 60 s for the first result; the other responses come when the loop has long been running."""
+    """The consumer takes 60 s for the first result; the other responses arrive after the loop has run again."""
     loop, body = SteppedLoop(), LISTED if operation == "list_services_in" else b'{"success":true}'
     is_running, errors = threading.Event(), []
 
@@ -461,11 +461,11 @@ def test_time_that_the_consumer_blocks_does_not_count_against_the_timeouts_of_a_
     assert errors == [None] * len(ACCOUNTS)
 
 
-# Nothing is lost: of a run that ends early, of a client that is closed, of a response that cannot be read.
+# Results of runs that end early, of closed clients, and of responses that cannot be read.
 
 
 class LimiterThatFailsForTheThird:
-    """A limiter that admits two, and raises for the third when both are sent."""
+    """A limiter that admits two, and raises at the third after both were sent."""
 
     def __init__(self) -> None:
         self.entered = 0
@@ -484,7 +484,7 @@ class LimiterThatFailsForTheThird:
 @every_kind
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("operation", FLEETS)
-def test_a_run_that_fails_first_yields_the_results_of_what_was_sent(operation: str, ordered: bool, kind: str) -> None:
+def test_a_run_that_fails_first_yields_the_results_of_sent_requests(operation: str, ordered: bool, kind: str) -> None:
     limiter, results = LimiterThatFailsForTheThird(), []
 
     async def script(peer: Conversation) -> None:
@@ -498,7 +498,7 @@ def test_a_run_that_fails_first_yields_the_results_of_what_was_sent(operation: s
         async for result in run:
             results.append(result)  # noqa: PERF401  # keeps the results before the error
 
-    # Without respect for the quota, because a run that knows none sends its first request alone.
+    # Without respect for the quota, because a run without a known quota sends its first request alone.
     options = {"limiter": limiter, "respect_rate_limits": False}
     with subject_and_server(kind, script, **options) as (caller, server):
         run = getattr(caller.client, operation)(ACCOUNTS, concurrency=3, ordered=ordered)
@@ -517,7 +517,7 @@ def test_the_error_of_closing_reports_whether_the_request_may_have_acted(operati
     async def script(peer: Conversation) -> None:
         await peer.request()
         is_sent.set()
-        await peer.client_to_go()
+        await peer.wait_closed()
 
     with subject_and_server(kind, script) as (caller, _):
         result = caller.begin(operation)
@@ -571,7 +571,7 @@ def test_a_429_without_retry_after_fails_at_once_and_blocks_nothing(operation: s
 @every_kind
 @pytest.mark.parametrize("operation", FLEETS)
 def test_runs_that_are_left_early_never_exceed_the_quota(operation: str, kind: str) -> None:
-    """Of eight requests, five are cancelled; three of these are sent after the last that is answered, and counted."""
+    """Of eight requests, five are cancelled; three of these are sent, and counted, after the last response."""
     loop = VirtualTimeLoop(0.01, longest=1000)
     limits = RateLimits(requests=16, window=60, per_second=None)
     with (

@@ -132,7 +132,7 @@ async def test_waiting_for_the_quota_counts_against_the_deadline() -> None:
         await peer.request()
         peer.send(http(200, LISTED, 'Ratelimit: "default";r=1;t=60\r\n'))
         await peer.request()
-        await peer.client_to_go()
+        await peer.wait_closed()
 
     async with client_of(script) as (client, server):
         await client.list_services()

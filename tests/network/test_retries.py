@@ -71,7 +71,7 @@ async def reset_in_the_body(peer: Conversation) -> None:
 
 
 async def silent(peer: Conversation) -> None:
-    await peer.client_to_go()
+    await peer.wait_closed()
 
 
 async def garbage(peer: Conversation) -> None:

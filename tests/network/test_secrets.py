@@ -111,7 +111,7 @@ async def reset(peer: Conversation) -> None:
 async def half_a_token(peer: Conversation) -> None:
     await peer.request()
     peer.send(f'HTTP/1.1 201 OK\r\nContent-Length: 500\r\n\r\n{{"result":{{"id":"{MADE_TOKEN}"'.encode())
-    await peer.client_to_go()
+    await peer.wait_closed()
 
 
 SCRIPTS: dict[str, Script] = {

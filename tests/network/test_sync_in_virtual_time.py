@@ -25,7 +25,7 @@ def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def silent(peer: Conversation) -> None:
     await peer.request()
-    await peer.client_to_go()
+    await peer.wait_closed()
 
 
 def test_a_deadline_ends_a_synchronous_call() -> None:

@@ -218,7 +218,7 @@ async def test_an_unreachable_proxy_is_named_in_the_error(monkeypatch: pytest.Mo
 
 async def test_the_connect_timeout_covers_the_response_of_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def silent(peer: Conversation) -> None:
-        await peer.client_to_go()
+        await peer.wait_closed()
 
     async with raw_server(silent) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
@@ -232,7 +232,7 @@ async def test_the_connect_timeout_covers_the_response_of_the_proxy(monkeypatch:
 
 async def test_the_connect_timeout_covers_the_response_of_the_proxy_of_a_callers_session() -> None:
     async def silent(peer: Conversation) -> None:
-        await peer.client_to_go()
+        await peer.wait_closed()
 
     async with raw_server(silent) as proxy, aiohttp.ClientSession(proxy=f"http://127.0.0.1:{proxy.port}") as session:
         client = AsyncClient(**settings("https://api.example/v4", session=session, connect_timeout=0.2))
@@ -406,7 +406,7 @@ async def test_closing_the_client_closes_its_connection(authority: trustme.CA) -
     async def script(peer: Conversation) -> None:
         await peer.request()
         peer.send(http(201, CREATED))
-        await peer.client_to_go()
+        await peer.wait_closed()
         gone.set()
 
     async with raw_server(script, tls=server_side(authority)) as server:

@@ -1,4 +1,4 @@
-"""A TLS record of which a part arrives on an idle connection is not the start of the next response."""
+"""A part of a TLS record that arrives on an idle connection does not become the start of the next response."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from tests.support.threads import PATIENCE
 OTHERS = http(201, b'{"success":true,"errors":[],"messages":[],"result":{"id":"token-of-another"}}')
 OWN = http(201, f'{{"success":true,"errors":[],"messages":[],"result":{{"id":"{TOKEN_ID}"}}}}'.encode())
 
-# How much of the record arrives on the idle connection: parts of its header, which has five bytes, and of its content.
+# Bytes of the record that arrive on the idle connection: parts of the header of five bytes, and of the content.
 PARTS = [1, 4, 5, 6, 60, -1]
 
 
@@ -32,7 +32,7 @@ def authority() -> trustme.CA:
 
 @define
 class Tls:
-    """The server's side of TLS, by hand: it decides which bytes of a record are sent."""
+    """The server's side of TLS, which controls the bytes of a record that are sent."""
 
     peer: Conversation
     incoming: ssl.MemoryBIO = field(factory=ssl.MemoryBIO)
@@ -76,18 +76,18 @@ class Tls:
             self.incoming.write(received)
 
 
-def unasked(authority: trustme.CA, part: int, is_sent: asyncio.Event | threading.Event) -> Script:
-    """A script that sends the first part of another's response on its first connection, the rest with the next one."""
+def unsolicited(authority: trustme.CA, part: int, is_sent: asyncio.Event | threading.Event) -> Script:
+    """Returns a script that sends a part of an unsolicited response on its first connection, and the rest later."""
     is_first = True
 
     async def script(peer: Conversation) -> None:
         nonlocal is_first
         tls = Tls(peer)
         await tls.begin(authority)
-        is_unasked, is_first = is_first, False
+        is_unsolicited, is_first = is_first, False
         await tls.request()
         tls.send(OWN)
-        if is_unasked:
+        if is_unsolicited:
             record = tls.record(OTHERS)
             peer.send(record[:part])
             await peer.drain()
@@ -108,7 +108,7 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 async def some_turns() -> None:
-    """Gives the loop some turns, in which it reads what has arrived."""
+    """Lets the loop read the data that have arrived."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -131,7 +131,7 @@ async def test_the_start_of_a_record_on_an_idle_connection_is_not_used(
     part: int, session_of: str, authority: trustme.CA
 ) -> None:
     is_sent = asyncio.Event()
-    async with raw_server(unasked(authority, part, is_sent)) as server:
+    async with raw_server(unsolicited(authority, part, is_sent)) as server:
         url = server.url.replace("http:", "https:")
         async with client_with(session_of, url, authority) as client:
             await client.create_integration_token()
@@ -144,19 +144,19 @@ async def test_the_start_of_a_record_on_an_idle_connection_is_not_used(
 @pytest.mark.parametrize("part", PARTS)
 def test_a_synchronous_call_does_not_use_the_start_of_a_record_either(part: int, authority: trustme.CA) -> None:
     is_sent = threading.Event()
-    with raw_server_in_thread(unasked(authority, part, is_sent)) as server:
+    with raw_server_in_thread(unsolicited(authority, part, is_sent)) as server:
         url = server.url.replace("http:", "https:")
         with Client(**settings(url, ssl_context=trusting(authority))) as client:
             client.create_integration_token()
             assert is_sent.wait(PATIENCE)
-            client._runner.run(some_turns())  # as during another thread's call
+            client._runner.run(some_turns())  # like during a call of another thread
             assert client.create_integration_token() == IntegrationToken(TOKEN_ID)
         assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("session_of", ["the client", "the caller"])
 @pytest.mark.parametrize("size", [1, 3, 7, 50])
-async def test_a_connection_whose_records_came_in_parts_is_used_again(
+async def test_a_connection_whose_records_arrived_in_parts_is_reused(
     size: int, session_of: str, authority: trustme.CA
 ) -> None:
     connections = 0

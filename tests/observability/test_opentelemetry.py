@@ -132,7 +132,7 @@ async def test_the_span_of_a_response_that_is_not_http_does_not_contain_the_inte
     async def respond_with_invalid_http(conversation: Conversation) -> None:
         await conversation.request()
         conversation.send(b"HTTP/1.1 2OO is not a number\r\n\r\n")
-        await conversation.client_to_go()
+        await conversation.wait_closed()
 
     async with (
         raw_server(respond_with_invalid_http) as server,

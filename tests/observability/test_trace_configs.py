@@ -75,7 +75,7 @@ def test_the_hooks_see_each_attempt_of_a_synchronous_call(emulator: Emulator, op
 
 
 async def stay_silent(peer: Conversation) -> None:
-    await peer.client_to_go()
+    await peer.wait_closed()
 
 
 async def refuse(peer: Conversation) -> None:

@@ -353,7 +353,7 @@ NOTHING: tuple[object, ...] = (set(), {}, {}, [])
 
 
 def what_is_left(runner: LoopRunner) -> tuple[object, ...]:
-    return runner._busy, runner._calls, runner._leader, list(runner._forgotten)
+    return runner._busy, runner._calls, runner._leader, list(runner._abandoned)
 
 
 def wrong_afterwards(fixture: Fixture, situation: str, interruption: str) -> Iterator[str]:

@@ -38,7 +38,7 @@ def test_fleets_abandoned_in_reference_cycles_block_nothing(emulator: Emulator) 
     for thread in threads: thread.start()
     for thread in threads: thread.join()
     gc.collect()
-    say(len(client._runner._calls), len(client._runner._forgotten))
+    say(len(client._runner._calls), len(client._runner._abandoned))
     client.close()
     """
     with script(ABANDONING + lines, emulator.environ) as running:

@@ -79,7 +79,7 @@ def test_a_generator_that_is_never_started_is_freed(runner: LoopRunner) -> None:
     del source, items
     gc.collect()
     assert freed() is None
-    assert not runner._forgotten
+    assert not runner._abandoned
 
 
 def test_closing_the_runner_closes_an_unfinished_generator(runner: LoopRunner) -> None:

@@ -32,7 +32,7 @@ def scripted(answer: Callable[[str], bytes], *, cut: Callable[[Conversation], An
         if cut is not None:
             cut(peer)
         else:
-            await peer.client_to_go()
+            await peer.wait_closed()
 
     return script
 

@@ -47,7 +47,7 @@ class Conversation:
     async def drain(self) -> None:
         await self.writer.drain()
 
-    async def client_to_go(self) -> None:
+    async def wait_closed(self) -> None:
         """Waits until the client has closed its side."""
         with contextlib.suppress(ConnectionError):
             while await self.reader.read(65536):
