@@ -48,11 +48,8 @@ async def play(
 ) -> web.StreamResponse:
     """Carries a fault out and returns the response for aiohttp.
 
-    Args:
-        fault: The fault.
-        request: The request that it applies to.
-        answer: The answer without the fault; its body is empty if the operation was not carried out.
-        refuse: Stops listening for the given seconds; with None, until connections are accepted again.
+    `answer` is the one without the fault; its body is empty if the operation was not carried out. `refuse` is that of
+    `Dispatcher`.
     """
     match fault:
         case kinds.Respond():

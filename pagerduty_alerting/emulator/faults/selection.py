@@ -116,13 +116,7 @@ class Plan:
 
 
 def make_plan(orders: list[Order], request: RecordedRequest, chance: Callable[[float], bool]) -> Plan | None:
-    """Returns all latencies and gates for a request and the first fault for it, or None if no order applies.
-
-    Args:
-        orders: The orders in force, oldest first.
-        request: The request.
-        chance: Returns True with the given probability.
-    """
+    """Returns all latencies and gates for a request and the first fault for it, or None if no order applies."""
     before: list[Latency | Gate] = []
     after: list[Latency | Gate] = []
     fault: Fault | None = None

@@ -24,14 +24,7 @@ def _accounts(ids: Iterable[str] | None) -> frozenset[str] | None:
 
 @frozen
 class Credential:
-    """An API token, or the API key of a user.
-
-    Attributes:
-        secret: The token or key.
-        permissions: Its permissions.
-        accounts: The ids of the accounts that it is valid for; None for all.
-        email: The user's address, for a key.
-    """
+    """An API token, or the API key of a user; the fields are described by the methods of `Emulator` that add them."""
 
     secret: str = field(repr=False)
     permissions: frozenset[Permission] = field(converter=_permissions)

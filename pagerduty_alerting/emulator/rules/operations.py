@@ -104,13 +104,7 @@ def admit(state: State, exchange: Exchange) -> None:
 
 
 def answer(state: State, exchange: Exchange, now: float) -> Answer:
-    """Carries a request out, or refuses it, and returns the complete response.
-
-    Args:
-        state: The state that the operation reads and changes.
-        exchange: The request, after `admit`.
-        now: The time, in seconds of the emulator's clock.
-    """
+    """Carries a request out after `admit`, or refuses it, and returns the complete response."""
     resource = exchange.route.resource
     if exchange.method == "OPTIONS" and resource is not None:
         return Answer(204, b"", (("Allow", resource.allow), *exchange.response_headers))
