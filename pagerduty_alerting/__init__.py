@@ -27,6 +27,7 @@
     _fleet.py      one call for each of many accounts
     _pacer.py      waiting for the quota
     _arguments.py  checks of callers' arguments
+    _values.py     repr, equality and hash of data classes
     __main__.py    `python -m pagerduty_alerting`, the command line
     _protocol/     requests, responses, errors, quotas and retry rules; pure
     _http/         requests and responses with aiohttp

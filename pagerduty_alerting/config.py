@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 import pagerduty_alerting
 from pagerduty_alerting import _arguments as arguments
+from pagerduty_alerting._values import Value
 from pagerduty_alerting.errors import ConfigurationError, PagerDutyAlertingError
 
 __all__ = ["ApiKey", "ApiToken", "Credentials", "RetryEvent", "RetryPolicy", "Settings"]
@@ -43,8 +44,8 @@ def _with_optional(check: Callable[[str, object], object]) -> Callable[[Any, "at
     return attrs.validators.optional(_with(check))
 
 
-@frozen
-class ApiToken:
+@frozen(eq=False, repr=False)
+class ApiToken(Value):
     """An API token, sent as `Authorization: Bearer …`.
 
     Attributes:
@@ -62,8 +63,8 @@ class ApiToken:
         return (self.value,)
 
 
-@frozen
-class ApiKey:
+@frozen(eq=False, repr=False)
+class ApiKey(Value):
     """A Global API Key with its user's e-mail address, sent as `X-Auth-Key` and `X-Auth-Email`.
 
     Attributes:
@@ -86,8 +87,8 @@ class ApiKey:
 Credentials = ApiToken | ApiKey
 
 
-@frozen
-class RetryEvent:
+@frozen(eq=False, repr=False)
+class RetryEvent(Value):
     """A retry that is about to follow a failed attempt.
 
     Attributes:
@@ -107,8 +108,8 @@ def _to_statuses(value: Iterable[int]) -> frozenset[int]:
     return arguments.check_statuses("statuses", value)
 
 
-@frozen(kw_only=True)
-class RetryPolicy:
+@frozen(kw_only=True, eq=False, repr=False)
+class RetryPolicy(Value):
     """When a call is retried: after connection failures, timeouts of an attempt, and the error `statuses`.
 
     The wait before attempt n + 1 is random between half and all of `initial_delay` * 2 ** (n - 1), at most `max_delay`,

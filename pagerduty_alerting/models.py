@@ -5,6 +5,8 @@ from typing import Generic, TypeVar
 
 from attrs import field, frozen
 
+from pagerduty_alerting._values import Value
+
 __all__ = [
     "AccountDeletion",
     "AccountServices",
@@ -31,8 +33,8 @@ def _hidden(_: object) -> str:
     return "<hidden>"
 
 
-@frozen
-class Service:
+@frozen(eq=False, repr=False)
+class Service(Value):
     """A PagerDuty service that Cloudflare can notify.
 
     Attributes:
@@ -44,8 +46,8 @@ class Service:
     name: str
 
 
-@frozen
-class IntegrationToken:
+@frozen(eq=False, repr=False)
+class IntegrationToken(Value):
     """A token that links PagerDuty with an account once a person has authorized it in PagerDuty.
 
     Attributes:
@@ -55,8 +57,8 @@ class IntegrationToken:
     id: str = field(repr=_hidden)
 
 
-@frozen
-class ConnectedDestination:
+@frozen(eq=False, repr=False)
+class ConnectedDestination(Value):
     """The result of *Connect PagerDuty*.
 
     Attributes:
@@ -67,8 +69,8 @@ class ConnectedDestination:
     id: str = field(repr=_hidden)
 
 
-@frozen
-class ResponseInfo:
+@frozen(eq=False, repr=False)
+class ResponseInfo(Value):
     """One error or message of a response.
 
     Attributes:
@@ -86,8 +88,8 @@ class ResponseInfo:
     source_pointer: str | None = None
 
 
-@frozen
-class ResultInfo:
+@frozen(eq=False, repr=False)
+class ResultInfo(Value):
     """Pagination of a list; each number is None if the API left it out.
 
     Attributes:
@@ -103,8 +105,8 @@ class ResultInfo:
     total_count: int | None = None
 
 
-@frozen
-class Envelope(Generic[T]):
+@frozen(eq=False, repr=False)
+class Envelope(Value, Generic[T]):
     """The envelope of every response of the API.
 
     Attributes:
@@ -122,8 +124,8 @@ class Envelope(Generic[T]):
     result_info: ResultInfo | None = None
 
 
-@frozen
-class RateLimit:
+@frozen(eq=False, repr=False)
+class RateLimit(Value):
     """What is left of one quota, from the `Ratelimit` header.
 
     Attributes:
@@ -137,8 +139,8 @@ class RateLimit:
     reset_after: float | None = None
 
 
-@frozen
-class RateLimitPolicy:
+@frozen(eq=False, repr=False)
+class RateLimitPolicy(Value):
     """One quota, from the `Ratelimit-Policy` header.
 
     Attributes:
@@ -152,8 +154,8 @@ class RateLimitPolicy:
     window: float | None = None
 
 
-@frozen
-class RateLimits:
+@frozen(eq=False, repr=False)
+class RateLimits(Value):
     """The quotas that a response reports; empty if its headers are missing or malformed.
 
     Attributes:
@@ -165,8 +167,8 @@ class RateLimits:
     policies: tuple[RateLimitPolicy, ...] = ()
 
 
-@frozen(kw_only=True)
-class Response(Generic[T]):
+@frozen(kw_only=True, eq=False, repr=False)
+class Response(Value, Generic[T]):
     """A result together with the response that carried it.
 
     Attributes:
@@ -193,8 +195,8 @@ class Response(Generic[T]):
         return self.envelope.result
 
 
-@frozen
-class AccountServices:
+@frozen(eq=False, repr=False)
+class AccountServices(Value):
     """One result of `list_services_in`: `ServicesListed`, or `ServicesNotListed` if `error` is not None.
 
     Attributes:
@@ -224,8 +226,8 @@ class ServicesNotListed(AccountServices):
     error: Exception
 
 
-@frozen
-class AccountDeletion:
+@frozen(eq=False, repr=False)
+class AccountDeletion(Value):
     """One result of `delete_services_in`: `ServicesDeleted`, or `ServicesNotDeleted` if `error` is not None.
 
     Attributes:

@@ -8,11 +8,12 @@ from urllib.request import getproxies, getproxies_environment, proxy_bypass
 from attrs import field, frozen
 
 from pagerduty_alerting._arguments import is_loopback
+from pagerduty_alerting._values import Value
 from pagerduty_alerting.errors import ConfigurationError
 
 
-@frozen
-class Proxy:
+@frozen(eq=False, repr=False)
+class Proxy(Value):
     """A proxy for requests.
 
     Attributes:
