@@ -64,7 +64,10 @@ class ThreadPerJob(ThreadPoolExecutor):
                 except BaseException as error:
                     future.set_exception(error)
 
-        greenlets.start_native(work)
+        try:
+            greenlets.start_native(work)
+        except RuntimeError:  # exit handlers can start no thread since Python 3.12
+            work()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -31,6 +31,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from sys import is_finalizing
 from typing import Any, TypeVar
 
 from pagerduty_alerting._loop import fork, greenlets, interrupts
@@ -192,6 +193,10 @@ class LoopRunner:
     def _carry_out(self, call: SyncCall[Any]) -> None:
         """Carries a call out; if it was interrupted, `call.interrupt` is the exception."""
         fork.check()
+        if is_finalizing() and (self._calls or not call.closes):  # threads that are in the middle of calls are frozen
+            if not call.closes:
+                call.interrupt = ClientClosedError("the interpreter is shutting down")
+            return
         thread = threading.get_ident()
         if thread in self._busy:
             call.interrupt = ClientUsageError(_RE_ENTERED)
@@ -264,7 +269,14 @@ class LoopRunner:
 
     def _wait_for_helper(self, call: SyncCall[Any]) -> None:
         helper = self._helper(call)
-        helper.start()
+        try:
+            helper.start()
+        except RuntimeError:
+            if not greenlets.is_patched():
+                raise
+            # Exit handlers can start no thread since Python 3.12; no other greenlets are held up then.
+            self._attend(call, threading.get_ident())
+            return
         while True:
             try:
                 if not helper.is_alive():

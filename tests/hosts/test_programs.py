@@ -65,15 +65,22 @@ WITHIN_A_CALL = "ClientUsageError"
 
 EXITS = {
     "exit_handler_before_the_clients_own": [ANSWER],
+    "exit_handler_that_looks_a_name_up": [ANSWER],
+    "exit_handler_with_gevent": [ANSWER],
+    "exit_handler_with_eventlet": [ANSWER],
     "exit_handler_after_the_clients_own": [CLOSED],
     "finalizer_at_exit": [CLOSED],
     "finalizer_in_a_call": [WITHIN_A_CALL, ANSWER],
     "daemon_thread_in_a_call": [ANSWER],
+    "finalizer_at_exit_during_a_call_of_a_daemon_thread": [CLOSED],
     "exit_by_a_signal_handler_in_a_call": [ANSWER],
 }
 
 
-@pytest.mark.parametrize("case", EXITS)
+HOSTS_OF_EXITS = {"exit_handler_with_gevent": ("gevent",), "exit_handler_with_eventlet": ("eventlet",)}
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=needs(*HOSTS_OF_EXITS.get(case, ()))) for case in EXITS])
 def test_a_call_at_exit_or_in_a_finalizer_returns_or_raises_an_error_of_the_client(
     case: str, api: Mapping[str, str], tmp_path: Path
 ) -> None:

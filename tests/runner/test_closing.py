@@ -177,6 +177,34 @@ def test_a_program_that_ends_during_a_call_of_a_daemon_thread_ends_without_a_mes
         assert running.end() == (0, "", "")
 
 
+@pytest.mark.parametrize("method", ["list_services", "close"])
+def test_a_finalizer_at_exit_gets_an_error_of_the_client_while_a_daemon_thread_is_in_a_call(
+    emulator: Emulator, method: str
+) -> None:
+    """The thread is frozen: a call would wait for it, and closing would."""
+    gate = emulator.on(Operation.LIST).hold()
+    program = f"""
+    import os, threading
+    from pagerduty_alerting import Client, ClientClosedError
+    client = Client()
+    threading.Thread(target=client.list_services, daemon=True).start()
+    class Late:
+        def __del__(self, write=os.write, method=client.{method}, error=ClientClosedError):
+            try:
+                method()
+            except error as raised:
+                write(1, str(raised).encode())
+    late = [Late()]
+    late.append(late)
+    sys.stdin.readline()
+    """
+    with script(program, emulator.environ, is_fresh=True) as running:
+        gate.wait_arrived(1)
+        running.write_line()
+        said = "the interpreter is shutting down" if method == "list_services" else ""
+        assert running.end() == (0, said, "")
+
+
 @pytest.mark.parametrize("operation", ["list_services", "create_integration_token"])
 def test_closing_from_another_thread_reports_whether_the_request_may_have_been_carried_out(
     emulator: Emulator, client: Client, operation: str

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 
 import aiohttp
@@ -54,6 +55,29 @@ def exit_handler_before_the_clients_own() -> None:
     atexit.register(prints(lambda: caller.names(ACCOUNT_ID)))
 
 
+def exit_handler_that_looks_a_name_up() -> None:
+    import caller
+
+    client = caller.Client(base_url=os.environ["CLOUDFLARE_BASE_URL"].replace("127.0.0.1", "localhost"))
+    atexit.register(prints(lambda: [it.name for it in client.list_services(account_id=ACCOUNT_ID)]))
+
+
+def exit_handler_with_gevent() -> None:
+    from gevent import monkey
+
+    warnings.simplefilter("ignore")  # aiohttp was imported before
+    monkey.patch_all()
+    exit_handler_before_the_clients_own()
+
+
+def exit_handler_with_eventlet() -> None:
+    warnings.simplefilter("ignore")  # of its deprecation
+    import eventlet
+
+    eventlet.monkey_patch()
+    exit_handler_before_the_clients_own()
+
+
 def exit_handler_after_the_clients_own() -> None:
     atexit.register(prints(lambda: sys.modules["caller"].names(ACCOUNT_ID)))
     import caller  # noqa: F401  # registers the handler of the client
@@ -85,6 +109,16 @@ def daemon_thread_in_a_call() -> None:
     threading.Thread(target=client.list_services, kwargs={"account_id": caller.HANGING_ACCOUNT}, daemon=True).start()
     assert has_begun.wait(30)
     atexit.register(prints(lambda: caller.names(ACCOUNT_ID)))
+
+
+def finalizer_at_exit_during_a_call_of_a_daemon_thread() -> None:
+    import caller
+
+    has_begun = threading.Event()
+    client = caller.Client(trace_configs=[tracing(has_begun.set)])
+    threading.Thread(target=client.list_services, kwargs={"account_id": caller.HANGING_ACCOUNT}, daemon=True).start()
+    assert has_begun.wait(30)
+    caller.kept = CallsWhenFinalized(prints(lambda: [it.name for it in client.list_services(account_id=ACCOUNT_ID)]))
 
 
 def exit_by_a_signal_handler_in_a_call() -> None:
