@@ -107,6 +107,15 @@ class Process:
         """Sends a signal."""
         self._process.send_signal(number)
 
+    def interrupt_until_it_ends(self, number: int) -> End:
+        """Sends a signal every half second, as somebody does who does not want to wait, and returns the end."""
+        for _ in range(int(2 * PATIENCE)):
+            self.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.5)
+                break
+        return self.end()
+
     def end(self) -> End:
         """Waits for the end of the process."""
         try:

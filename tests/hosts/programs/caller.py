@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from pagerduty_alerting import Client, ClientClosedError
 
@@ -35,6 +36,25 @@ def names_or_error(account_id: str) -> object:
         return names(account_id)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+
+
+def report_beginning() -> None:
+    """Reports to the test that a task has begun."""
+    with Path(os.environ["HOSTS_BEGUN"]).open("wb", buffering=0) as begun:
+        begun.write(b".")
+
+
+def names_again_and_again(account_id: str) -> list[str]:
+    """Returns the names of an account's services, if each of many calls returned them."""
+    report_beginning()
+    found = [names(account_id) for _ in range(50)]
+    return found[0] if all(each == found[0] for each in found) else ["the result of another call"]
+
+
+def hang() -> list[str]:
+    """Waits for a response that never arrives."""
+    report_beginning()
+    return names(HANGING_ACCOUNT)
 
 
 @atexit.register

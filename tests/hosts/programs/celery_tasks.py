@@ -26,6 +26,21 @@ def interrupted(account_id: str) -> list[str]:
     return ["was not interrupted"]
 
 
+@app.task
+def long(account_id: str) -> list[str]:
+    return caller.names_again_and_again(account_id)
+
+
+@app.task
+def hanging(account_id: str) -> list[str]:
+    return caller.hang()
+
+
+@app.task(time_limit=1)
+def killed(account_id: str) -> list[str]:
+    return caller.hang()
+
+
 def answers(accounts: list[str]) -> dict[str, object]:
     """Returns the result of a task for each account."""
     return _answers(names, accounts)
@@ -34,6 +49,17 @@ def answers(accounts: list[str]) -> dict[str, object]:
 def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
     """Returns the results of tasks that exceed their time limit."""
     return _answers(interrupted, accounts)
+
+
+def send(name: str, accounts: list[str]) -> dict[str, object]:
+    """Enqueues one of the tasks for each account; returns what `results` takes."""
+    return {account_id: globals()[name].delay(account_id).id for account_id in accounts}
+
+
+def results(sent: dict[str, str]) -> dict[str, object]:
+    """Returns the results that there are."""
+    found = {account_id: app.AsyncResult(sent_id) for account_id, sent_id in sent.items()}
+    return {account_id: result.result for account_id, result in found.items() if result.successful()}
 
 
 def _answers(task: object, accounts: list[str]) -> dict[str, object]:

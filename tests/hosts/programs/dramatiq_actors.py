@@ -3,13 +3,15 @@
 Time limits are exceptions that dramatiq raises in the actor's thread.
 """
 
+import contextlib
 import os
+from typing import Any
 
 import caller
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import TimeLimitExceeded
-from dramatiq.results import Results
+from dramatiq.results import ResultMissing, Results
 from dramatiq.results.backends import RedisBackend
 
 broker = RedisBroker(url=os.environ["HOSTS_REDIS"])
@@ -34,6 +36,16 @@ def interrupted(account_id: str) -> list[str]:
     return ["the result of another call"]
 
 
+@dramatiq.actor(store_results=True, max_retries=0)
+def long(account_id: str) -> list[str]:
+    return caller.names_again_and_again(account_id)
+
+
+@dramatiq.actor(store_results=True, max_retries=0)
+def hanging(account_id: str) -> list[str]:
+    return caller.hang()
+
+
 def answers(accounts: list[str]) -> dict[str, object]:
     """Returns the result of an actor for each account."""
     return _answers(names, accounts)
@@ -42,6 +54,20 @@ def answers(accounts: list[str]) -> dict[str, object]:
 def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
     """Returns the results of actors that exceed their time limit."""
     return _answers(interrupted, accounts)
+
+
+def send(name: str, accounts: list[str]) -> dict[str, object]:
+    """Enqueues a message for each account; returns what `results` takes."""
+    return {account_id: globals()[name].send(account_id).asdict() for account_id in accounts}
+
+
+def results(sent: dict[str, dict[str, Any]]) -> dict[str, object]:
+    """Returns the results that there are."""
+    found: dict[str, object] = {}
+    for account_id, message in sent.items():
+        with contextlib.suppress(ResultMissing):
+            found[account_id] = dramatiq.Message(**message).get_result()
+    return found
 
 
 def _answers(actor: dramatiq.Actor, accounts: list[str]) -> dict[str, object]:

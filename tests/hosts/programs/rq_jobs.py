@@ -5,6 +5,7 @@ import os
 import caller
 from redis import Redis
 from rq import Queue
+from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
 CALLS_PER_JOB = 32  # jobs run one after the other, each in a fork of its own: on a busy machine a second each
@@ -23,6 +24,14 @@ def interrupted(accounts: list[str]) -> list[list[str]]:
     return [["was not interrupted"] for _ in accounts]
 
 
+def long(account_id: str) -> list[str]:
+    return caller.names_again_and_again(account_id)
+
+
+def hanging(account_id: str) -> list[str]:
+    return caller.hang()
+
+
 def answers(accounts: list[str]) -> dict[str, object]:
     """Returns the result of a job for each account."""
     return _answers(names_of_all, accounts, job_timeout=60)
@@ -31,6 +40,20 @@ def answers(accounts: list[str]) -> dict[str, object]:
 def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
     """Returns the results of jobs that exceed their time limit."""
     return _answers(interrupted, accounts, job_timeout=1)
+
+
+def send(name: str, accounts: list[str]) -> dict[str, object]:
+    """Enqueues one of the jobs for each account; returns what `results` takes."""
+    with Redis.from_url(os.environ["HOSTS_REDIS"]) as redis:
+        queue = Queue(connection=redis)
+        return {account_id: queue.enqueue(globals()[name], account_id).id for account_id in accounts}
+
+
+def results(sent: dict[str, str]) -> dict[str, object]:
+    """Returns the results that there are."""
+    with Redis.from_url(os.environ["HOSTS_REDIS"]) as redis:
+        found = {account_id: Job.fetch(sent_id, redis).latest_result() for account_id, sent_id in sent.items()}
+    return {account_id: result.return_value for account_id, result in found.items() if result and result.return_value}
 
 
 def _answers(function: object, accounts: list[str], job_timeout: int) -> dict[str, object]:

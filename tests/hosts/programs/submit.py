@@ -1,9 +1,20 @@
-"""Has a queue's worker make calls, and prints the results: `submit.py MODULE FUNCTION CALLS`."""
+"""Uses the functions of a queue's module, and prints what they return.
+
+`submit.py MODULE answers CALLS` has the worker make calls and waits for their results, and
+`submit.py MODULE send TASK CALLS` does not. `submit.py MODULE results SENT` returns the results that there are.
+"""
 
 import importlib
+import json
 import sys
 
 import caller
 
-module, function, calls = sys.argv[1:]
-caller.report(getattr(importlib.import_module(module), function)(caller.account_ids(int(calls))))
+module = importlib.import_module(sys.argv[1])
+match sys.argv[2:]:
+    case ["send", task, calls]:
+        caller.report(module.send(task, caller.account_ids(int(calls))))
+    case ["results", sent]:
+        caller.report(module.results(json.loads(sent)))
+    case [function, calls]:
+        caller.report(getattr(module, function)(caller.account_ids(int(calls))))
