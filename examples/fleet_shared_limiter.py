@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 
-import attrs
+from attrs import asdict
 from limits import RateLimitItem, parse
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
@@ -63,7 +63,7 @@ async def main() -> None:
     ):
         async for result in client.list_services_in(account_ids):
             if result.error is None:
-                found = {"services": [attrs.asdict(service) for service in result.services or []]}
+                found = {"services": [asdict(service) for service in result.services or []]}
             else:
                 found = {"error": str(result.error)}
             print(json.dumps({"account_id": result.account_id, **found}), flush=True)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, TypedDict
 
-import attrs
+from attrs import asdict
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -41,7 +41,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/services", response_model=list[ServiceOut])
 async def list_services(client: Annotated[AsyncClient, Depends(client_of)]) -> object:
-    return [attrs.asdict(service) for service in await client.list_services()]
+    return [asdict(service) for service in await client.list_services()]
 
 
 @app.exception_handler(PagerDutyAlertingError)

@@ -4,7 +4,7 @@ Needs flask, and reads the CLOUDFLARE_* variables. Run it in this directory with
 gunicorn, also with --preload: each forked worker opens its own connections.
 """
 
-import attrs
+from attrs import asdict
 from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 
@@ -16,7 +16,7 @@ app = Flask(__name__)
 
 @app.get("/services")
 def list_services() -> ResponseReturnValue:
-    return jsonify([attrs.asdict(service) for service in client.list_services()])
+    return jsonify([asdict(service) for service in client.list_services()])
 
 
 @app.errorhandler(PagerDutyAlertingError)

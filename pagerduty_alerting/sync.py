@@ -128,7 +128,8 @@ class Client:
 
         Raises:
             APIStatusError: The API refused the request; its subclass says why.
-            APIConnectionError: No complete response arrived. APITimeoutError: Not before the deadline.
+            APIConnectionError: No complete response arrived.
+            APITimeoutError: No complete response arrived before the deadline.
             APIResponseValidationError: The response is not in the documented form.
             ConfigurationError: There is no account id; nothing was sent.
             TypeError, ValueError: An argument is invalid; nothing was sent.

@@ -7,8 +7,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast, get_args, get_origin
 
-import attrs
 import orjson
+from attrs import evolve, has
 from cattrs import BaseConverter, transform_error
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, override
@@ -95,7 +95,7 @@ def _structure(
         return _validation_error(request, answer, *_explain(request.endpoint.result_type, document))
     if errors or messages:
         errors, messages = read_infos(errors, request.redact), read_infos(messages, request.redact)
-        return attrs.evolve(envelope, errors=errors, messages=messages)
+        return evolve(envelope, errors=errors, messages=messages)
     return envelope
 
 
@@ -171,7 +171,7 @@ def _is_list(wanted: Any) -> bool:
 
 
 def _is_model(wanted: Any) -> bool:
-    return attrs.has(get_origin(wanted) or wanted)
+    return has(get_origin(wanted) or wanted)
 
 
 def _only(expected: type, name: str) -> Hook:

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import attrs
 import pytest
+from attrs import evolve
 
 from pagerduty_alerting.emulator import Emulator, RateLimits
 from tests.support.examples import EXAMPLES
@@ -99,7 +99,7 @@ def test_four_processes_with_one_token_stay_within_its_quota(redis_url: str) -> 
 
 def test_without_the_limiter_the_same_processes_exceed_the_quota() -> None:
     # A block that ends at once, so that the processes do not wait for it.
-    limits = attrs.evolve(LIMITS, block=0.0)
+    limits = evolve(LIMITS, block=0.0)
     with Emulator(rate_limits=limits) as api:
         accounts = [api.add_account() for _ in range(96)]
         run_in_processes(api, accounts, "")

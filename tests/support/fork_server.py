@@ -166,7 +166,7 @@ class _Child:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.sendall(f"{status}\n".encode())
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Kills the child if it still runs, and releases its process id."""
         self.connection.close()
         os.kill(self.pid, signal.SIGKILL)
@@ -178,7 +178,7 @@ def _serve(control: socket.socket) -> None:
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
     while True:
-        # One event at a time: what is done for it may put an end to the others.
+        # One event at a time, because handling it may close what the others belong to.
         key, _ = selector.select()[0]
         child: _Child | None = key.data
         if child is None:
@@ -197,7 +197,7 @@ def _serve(control: socket.socket) -> None:
             child.end()
         else:
             selector.unregister(child.connection)
-            child.forget()
+            child.release()
         child.lifeline = None
 
 
@@ -205,7 +205,7 @@ def _accept(selector: selectors.BaseSelector, descriptors: list[int]) -> _Child:
     """Reads a request and returns the child that was forked for it."""
     connection = socket.socket(fileno=descriptors.pop())
     request = json.loads(_read_line(connection))
-    # Nobody writes to it: its end is that of the last process that has the writing side, which is the child.
+    # Nothing is written to it. It ends with the last process that has its writing side, which is the child.
     lifeline, held_by_child = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -270,7 +270,7 @@ def _status_of(source: str) -> int:
 def _finish(status: int) -> int:
     """Does what the interpreter does at exit, but for the teardown of modules.
 
-    It waits for threads, calls the exit handlers, warns of unclosed resources that nobody refers to, and flushes.
+    It waits for threads, calls the exit handlers, warns of unclosed resources without references, and flushes.
     """
     threading._shutdown()
     atexit._run_exitfuncs()

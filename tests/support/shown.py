@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
-import attrs
+from attrs import fields, has
 
 _TESTS = pathlib.Path(__file__).parents[1]
 _DEEPEST = 8
@@ -46,8 +46,8 @@ def _texts(value: object, depth: int = 0) -> Iterator[str]:
     elif isinstance(value, Sequence | Set):
         for item in value:
             yield from _texts(item, depth + 1)
-    elif attrs.has(type(value)):
-        for field in attrs.fields(type(value)):
+    elif has(type(value)):
+        for field in fields(type(value)):
             show: Callable[[Any], str] | bool | None = field.repr
             if callable(show):
                 yield show(getattr(value, field.name))

@@ -63,13 +63,13 @@ def test_a_secret_must_not_contain_spaces() -> None:
 
 
 @pytest.mark.parametrize("value", [7, "X: 1", [("X", "1")]])
-def test_headers_of_another_type_are_refused_by_the_name_of_their_type(value: object) -> None:
+def test_the_error_for_headers_of_another_type_names_that_type(value: object) -> None:
     with pytest.raises(TypeError, match=f"^headers must be a mapping of names to values, not {type(value).__name__}$"):
         check_headers("headers", value)
 
 
 @pytest.mark.parametrize("value", [503, "503", b"503"], ids=repr)
-def test_statuses_of_another_type_are_refused_by_the_name_of_their_type(value: object) -> None:
+def test_the_error_for_statuses_of_another_type_names_that_type(value: object) -> None:
     with pytest.raises(TypeError, match=f"^statuses must be a collection of .*, not {type(value).__name__}$"):
         check_statuses("statuses", value)
 

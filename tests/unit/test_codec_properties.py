@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-import attrs
 import orjson
+from attrs import asdict, astuple
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,7 +79,7 @@ def assert_envelope(endpoint: Endpoint[Any], envelope: Envelope[Any]) -> None:
     assert type(envelope.messages) is tuple
     assert_infos(envelope.errors + envelope.messages)
     info = envelope.result_info
-    assert info is None or all(number is None or type(number) is int for number in attrs.astuple(info))
+    assert info is None or all(number is None or type(number) is int for number in astuple(info))
     result = envelope.result
     if endpoint is LIST_SERVICES:
         assert type(result) is list
@@ -167,7 +167,7 @@ def test_an_encoded_envelope_is_decoded_to_an_equal_one(
 ) -> None:
     endpoint, result = pair
     envelope = Envelope(True, result, tuple(errors), tuple(messages), result_info)
-    body = orjson.dumps(attrs.asdict(envelope))
+    body = orjson.dumps(asdict(envelope))
     assert decode(request_for(endpoint), answer(200, body)) == envelope
 
 
@@ -176,5 +176,5 @@ def test_an_envelope_encoded_without_its_empty_fields_is_decoded_to_an_equal_one
     services: list[Service], errors: list[ResponseInfo]
 ) -> None:
     envelope = Envelope(True, services, tuple(errors))
-    written = {name: value for name, value in attrs.asdict(envelope).items() if value}
+    written = {name: value for name, value in asdict(envelope).items() if value}
     assert decode(request_for(LIST_SERVICES), answer(200, orjson.dumps(written))) == envelope

@@ -3,8 +3,8 @@
 import pickle
 from typing import Any
 
-import attrs
 import pytest
+from attrs.exceptions import FrozenInstanceError
 
 from pagerduty_alerting import ConfigurationError, RetryPolicy
 from pagerduty_alerting._arguments import check_base_url
@@ -217,7 +217,7 @@ def test_a_retry_policy_may_have_no_statuses() -> None:
 
 def test_a_retry_policy_is_an_immutable_value_with_keyword_only_arguments() -> None:
     assert RetryPolicy(max_attempts=5) == pickle.loads(pickle.dumps(RetryPolicy(max_attempts=5)))
-    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+    with pytest.raises(FrozenInstanceError):
         RetryPolicy().max_attempts = 7  # type: ignore[misc]
     with pytest.raises(TypeError, match="positional"):
         RetryPolicy(5)  # type: ignore[misc]

@@ -91,7 +91,7 @@ def test_exceptions_that_refer_to_each_other_are_changed_once() -> None:
     assert frames(other) == []
 
 
-def test_what_the_caller_was_handling_is_left_as_it_is() -> None:
+def test_the_exception_that_the_caller_is_handling_is_not_changed() -> None:
     error, outer = ValueError(), raised(KeyError(), module="aiohttp")
     outer.__context__ = aiohttp.ClientError()
     error.__context__ = outer

@@ -4,8 +4,9 @@ import copy
 import pickle
 from typing import Any
 
-import attrs
 import pytest
+from attrs import fields
+from attrs.exceptions import FrozenInstanceError
 from multidict import CIMultiDict
 
 from pagerduty_alerting import (
@@ -77,8 +78,8 @@ def test_every_model_is_tested() -> None:
 
 @every_model
 def test_a_model_is_frozen(model: Any) -> None:
-    name = attrs.fields(type(model))[0].name
-    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+    name = fields(type(model))[0].name
+    with pytest.raises(FrozenInstanceError):
         setattr(model, name, None)
 
 

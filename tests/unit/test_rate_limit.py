@@ -57,7 +57,7 @@ def test_within_a_window_a_lower_count_replaces_a_higher_one() -> None:
     assert observe(known, reporting("default", 4, 30), 100.0) == {"default": Quota(4, 131.0, 50, 60.0)}
 
 
-def test_a_header_holds_back_for_an_hour_at_most() -> None:
+def test_a_header_holds_requests_back_for_an_hour_at_most() -> None:
     assert observe({}, reporting("default", 0, 86_400), 100.0) == {"default": Quota(0, 3701.0)}
 
 
@@ -181,25 +181,23 @@ def test_the_quota_that_needs_the_widest_spacing_decides() -> None:
         (Quota(0, 200.0), 1000, 100.0),
     ],
 )
-def test_the_time_for_many_requests_is_what_their_spacing_adds_up_to(
-    quota: Quota, requests: int, seconds: float
-) -> None:
+def test_the_time_for_many_requests_is_the_sum_of_their_spacings(quota: Quota, requests: int, seconds: float) -> None:
     assert seconds_for({"default": quota}, requests, now=100.0) == pytest.approx(seconds)
 
 
-def test_the_quota_that_takes_longest_decides_and_without_one_there_is_no_wait() -> None:
+def test_the_slowest_quota_decides_and_without_a_quota_there_is_no_wait() -> None:
     assert seconds_for({"a": Quota(0, 110.0), "b": Quota(0, 130.0)}, 1, now=100.0) == 30.0
     assert seconds_for({}, 1000, now=100.0) == 0.0
 
 
 @pytest.mark.parametrize(("count", "kept"), [(8, range(8)), (9, range(8))])
-def test_of_one_response_eight_quotas_are_known_at_most(count: int, kept: range) -> None:
+def test_at_most_eight_quotas_of_one_response_are_kept(count: int, kept: range) -> None:
     header = ", ".join(f'"{number}";r=5;t=30' for number in range(count))
     assert list(observe({}, answer(200, headers={"Ratelimit": header}), 100.0)) == [str(number) for number in kept]
 
 
 @pytest.mark.parametrize(("earlier", "kept"), [(7, 7), (8, 7)])
-def test_of_many_responses_the_last_eight_quotas_are_known(earlier: int, kept: int) -> None:
+def test_the_last_eight_quotas_of_many_responses_are_kept(earlier: int, kept: int) -> None:
     known = {f"earlier {number}": Quota(5, 131.0) for number in range(earlier)}
     names = list(observe(known, reporting("new", 5, 30), 100.0))
     assert names == [*list(known)[-kept:], "new"]
