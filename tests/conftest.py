@@ -82,12 +82,14 @@ def noticed() -> Iterator[list[str]]:
         yield reports
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(noticed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment() -> Iterator[None]:
     """Removes the variables that the client reads, so that no test depends on the machine's environment."""
-    for name in list(os.environ):
-        if name.upper().startswith("CLOUDFLARE_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.upper().startswith("CLOUDFLARE_") or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        yield
 
 
 @pytest.fixture

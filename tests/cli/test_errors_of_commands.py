@@ -11,8 +11,8 @@ from pagerduty_alerting.cli.failures import exit_status_of, explanation
 from pagerduty_alerting.cli.terminal import Terminal
 from pagerduty_alerting.emulator import Operation
 from tests.support.asleep import wait_until_asleep
-from tests.support.command_line import COMMAND, on_terminal, run, started
-from tests.support.scripts import PATIENCE, environment
+from tests.support.command_line import COMMAND, SOURCE, on_terminal, run, started
+from tests.support.scripts import PATIENCE, environment, script
 
 ALL_KINDS = [("services", "list"), ("services", "list", "--json"), ("demo",), ("doctor",)]
 
@@ -230,25 +230,28 @@ def test_tables_and_spinners_are_plain_in_an_encoding_without_line_characters(ap
 
 def test_a_full_disk_is_not_reported_as_a_bug(api):
     api.add_service("Database")
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [*COMMAND, "services", "list"],
-            env=environment(api.environ),
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=PATIENCE,
-            check=False,
-        )
-    assert (done.returncode, done.stderr) == (2, b"Error: The operating system refused: No space left on device.\n")
+    with (
+        Path("/dev/full").open("wb") as full,
+        started("services", "list", settings=api.environ, stdout=full.fileno()) as command,
+    ):
+        error = command.stderr.read()
+        assert (command.wait(), error) == (2, "Error: The operating system refused: No space left on device.\n")
 
 
 @pytest.mark.parametrize(
-    "command", [("services", "list"), ("connect",), ("doctor",), ("demo",), ("services", "delete", "--yes", "--json")],
-    ids=" ".join,
-)  # fmt: skip
+    "command", [["connect"], ["doctor"], ["demo"], ["services", "delete", "--yes", "--json"]], ids=" ".join
+)
 def test_a_command_with_closed_stdout_fails_before_anything_is_sent(api, command):
-    shell = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, *command]
+    # As Python starts where it is closed, which the next test shows.
+    closed = f"import os, sys; os.close(1); sys.stdout = None; sys.argv[1:] = {command}; "
+    with script(closed + SOURCE, api.environ, "-Werror", preamble="") as running:
+        end = running.end()
+    assert (end.status, "Standard output is closed" in end.errors) == (2, True)
+    api.requests.assert_not_called()
+
+
+def test_a_command_that_is_started_with_closed_stdout_fails_before_anything_is_sent(api):
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "services", "list"]
     done = subprocess.run(shell, env=environment(api.environ), capture_output=True, timeout=PATIENCE, check=False)
     assert (done.returncode, "Standard output is closed" in done.stderr.decode()) == (2, True)
     api.requests.assert_not_called()

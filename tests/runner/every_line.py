@@ -402,6 +402,7 @@ def main(interruption: str, *situations: str) -> None:
     # Exceptions that asyncio only logs, and generators that are never closed, are expected.
     sys.unraisablehook = lambda _: None
     runner_module.asyncio.log.logger.disabled = True
+    gc.freeze()  # what is collected at each line is only what is made here
     for situation in situations or SITUATIONS:
         try_lines(situation, interruption)
 

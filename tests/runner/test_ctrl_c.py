@@ -129,6 +129,7 @@ def test_ctrl_c_inside_a_coroutine_ends_the_call_at_the_second_signal_at_the_lat
         started = time.monotonic()
         interrupt_until_line(running, "request ended by CancelledError", "main KeyboardInterrupt")
         assert time.monotonic() - started < PROMPT
+        running.end()
 
 
 def interrupt_until_line(running: Script, *lines: str) -> None:
@@ -152,6 +153,7 @@ def test_a_second_ctrl_c_ends_a_hook_that_blocks(emulator: Emulator) -> None:
     with program(emulator, lines) as running:
         assert running.read_line() == "blocking"
         interrupt_until_line(running, "request ended by KeyboardInterrupt", "main KeyboardInterrupt")
+        running.end()
 
 
 def test_a_signal_handler_that_exits_ends_the_main_threads_call_and_leaves_no_other_waiting(emulator: Emulator) -> None:

@@ -7,16 +7,16 @@ import asyncio
 import json
 import os
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from pagerduty_alerting import APIConnectionError, APITimeoutError, Client, InternalServerError, RetryPolicy
 from tests.support import stress_server
+from tests.support.scripts import program_of, script
 from tests.support.size import size
 from tests.support.threads import InThread
 
@@ -32,20 +32,8 @@ LONG_TIMEOUT = 100.0  # seconds, longer than any call takes on a busy machine
 @contextmanager
 def counting_server() -> Iterator[tuple[str, Callable[[], Counter[str]]]]:
     """Yields the URL of a server in a separate process, and a function that ends it and returns its counts."""
-    process = subprocess.Popen(
-        [sys.executable, stress_server.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    port = process.stdout.readline().strip()
-
-    def counts() -> Counter[str]:
-        return Counter(json.loads(process.communicate()[0]))
-
-    try:
-        yield f"http://127.0.0.1:{port}/client/v4", counts
-    finally:
-        process.kill()
-        process.communicate()
+    with script(program_of(Path(stress_server.__file__)), {}, preamble="") as server:
+        yield f"http://127.0.0.1:{server.read_line()}/client/v4", lambda: Counter(json.loads(server.end().output))
 
 
 def plan(rng: random.Random, thread: int, number: int) -> tuple[str, str, float]:

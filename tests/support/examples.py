@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
 
-from tests.support.scripts import Script, script
+from tests.support.scripts import Script, program_of, script
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -26,8 +26,7 @@ def load(name: str) -> ModuleType:
 
 def started(name: str, settings: Mapping[str, str]) -> AbstractContextManager[Script]:
     """Starts the example as a program that tolerates no warning, with only these settings in its environment."""
-    source = f"import runpy; runpy.run_path({str(EXAMPLES / f'{name}.py')!r}, run_name='__main__')"
-    return script(source, settings, "-Werror", preamble="")
+    return script(program_of(EXAMPLES / f"{name}.py"), settings, "-Werror", preamble="")
 
 
 def run(name: str) -> str:

@@ -242,10 +242,12 @@ def _run(request: dict[str, object], descriptors: list[int], inherited: list[int
         action, _, category = rule.partition("::")
         warnings.simplefilter(action, getattr(builtins, category or "Warning"))
     sys.argv = ["-c", *arguments]
-    # As Python opens them in the locale C.UTF-8, which is that of all programs that are forked.
-    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    # As Python opens them with this variable or else in the locale C.UTF-8, which is that of all forked programs.
+    encoding = environ.get("PYTHONIOENCODING", "utf-8")
+    errors = "strict" if "PYTHONIOENCODING" in environ else "surrogateescape"
+    sys.stdin = open(0, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding=encoding, errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
     return _finish(_status_of(source))
 
 
@@ -295,6 +297,8 @@ def _main(descriptor: int) -> None:
         # Typer imports some things, pydantic for one, when it first needs them.
         with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
             importlib.import_module("pagerduty_alerting.cli.app").app(["services", "list", "--help"])
+    if "coverage" in sys.modules and (measurement := sys.modules["coverage"].Coverage.current()) is not None:
+        measurement.save()  # a child writes what it has measured itself, and not all this again
     gc.collect()
     gc.freeze()  # a child collects its own garbage alone, and copies no page for that
     with socket.socket(fileno=descriptor) as control:

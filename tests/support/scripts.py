@@ -34,7 +34,7 @@ _NOT_INHERITED = re.compile(
     re.IGNORECASE,
 )
 # Settings that are read when Python starts or aiohttp is imported, which a forked process has already done.
-_READ_AT_START = re.compile(r"PYTHON.*|LANG|LC_.*|SSL_CERT_.*")
+_READ_AT_START = re.compile(r"PYTHON(?!IOENCODING).*|LANG|LC_.*|SSL_CERT_.*")
 
 Process = Forked | subprocess.Popen[bytes]
 
@@ -150,6 +150,11 @@ class Script:
         status = self._process.wait(PATIENCE)
         self.join()
         return End(status, output, errors_in("".join(self._errors)))
+
+
+def program_of(path: Path, *arguments: str) -> str:
+    """Returns the source of a program that runs a file with these arguments."""
+    return f"import runpy, sys; sys.argv[1:] = {list(arguments)}; runpy.run_path({str(path)!r}, run_name='__main__')"
 
 
 def pipe() -> tuple[IO[str], int]:

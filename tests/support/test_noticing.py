@@ -86,6 +86,7 @@ def test_an_error_that_is_only_reported_fails_the_test(
     noticed.clear()
 
 
+@pytest.mark.usefixtures("monkeypatch")
 def test_every_test_uses_the_fixture(noticed: list[str], request: pytest.FixtureRequest) -> None:
     a_thread_fails()
     assert len(noticed) == 1

@@ -23,8 +23,8 @@ PROGRAMS = {
 }
 
 
-def end_of(source: str, *options: str, is_fresh: bool) -> End:
-    with script(source, {}, *options, is_fresh=is_fresh) as running:
+def end_of(source: str, *options: str, is_fresh: bool, **settings: str) -> End:
+    with script(source, settings, *options, is_fresh=is_fresh) as running:
         end = running.end()
     # From 3.13 on, a traceback shows the lines of a program passed with `-c`.
     return end._replace(errors=re.sub(r"^  +(?!File).*\n", "", end.errors, flags=re.MULTILINE))
@@ -34,3 +34,9 @@ def end_of(source: str, *options: str, is_fresh: bool) -> End:
 @pytest.mark.parametrize("source", PROGRAMS.values(), ids=PROGRAMS)
 def test_a_forked_program_ends_like_one_in_a_new_interpreter(source: str, options: tuple[str, ...]) -> None:
     assert end_of(source, *options, is_fresh=False) == end_of(source, *options, is_fresh=True)
+
+
+@pytest.mark.parametrize("program", ["print('é')", "print('é', file=sys.stderr)", "say(sys.stdin.encoding)"])
+def test_a_forked_program_has_the_encoding_of_its_environment(program: str) -> None:
+    forked, fresh = (end_of(program, is_fresh=is_fresh, PYTHONIOENCODING="ascii") for is_fresh in (False, True))
+    assert forked == fresh
