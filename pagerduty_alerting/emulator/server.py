@@ -96,7 +96,7 @@ class Server:
         if reserved is not None:
             reserved.close()
         if listener is not None:
-            listener.close()
+            await close_listener(listener)
         if http is not None:
             await self._close_connections(http)
         if listener is not None:
@@ -195,6 +195,16 @@ class Server:
     def on_own_thread(self) -> bool:
         """Whether the caller runs on the thread of the server's event loop."""
         return threading.get_ident() == self._thread
+
+
+async def close_listener(listener: asyncio.Server) -> None:
+    """Stops listening when the connections that asyncio is accepting are complete; it would never close them."""
+    for listening in listener.sockets:
+        with contextlib.suppress(NotImplementedError):  # on Windows, where asyncio accepts a connection in one step
+            asyncio.get_running_loop().remove_reader(listening)
+    for _ in range(2):  # iterations of the loop: one makes the transport, one tells the protocol
+        await asyncio.sleep(0)
+    listener.close()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Starting and stopping, threads, and that nothing stays open afterwards."""
 
 import asyncio
+import contextlib
 import gc
 import http.client
 import socket
@@ -268,6 +269,17 @@ async def test_refusing_again_before_the_server_listens_refuses(api, call):
         await call(LIST)
     server.accept()
     assert (await call(LIST)).status == 200
+
+
+@pytest.mark.parametrize("iterations", range(6))
+async def test_exit_while_a_connection_is_being_accepted_leaves_nothing_open(iterations):
+    async with Emulator() as api:
+        client = socket.create_connection(address_of(api), timeout=30)
+        for _ in range(iterations):  # of the event loop, each of which does one step of accepting it
+            await asyncio.sleep(0)
+    with client, contextlib.suppress(ConnectionResetError):  # before the first step, it was never accepted
+        assert client.recv(1) == b""
+    gc.collect()  # a socket that was left open is a warning, and so an error
 
 
 async def test_exit_right_after_accepting_again_leaves_nothing_open():

@@ -11,6 +11,8 @@ from typing import Any
 
 from attrs import define, field
 
+from pagerduty_alerting.emulator.server import close_listener
+
 JSON = "Content-Type: application/json\r\n"
 
 
@@ -111,10 +113,7 @@ async def raw_server(script: Script, *, tls: ssl.SSLContext | None = None) -> As
     try:
         yield server
     finally:
-        listening.close()
-        # It takes a few turns of the loop to accept a connection.
-        for _ in range(4):
-            await asyncio.sleep(0)
+        await close_listener(listening)
         tasks = list(server.tasks)
         for task in tasks:
             task.cancel()
