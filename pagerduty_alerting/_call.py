@@ -108,7 +108,7 @@ class Core:
         self.transport.check_usable()
         started = asyncio.get_running_loop().time()
         call = Call(request, seconds, started, is_patient)
-        call.limit = self.deadlines.limit(started + seconds, lambda: call.was_sent)
+        call.limit = self.deadlines.limit(started + seconds, call)
         return call
 
     async def carry_out(self, call: Call[T]) -> Success[T]:
@@ -238,7 +238,7 @@ class Core:
             if seconds is None:
                 return await self._send(call)
             try:
-                with self.deadlines.limit(asyncio.get_running_loop().time() + seconds, lambda: call.was_sent):
+                with self.deadlines.limit(asyncio.get_running_loop().time() + seconds, call):
                     return await self._send(call)
             except Expired:
                 pass

@@ -6,16 +6,20 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from types import TracebackType
+from typing import Protocol
 
 # Iterations of the loop that a call gets at its deadline if it waits for a response: one that has arrived is read in
 # them, also after the process or the loop was suspended. An iteration without events takes some ten microseconds.
 _FINAL_ITERATIONS = 50
 
 
-def _no_answer() -> bool:
-    return False
+class Sent(Protocol):
+    """What the body of a limit sends."""
+
+    @property
+    def was_sent(self) -> bool: ...
 
 
 class Expired(Exception):
@@ -32,14 +36,14 @@ class Deadlines:
         self._fires_at = math.inf
         self._stands_since: float | None = None
 
-    def limit(self, when: float, awaits_answer: Callable[[], bool] = _no_answer) -> "Limit":
+    def limit(self, when: float, sent: Sent | None = None) -> "Limit":
         """Returns a context manager that raises `Expired` if its body has not ended by `when`.
 
         Args:
             when: The deadline, in seconds on the loop's clock.
-            awaits_answer: Called at the deadline; returns whether a response that has arrived may still end the body.
+            sent: Tells at the deadline whether a response that has arrived may still end the body.
         """
-        return Limit(self, when, awaits_answer)
+        return Limit(self, when, sent)
 
     def watch(self, limit: "Limit") -> "dict[Limit, None]":
         """Watches a deadline until it is removed from the returned dict. The timer stays for the next call."""
@@ -111,7 +115,7 @@ class Deadlines:
         for limit in due:
             if limit not in self._limits or limit.when > loop.time():  # it has ended, or its clock was stopped
                 continue
-            if turns and limit.awaits_answer():
+            if turns and limit.sent is not None and limit.sent.was_sent:
                 waiting.append(limit)
             else:
                 del self._limits[limit]
@@ -123,11 +127,11 @@ class Deadlines:
 class Limit:
     """The deadline of one call: a context manager like `asyncio.timeout_at`, except that it raises `Expired`."""
 
-    __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "_watched", "awaits_answer", "when")
+    __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "_watched", "sent", "when")
 
-    def __init__(self, deadlines: Deadlines, when: float, awaits_answer: Callable[[], bool]) -> None:
+    def __init__(self, deadlines: Deadlines, when: float, sent: Sent | None) -> None:
         self.when = when
-        self.awaits_answer = awaits_answer
+        self.sent = sent
         self._deadlines = deadlines
         self._expired = False
         self._task: asyncio.Task[object] | None = None
@@ -162,7 +166,7 @@ class Limit:
     ) -> None:
         self._watched.pop(self, None)
         task, self._task = self._task, None
-        self.awaits_answer = _no_answer  # breaks a reference cycle with the call
+        self.sent = None  # breaks a reference cycle with the call
         # A simultaneous cancellation from outside is not turned into `Expired`.
         if (
             self._expired
