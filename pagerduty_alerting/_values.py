@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-import attrs
+from attrs import Attribute
 
 
 class Value:
@@ -13,7 +13,7 @@ class Value:
     """
 
     __slots__ = ()
-    __attrs_attrs__: ClassVar[tuple["attrs.Attribute[Any]", ...]]
+    __attrs_attrs__: ClassVar[tuple["Attribute[Any]", ...]]
 
     def __repr__(self) -> str:
         shown = [

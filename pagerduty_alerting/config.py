@@ -5,8 +5,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
-import attrs
-from attrs import field, frozen
+from attrs import Attribute, evolve, field, frozen, validators
 
 import pagerduty_alerting
 from pagerduty_alerting import _arguments as arguments
@@ -31,17 +30,17 @@ def _hidden(_: object) -> str:
     return "<hidden>"
 
 
-def _with(check: Callable[[str, object], object]) -> Callable[[Any, "attrs.Attribute[Any]", object], None]:
+def _with(check: Callable[[str, object], object]) -> Callable[[Any, "Attribute[Any]", object], None]:
     """Returns an attrs validator that runs a check of `_arguments`."""
 
-    def validate(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    def validate(_: object, attribute: "Attribute[Any]", value: object) -> None:
         check(attribute.name, value)
 
     return validate
 
 
-def _with_optional(check: Callable[[str, object], object]) -> Callable[[Any, "attrs.Attribute[Any]", object], None]:
-    return attrs.validators.optional(_with(check))
+def _with_optional(check: Callable[[str, object], object]) -> Callable[[Any, "Attribute[Any]", object], None]:
+    return validators.optional(_with(check))
 
 
 @frozen(eq=False, repr=False)
@@ -137,7 +136,7 @@ class RetryPolicy(Value):
     attempt_timeout: float | None = field(default=None, validator=_with_optional(arguments.check_seconds))
     replay_unsafe: bool = field(default=False, validator=_with(arguments.check_flag))
     on_retry: Callable[[RetryEvent], object] | None = field(
-        default=None, validator=attrs.validators.optional(attrs.validators.is_callable())
+        default=None, validator=validators.optional(validators.is_callable())
     )
 
 
@@ -183,7 +182,7 @@ class Settings:
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Returns a copy with the given settings; None keeps a setting."""
-        return attrs.evolve(self, **{name: value for name, value in changes.items() if value is not None})
+        return evolve(self, **{name: value for name, value in changes.items() if value is not None})
 
 
 def resolve_credentials(

@@ -35,7 +35,7 @@ _SECONDS = r"[0-9]+(?:\.[0-9]+)?"
 # Upper bound for `Retry-After`, in seconds: one year.
 _LONGEST_RETRY_AFTER = 365 * 86400.0
 
-# Longer headers are ignored, in characters.
+# In characters; longer headers are ignored.
 _MAX_HEADER = 2048
 
 
