@@ -49,7 +49,7 @@ class ThreadPerJob(ThreadPoolExecutor):
     """
 
     def __init__(self) -> None:
-        """Has none of what a pool has: in a program patched by gevent, its queue would make a hub in this thread."""
+        """Creates no queue of jobs, which in a program patched by gevent would create a hub in this thread."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Starts a job. Neither closing the loop nor the exit of the program waits for it."""

@@ -108,7 +108,7 @@ class Process:
         self._process.send_signal(number)
 
     def interrupt_until_it_ends(self, number: int) -> End:
-        """Sends a signal every half second, as somebody does who does not want to wait, and returns the end."""
+        """Sends a signal every half second until the program ends, and returns its end."""
         for _ in range(int(2 * PATIENCE)):
             self.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -65,7 +65,7 @@ WITHIN_A_CALL = "ClientUsageError"
 
 EXITS = {
     "exit_handler_before_the_clients_own": [ANSWER],
-    "exit_handler_that_looks_a_name_up": [ANSWER],
+    "exit_handler_that_resolves_a_name": [ANSWER],
     "exit_handler_with_gevent": [ANSWER],
     "exit_handler_with_eventlet": [ANSWER],
     "exit_handler_after_the_clients_own": [CLOSED],

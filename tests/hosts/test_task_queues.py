@@ -43,7 +43,7 @@ CELERY = "celery --quiet --app celery_tasks worker --loglevel WARNING --concurre
 RQ = "python -c 'import rq_jobs, rq.cli; rq.cli.main()' worker --url {redis} --quiet"
 DRAMATIQ = "dramatiq dramatiq_actors --processes 2 --threads 8"
 
-# What it writes of tasks that it had fetched and not begun when it was stopped.
+# Celery's message about tasks that it had fetched but not started when it was stopped.
 REQUEUED = r"^\[[^\n]*Requeuing undeliverable message[^\n]*\n"
 
 QUEUES = {
@@ -99,7 +99,7 @@ def test_every_call_returns_the_services_of_its_account_and_the_worker_stops_wit
         assert process.stop(signal.SIGTERM, queue.usual_stderr) == (0, "")
 
 
-# Workers that are stopped in the middle of a task.
+# Workers that are stopped during a task.
 
 
 @contextlib.contextmanager
@@ -107,7 +107,7 @@ def beginnings(directory: Path) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yields the path of a pipe to which tasks write when they begin, and a function that waits for that."""
     path = directory / "begun"
     os.mkfifo(path)
-    pipe = os.open(path, os.O_RDWR)  # a writer does not wait for a reader then
+    pipe = os.open(path, os.O_RDWR)  # so that writers do not wait for a reader
 
     def wait() -> None:
         assert select.select([pipe], [], [], PATIENCE)[0], "no task has begun"
@@ -118,12 +118,12 @@ def beginnings(directory: Path) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def submit(queue: Queue, *arguments: str, environ: Mapping[str, str], directory: Path) -> Any:
-    """Has a queue's module enqueue tasks, or return what has become of them."""
+    """Enqueues tasks with a queue's module, or returns their results."""
     return answers_of("submit", queue.module, *arguments, environ=environ, directory=directory)
 
 
 @pytest.mark.parametrize("queue", [pytest.param(it, id=name, marks=needs(*it.needs)) for name, it in QUEUES.items()])
-def test_a_worker_that_is_stopped_in_the_middle_of_tasks_ends_them_with_their_own_results(
+def test_a_worker_that_is_stopped_completes_its_tasks_with_their_own_results(
     queue: Queue, api: Mapping[str, str], redis_url: str, tmp_path: Path
 ) -> None:
     with beginnings(tmp_path) as (begun, wait_for_a_task):
@@ -138,7 +138,7 @@ def test_a_worker_that_is_stopped_in_the_middle_of_tasks_ends_them_with_their_ow
 
 
 @pytest.mark.parametrize("queue", [pytest.param(it, id=name, marks=needs(*it.needs)) for name, it in QUEUES.items()])
-def test_a_worker_that_is_interrupted_again_and_again_ends_at_once(
+def test_a_worker_that_is_interrupted_repeatedly_ends(
     queue: Queue, api: Mapping[str, str], redis_url: str, tmp_path: Path
 ) -> None:
     """Its tasks wait for a response that never arrives."""
@@ -153,7 +153,7 @@ def test_a_worker_that_is_interrupted_again_and_again_ends_at_once(
 
 
 @needs("celery", "redis")
-def test_a_worker_goes_on_after_celery_killed_a_process_in_a_call(
+def test_a_worker_continues_after_celery_killed_a_process_during_a_call(
     api: Mapping[str, str], redis_url: str, tmp_path: Path
 ) -> None:
     queue = QUEUES["celery prefork"]

@@ -178,10 +178,8 @@ def test_a_program_that_ends_during_a_call_of_a_daemon_thread_ends_without_a_mes
 
 
 @pytest.mark.parametrize("method", ["list_services", "close"])
-def test_a_finalizer_at_exit_gets_an_error_of_the_client_while_a_daemon_thread_is_in_a_call(
-    emulator: Emulator, method: str
-) -> None:
-    """The thread is frozen: a call would wait for it, and closing would."""
+def test_a_finalizer_at_exit_does_not_wait_for_a_daemon_thread_in_a_call(emulator: Emulator, method: str) -> None:
+    """The daemon thread is frozen, so a call would wait for it without end, and so would `close`."""
     gate = emulator.on(Operation.LIST).hold()
     program = f"""
     import os, threading
@@ -201,8 +199,8 @@ def test_a_finalizer_at_exit_gets_an_error_of_the_client_while_a_daemon_thread_i
     with script(program, emulator.environ, is_fresh=True) as running:
         gate.wait_arrived(1)
         running.write_line()
-        said = "the interpreter is shutting down" if method == "list_services" else ""
-        assert running.end() == (0, said, "")
+        printed = "the interpreter is shutting down" if method == "list_services" else ""
+        assert running.end() == (0, printed, "")
 
 
 @pytest.mark.parametrize("operation", ["list_services", "create_integration_token"])

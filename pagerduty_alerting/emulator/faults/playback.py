@@ -48,8 +48,8 @@ async def play(
 ) -> web.StreamResponse:
     """Carries a fault out and returns the response for aiohttp.
 
-    `answer` is the one without the fault; its body is empty if the operation was not carried out. `refuse` is that of
-    `Dispatcher`.
+    `answer` is the response without the fault; its body is empty if the operation was not carried out. `refuse` is
+    described in `Dispatcher`.
     """
     match fault:
         case kinds.Respond():

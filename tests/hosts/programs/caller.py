@@ -44,7 +44,7 @@ def report_beginning() -> None:
         begun.write(b".")
 
 
-def names_again_and_again(account_id: str) -> list[str]:
+def names_repeatedly(account_id: str) -> list[str]:
     """Returns the names of an account's services, if each of many calls returned them."""
     report_beginning()
     found = [names(account_id) for _ in range(50)]

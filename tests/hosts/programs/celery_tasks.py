@@ -28,7 +28,7 @@ def interrupted(account_id: str) -> list[str]:
 
 @app.task
 def long(account_id: str) -> list[str]:
-    return caller.names_again_and_again(account_id)
+    return caller.names_repeatedly(account_id)
 
 
 @app.task
@@ -52,12 +52,12 @@ def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
 
 
 def send(name: str, accounts: list[str]) -> dict[str, object]:
-    """Enqueues one of the tasks for each account; returns what `results` takes."""
+    """Enqueues a task for each account; returns the argument for `results`."""
     return {account_id: globals()[name].delay(account_id).id for account_id in accounts}
 
 
 def results(sent: dict[str, str]) -> dict[str, object]:
-    """Returns the results that there are."""
+    """Returns the available results."""
     found = {account_id: app.AsyncResult(sent_id) for account_id, sent_id in sent.items()}
     return {account_id: result.result for account_id, result in found.items() if result.successful()}
 

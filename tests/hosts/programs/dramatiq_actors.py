@@ -38,7 +38,7 @@ def interrupted(account_id: str) -> list[str]:
 
 @dramatiq.actor(store_results=True, max_retries=0)
 def long(account_id: str) -> list[str]:
-    return caller.names_again_and_again(account_id)
+    return caller.names_repeatedly(account_id)
 
 
 @dramatiq.actor(store_results=True, max_retries=0)
@@ -57,12 +57,12 @@ def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
 
 
 def send(name: str, accounts: list[str]) -> dict[str, object]:
-    """Enqueues a message for each account; returns what `results` takes."""
+    """Enqueues a message for each account; returns the argument for `results`."""
     return {account_id: globals()[name].send(account_id).asdict() for account_id in accounts}
 
 
 def results(sent: dict[str, dict[str, Any]]) -> dict[str, object]:
-    """Returns the results that there are."""
+    """Returns the available results."""
     found: dict[str, object] = {}
     for account_id, message in sent.items():
         with contextlib.suppress(ResultMissing):

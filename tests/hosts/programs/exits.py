@@ -55,7 +55,7 @@ def exit_handler_before_the_clients_own() -> None:
     atexit.register(prints(lambda: caller.names(ACCOUNT_ID)))
 
 
-def exit_handler_that_looks_a_name_up() -> None:
+def exit_handler_that_resolves_a_name() -> None:
     import caller
 
     client = caller.Client(base_url=os.environ["CLOUDFLARE_BASE_URL"].replace("127.0.0.1", "localhost"))
@@ -65,13 +65,13 @@ def exit_handler_that_looks_a_name_up() -> None:
 def exit_handler_with_gevent() -> None:
     from gevent import monkey
 
-    warnings.simplefilter("ignore")  # aiohttp was imported before
+    warnings.simplefilter("ignore")  # gevent warns that aiohttp was imported before
     monkey.patch_all()
     exit_handler_before_the_clients_own()
 
 
 def exit_handler_with_eventlet() -> None:
-    warnings.simplefilter("ignore")  # of its deprecation
+    warnings.simplefilter("ignore")  # eventlet warns that it is deprecated
     import eventlet
 
     eventlet.monkey_patch()

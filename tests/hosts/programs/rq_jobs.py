@@ -25,7 +25,7 @@ def interrupted(accounts: list[str]) -> list[list[str]]:
 
 
 def long(account_id: str) -> list[str]:
-    return caller.names_again_and_again(account_id)
+    return caller.names_repeatedly(account_id)
 
 
 def hanging(account_id: str) -> list[str]:
@@ -43,14 +43,14 @@ def answers_after_interruption(accounts: list[str]) -> dict[str, object]:
 
 
 def send(name: str, accounts: list[str]) -> dict[str, object]:
-    """Enqueues one of the jobs for each account; returns what `results` takes."""
+    """Enqueues a job for each account; returns the argument for `results`."""
     with Redis.from_url(os.environ["HOSTS_REDIS"]) as redis:
         queue = Queue(connection=redis)
         return {account_id: queue.enqueue(globals()[name], account_id).id for account_id in accounts}
 
 
 def results(sent: dict[str, str]) -> dict[str, object]:
-    """Returns the results that there are."""
+    """Returns the available results."""
     with Redis.from_url(os.environ["HOSTS_REDIS"]) as redis:
         found = {account_id: Job.fetch(sent_id, redis).latest_result() for account_id, sent_id in sent.items()}
     return {account_id: result.return_value for account_id, result in found.items() if result and result.return_value}

@@ -1,7 +1,7 @@
 """Uses the functions of a queue's module, and prints what they return.
 
-`submit.py MODULE answers CALLS` has the worker make calls and waits for their results, and
-`submit.py MODULE send TASK CALLS` does not. `submit.py MODULE results SENT` returns the results that there are.
+`submit.py MODULE answers CALLS` enqueues calls and waits for their results; `submit.py MODULE send TASK CALLS` does not
+wait. `submit.py MODULE results SENT` prints the available results.
 """
 
 import importlib
