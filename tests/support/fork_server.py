@@ -13,6 +13,7 @@ import importlib
 import io
 import json
 import os
+import pkgutil
 import selectors
 import signal
 import socket
@@ -27,17 +28,12 @@ from pathlib import Path
 from attrs import define
 
 _ROOT = Path(__file__).resolve().parents[2]
-_COMMANDS = ("audit", "connect", "demo", "doctor", "emulator", "services")
-_PACKAGES = ("pagerduty_alerting", "pagerduty_alerting.emulator")
-# What is imported when it is first needed.
-_MODULES = (
-    "pagerduty_alerting._fleet",
-    "pagerduty_alerting.emulator.standalone",
-    *(
-        f"pagerduty_alerting.cli.commands.{name}"
-        for name in ("audit", "connect", "demo", "doctor", "emulator", "services")
-    ),
-)
+# Programs themselves, or of use to pytest alone.
+_NOT_IMPORTED = {
+    "pagerduty_alerting.__main__",
+    "pagerduty_alerting._generate",
+    "pagerduty_alerting.emulator.pytest_plugin",
+}
 
 
 # The side of the tests.
@@ -289,10 +285,9 @@ def _finish(status: int) -> int:
 def _main(descriptor: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for package in map(importlib.import_module, _PACKAGES):
-            for name in package.__all__:
-                getattr(package, name)
-        for name in _MODULES:
+        package = importlib.import_module("pagerduty_alerting")
+        modules = {module.name for module in pkgutil.walk_packages(package.__path__, "pagerduty_alerting.")}
+        for name in sorted(modules - _NOT_IMPORTED):
             importlib.import_module(name)
         # Typer imports some things, pydantic for one, when it first needs them.
         with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
