@@ -5,13 +5,14 @@ import pytest
 from pagerduty_alerting.emulator import Emulator
 from tests.support.examples import EXAMPLES
 
-nbformat = pytest.importorskip("nbformat", reason="the notebook needs nbclient and ipykernel")
-nbclient = pytest.importorskip("nbclient", reason="the notebook needs nbclient and ipykernel")
-pytest.importorskip("ipykernel", reason="the notebook needs nbclient and ipykernel")
-
 
 @pytest.mark.filterwarnings("default")  # the kernel's own
 def test_the_notebook_runs_and_shows_no_token(named_api: Emulator) -> None:
+    # Imported here, because every worker imports the modules of tests.
+    nbformat, nbclient, _ = (
+        pytest.importorskip(name, reason="the notebook needs nbclient and ipykernel")
+        for name in ("nbformat", "nbclient", "ipykernel")
+    )
     notebook = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
 
     nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()

@@ -9,10 +9,6 @@ import pytest
 from pagerduty_alerting.emulator import Emulator, Operation
 from tests.support.scripts import ROOT
 
-nbformat = pytest.importorskip("nbformat")
-nbclient = pytest.importorskip("nbclient")
-pytest.importorskip("ipykernel")
-
 SETUP = """
 import asyncio, threading
 asyncio.get_running_loop()  # fails if no loop is running
@@ -35,6 +31,9 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run_notebook(*cells: str) -> list[str]:
     """Runs a notebook and returns what each cell printed."""
+    # Imported here, because every worker imports the modules of tests.
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(notebook, kernel_name="here", timeout=60).execute()
     return ["".join(output.get("text", "") for output in cell.outputs) for cell in notebook.cells]
