@@ -242,7 +242,7 @@ def test_a_full_disk_is_not_reported_as_a_bug(api):
     "command", [["connect"], ["doctor"], ["demo"], ["services", "delete", "--yes", "--json"]], ids=" ".join
 )
 def test_a_command_with_closed_stdout_fails_before_anything_is_sent(api, command):
-    # As Python starts where it is closed, which the next test shows.
+    # As in an interpreter that starts with closed stdout, which the next test shows.
     closed = f"import os, sys; os.close(1); sys.stdout = None; sys.argv[1:] = {command}; "
     with script(closed + SOURCE, api.environ, "-Werror", preamble="") as running:
         end = running.end()

@@ -402,7 +402,7 @@ def main(interruption: str, *situations: str) -> None:
     # Exceptions that asyncio only logs, and generators that are never closed, are expected.
     sys.unraisablehook = lambda _: None
     runner_module.asyncio.log.logger.disabled = True
-    gc.freeze()  # what is collected at each line is only what is made here
+    gc.freeze()  # so that the collection at each line covers only objects made after this
     for situation in situations or SITUATIONS:
         try_lines(situation, interruption)
 

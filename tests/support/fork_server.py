@@ -238,7 +238,7 @@ def _run(request: dict[str, object], descriptors: list[int], inherited: list[int
         action, _, category = rule.partition("::")
         warnings.simplefilter(action, getattr(builtins, category or "Warning"))
     sys.argv = ["-c", *arguments]
-    # As Python opens them with this variable or else in the locale C.UTF-8, which is that of all forked programs.
+    # As Python opens them: in this variable's encoding, or that of the locale C.UTF-8, which forked programs have.
     encoding = environ.get("PYTHONIOENCODING", "utf-8")
     errors = "strict" if "PYTHONIOENCODING" in environ else "surrogateescape"
     sys.stdin = open(0, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
@@ -293,7 +293,7 @@ def _main(descriptor: int) -> None:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
             importlib.import_module("pagerduty_alerting.cli.app").app(["services", "list", "--help"])
     if "coverage" in sys.modules and (measurement := sys.modules["coverage"].Coverage.current()) is not None:
-        measurement.save()  # a child writes what it has measured itself, and not all this again
+        measurement.save()  # so that a child writes only its own measurements
     gc.collect()
     gc.freeze()  # a child collects its own garbage alone, and copies no page for that
     with socket.socket(fileno=descriptor) as control:
