@@ -89,6 +89,11 @@ class Run:
             if self.first_refused == [True, True]:
                 self.end = error
 
+    def note_end(self, call: asyncio.Task[object]) -> None:
+        """Ends the run if a call raised, also while results of earlier accounts are waited for."""
+        if not call.cancelled() and self.end is None:
+            self.end = call.exception()
+
 
 def _check_iterable(account_ids: object) -> None:
     if isinstance(account_ids, str | bytes):
@@ -221,7 +226,10 @@ async def run_over(
                 fetch = asyncio.create_task(_next(source))
             if fetch is None and not calls:
                 break
-            await asyncio.wait([*calls, *([fetch] if fetch else [])], return_when=asyncio.FIRST_COMPLETED)
+            if not _finished(calls, ordered=ordered) and not (fetch and fetch.done()):
+                # Without the calls that have ended before the first one, which would not be waited for.
+                unfinished = [task for task in [*calls, *([fetch] if fetch else [])] if not task.done()]
+                await asyncio.wait(unfinished, return_when=asyncio.FIRST_COMPLETED)
             if fetch is not None and fetch.done():
                 error = None if fetch.cancelled() else fetch.exception()
                 if error is not None:
@@ -230,16 +238,17 @@ async def run_over(
                     is_exhausted = True
                 elif run.end is None:
                     account = Account()
-                    calls[asyncio.create_task(call(account_id, account))] = account
+                    task = asyncio.create_task(call(account_id, account))
+                    task.add_done_callback(run.note_end)
+                    calls[task] = account
                 fetch = None
             for finished in _finished(calls, ordered=ordered):
                 del calls[finished]
+                run.note_end(finished)  # its callback may not have run yet
                 if finished.cancelled():
                     if run.end is None:  # cancelled from outside the run
                         finished.result()
-                elif (error := finished.exception()) is not None:
-                    run.end = run.end or error
-                else:
+                elif finished.exception() is None:
                     deadlines.pass_over_standstill()
                     yield finished.result()
         if run.end is not None:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -54,6 +56,52 @@ async def test_ordered_results_come_in_the_order_of_the_accounts() -> None:
 
     calls.release("a")
     assert [await first, *[result async for result in results]] == ["A", "B", "C"]
+
+
+async def test_an_ordered_run_sleeps_until_the_first_call_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = Calls()
+    calls.release("b", "c")
+    waits: list[object] = []
+    wait = asyncio.wait
+    monkeypatch.setattr(asyncio, "wait", lambda *tasks, **options: waits.append(tasks) or wait(*tasks, **options))
+    results = run_over(["a", "b", "c"], calls, Deadlines(), Run(), concurrency=3, ordered=True)
+
+    first = asyncio.ensure_future(anext(results))
+    for _ in range(1000):  # iterations of the loop
+        await asyncio.sleep(0)
+    assert len(waits) < 20
+
+    calls.release("a")
+    assert [await first, *[result async for result in results]] == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_after_an_exception_of_a_later_account_no_call_is_started(ordered: bool) -> None:
+    calls, is_refused = Calls(), asyncio.Event()
+
+    async def refused(account_id: str, account: Account) -> str:
+        account.call = cast("Any", SimpleNamespace(was_sent=True))
+        if account_id == "c":
+            await is_refused.wait()
+            raise LookupError("refused")
+        return await calls(account_id)
+
+    results = run_over(["a", "b", "c", "d"], refused, Deadlines(), Run(), concurrency=3, ordered=ordered)
+    first = asyncio.ensure_future(anext(results))
+    for _ in range(20):  # iterations of the loop, more than three calls need to start
+        await asyncio.sleep(0)
+    is_refused.set()
+    await asyncio.sleep(0)
+    calls.release("a")
+    assert await first == "A"
+    second = asyncio.ensure_future(anext(results))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    calls.release("b")
+    assert await second == "B"
+    with pytest.raises(LookupError):
+        await anext(results)
+    assert set(calls.gates) == {"a", "b"}
 
 
 @pytest.mark.parametrize("ordered", [False, True])
