@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import math
+import weakref
 from collections.abc import Generator
 from types import TracebackType
 from typing import Protocol
@@ -35,6 +36,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._fires_at = math.inf
         self._stands_since: float | None = None
+        _all.add(self)
 
     def limit(self, when: float, sent: Sent | None = None) -> "Limit":
         """Returns a context manager that raises `Expired` if its body has not ended by `when`.
@@ -74,6 +76,11 @@ class Deadlines:
             self._stands_since = loop.time()
             # Not in the next iteration, in which the loop may be stopped, but in the one after it.
             loop.call_soon(loop.call_soon, self._go_on, loop)
+
+    def check(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Checks the deadlines in the next turn of the loop, if they are on that."""
+        if loop is self._loop:
+            loop.call_soon(self._fire, loop)
 
     def end_all(self) -> None:
         """Ends all calls of the running loop at once, as if their deadlines had passed."""
@@ -118,10 +125,19 @@ class Deadlines:
             if turns and limit.sent is not None and limit.sent.was_sent:
                 waiting.append(limit)
             else:
-                del self._limits[limit]
                 limit.expire()
+                self._limits.pop(limit, None)
         if waiting:
             loop.call_soon(self._expire, waiting, loop, turns - 1)
+
+
+_all: "weakref.WeakSet[Deadlines]" = weakref.WeakSet()
+
+
+def check_deadlines(loop: asyncio.AbstractEventLoop) -> None:
+    """Checks all deadlines in the loop's next turn, as an exception may have kept a timer from it."""
+    for deadlines in list(_all):
+        deadlines.check(loop)
 
 
 class Limit:
@@ -139,9 +155,10 @@ class Limit:
 
     def expire(self) -> None:
         """Cancels the task in the body; `__exit__` turns the cancellation into `Expired`."""
-        self._expired = True
-        if self._task is not None:
-            self._task.cancel()
+        if not self._expired:
+            self._expired = True
+            if self._task is not None:
+                self._task.cancel()
 
     @contextlib.contextmanager
     def paused(self) -> Generator[None]:

@@ -18,8 +18,9 @@ a caller's thread is already running another loop), and all calls share one pool
   second. After that, or if asyncio swallowed an exception, notifications may be lost, so the leader checks every call
   (`_check_all`).
 
-One case is not covered: an asynchronous exception in the leader's thread, within a step of another thread's call, ends
-that other call, because CPython does not show which call it was meant for.
+Two cases are not covered, both of an asynchronous exception in the leader's thread. Within a step of another thread's
+call, it ends that other call, because CPython does not show which call it was meant for. At the instruction with which
+asyncio takes a callback from its queue, that is lost; a call whose task it was to wake does not end.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ from sys import is_finalizing
 from typing import Any, TypeVar
 
 from pagerduty_alerting._loop import fork, greenlets, interrupts
+from pagerduty_alerting._loop.deadlines import check_deadlines
 from pagerduty_alerting._loop.sync_call import GRACE, NEW, OVER, RUNNING, WAITING, SyncCall
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
 
@@ -348,6 +350,9 @@ class LoopRunner:
     def _record_stray(self, call: SyncCall[Any], error: BaseException) -> None:
         """Handles an exception that no other call raised: the first cancels the call, a second ends it at once."""
         self._is_disturbed = True
+        lost = _lost_callback(error)
+        if lost is not None and self._loop is not None:
+            self._loop.call_soon(lost)
         # asyncio lets SystemExit and KeyboardInterrupt out of the loop.
         if any(other.has_raised(error) for other in list(self._calls)):
             return
@@ -437,6 +442,7 @@ class LoopRunner:
     def _check_all(self, loop: asyncio.AbstractEventLoop) -> None:
         """Checks every call, in case notifications were lost."""
         self._is_disturbed = False
+        check_deadlines(loop)
         for call in list(self._calls):
             if call.state is OVER or (call.task is not None and call.task.done()):
                 self._end(call, call.task)
@@ -508,6 +514,17 @@ async def _wait_for(tasks: set[asyncio.Task[Any]]) -> None:
     """Waits for tasks, at most `GRACE` seconds."""
     if tasks:
         await asyncio.wait(tasks, timeout=GRACE)
+
+
+def _lost_callback(error: BaseException) -> Callable[[], object] | None:
+    """Returns what the loop was about to call when an asynchronous exception came: it has taken that from its queue."""
+    run: Any = asyncio.Handle._run
+    shown = error.__traceback__
+    while shown is not None:
+        if shown.tb_frame.f_code is run.__code__ and shown.tb_lineno == run.__code__.co_firstlineno:
+            return functools.partial(run, shown.tb_frame.f_locals["self"])
+        shown = shown.tb_next
+    return None
 
 
 _runners: "weakref.WeakSet[LoopRunner]" = weakref.WeakSet()

@@ -5,16 +5,25 @@ random numbers.
 """
 
 import ast
+import asyncio
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
+from pagerduty_alerting import APITimeoutError, Client
+from pagerduty_alerting._loop.deadlines import Deadlines, Limit
+from pagerduty_alerting._loop.runner import LoopRunner
+from pagerduty_alerting.emulator import Emulator
 from tests.support import stress_server
 from tests.support.scripts import End, program_of, script
 from tests.support.size import size
+from tests.support.threads import PATIENCE, InThread
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no POSIX signals")
 
@@ -74,3 +83,76 @@ def test_random_interruptions_block_no_call_and_leave_the_client_usable(
     assert end.status == 0, end
     came = ast.literal_eval(end.output.splitlines()[0])
     assert came["KeyboardInterrupt" if kind == "ctrl-c" else "Interruption"] > COUNT / 2
+
+
+class Interruption(BaseException):
+    """An asynchronous exception of another thread."""
+
+
+@pytest.mark.parametrize("line", ["before it began", "before it ended a call"])
+def test_an_exception_in_the_timer_of_the_deadlines_delays_no_deadline(
+    emulator: Emulator, client: Client, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """The leader's thread gets it, while the timer has fired for the call of another thread."""
+    gate = emulator.on().hold()
+    interrupted: list[object] = []
+
+    def interrupting(method: Callable[..., None]) -> Callable[..., None]:
+        def interrupted_once(*arguments: Any) -> None:
+            if not interrupted:
+                interrupted.append(arguments)
+                raise Interruption
+            method(*arguments)
+
+        return interrupted_once
+
+    place = (Deadlines, "_fire") if line == "before it began" else (Limit, "expire")
+    monkeypatch.setattr(*place, interrupting(getattr(*place)))
+    leader = InThread(lambda: client.list_services(timeout=PATIENCE))
+    gate.wait_arrived(1)
+    follower = InThread(lambda: client.list_services(timeout=0.2))
+    with pytest.raises(APITimeoutError):
+        follower.result(30)
+    with pytest.raises(Interruption):
+        leader.result(30)
+    with pytest.raises(APITimeoutError):
+        InThread(lambda: client.list_services(timeout=0.2)).result(30)
+
+
+def test_an_exception_just_before_another_calls_task_is_woken_costs_it_nothing(runner: LoopRunner) -> None:
+    """The leader's thread gets it where asyncio has taken the callback from its queue, and has not called it."""
+    tasks: list[asyncio.Task[Any] | None] = []
+    wakes, is_leading = threading.Event(), threading.Event()
+
+    def interrupt(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code is asyncio.Handle._run.__code__ and tasks:
+            callback = frame.f_locals["self"]._callback
+            if getattr(callback, "__self__", None) is tasks[0] and wakes.is_set():
+                sys.settrace(None)
+                raise Interruption
+
+    async def wait() -> None:
+        is_leading.set()
+        await asyncio.Event().wait()
+
+    async def be_woken() -> str:
+        future = asyncio.get_running_loop().create_future()
+        tasks.append(asyncio.current_task())
+        wakes.set()
+        asyncio.get_running_loop().call_later(0.05, future.set_result, None)
+        await future
+        return "woken"
+
+    def lead() -> None:
+        sys.settrace(interrupt)
+        try:
+            runner.run(wait())
+        finally:
+            sys.settrace(None)
+
+    leader = InThread(lead)
+    assert is_leading.wait(PATIENCE)
+    follower = InThread(lambda: runner.run(be_woken()))
+    with pytest.raises(Interruption):
+        leader.result(30)
+    assert follower.result(30) == "woken"

@@ -142,6 +142,11 @@ NAMES = {
         "takes the encrypted data of a connection, whose records can be followed there",
         "a part of a TLS record that arrives on an idle connection begins the next response",
     ),
+    "asyncio.Handle._run": PrivateName(
+        lambda: in_source(asyncio.Handle._run, "self._context.run(self._callback, *self._args)"),
+        "the function in whose first line an asynchronous exception prevents a callback",
+        "the synchronous call of another thread may lose its wake-up, and never end",
+    ),
     "asyncio.unix_events._sighandler_noop": PrivateName(
         lambda: sys.platform == "win32" or hasattr(importlib.import_module("asyncio.unix_events"), "_sighandler_noop"),
         "recognizes asyncio's own signal handler, which does nothing and is not replaced during a call",
