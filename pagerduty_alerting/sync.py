@@ -50,7 +50,8 @@ class Client:
             connections share what is known of the quota.
         limiter: An asynchronous context manager, entered once for each attempt, with which several programs can share
             one quota. Waiting for it counts against the timeout, except in `list_services_in` and
-            `delete_services_in`. An exception that it raises is raised by the call, or ends the run.
+            `delete_services_in`. An exception that it raises is raised by the call, or ends the run. It must wait with
+            asyncio: one that blocks, such as on a lock of gevent's or eventlet's, holds up all calls of the client.
         headers: Headers to send in addition to the client's own, for gateways and traces; the client's own take
             precedence. Their values are hidden like credentials.
         proxy: URL of an HTTP proxy, with its credentials if it needs any; by default taken from `HTTPS_PROXY` and
