@@ -17,10 +17,12 @@ _FINAL_ITERATIONS = 50
 
 
 class Sent(Protocol):
-    """What the body of a limit sends."""
+    """What the body of a limit sends, for which a response may have arrived at the deadline."""
 
     @property
-    def was_sent(self) -> bool: ...
+    def was_sent(self) -> bool:
+        """Whether it was sent."""
+        ...
 
 
 class Expired(Exception):
@@ -43,7 +45,7 @@ class Deadlines:
 
         Args:
             when: The deadline, in seconds on the loop's clock.
-            sent: Tells at the deadline whether a response that has arrived may still end the body.
+            sent: If it was sent by the deadline, a response that has arrived may still end the body.
         """
         return Limit(self, when, sent)
 

@@ -202,7 +202,7 @@ async def close_listener(listener: asyncio.Server) -> None:
     for listening in listener.sockets:
         with contextlib.suppress(NotImplementedError):  # on Windows, where asyncio accepts a connection in one step
             asyncio.get_running_loop().remove_reader(listening)
-    for _ in range(2):  # iterations of the loop: one makes the transport, one tells the protocol
+    for _ in range(2):  # iterations of the loop: one makes the transport, one calls the protocol
         await asyncio.sleep(0)
     listener.close()
 
