@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar
 
-from attrs import Attribute
-
 
 class Value:
     """Shows, compares and hashes the fields of a frozen attrs class.
@@ -13,7 +11,7 @@ class Value:
     """
 
     __slots__ = ()
-    __attrs_attrs__: ClassVar[tuple["Attribute[Any]", ...]]
+    __attrs_attrs__: ClassVar[tuple[Any, ...]]  # of `Attribute`, which cannot be evaluated with its parameter
 
     def __repr__(self) -> str:
         shown = [
