@@ -47,8 +47,9 @@ class Server:
 
 GUNICORN = "gunicorn --bind fd://{fd} --workers 2 --log-level warning"
 UVICORN = "uvicorn --fd {fd} --log-level warning"
+# A worker that is still starting loses the signal to stop; the master ends it after a while, by default 60 seconds.
 UWSGI = (
-    "uwsgi --http-socket fd://{fd} --master --processes 2"
+    "uwsgi --http-socket fd://{fd} --master --processes 2 --worker-reload-mercy 10"
     f" --virtualenv {sys.prefix} --module wsgi --need-app --die-on-term --disable-logging"
 )
 # Its settings until the master starts, and the start and stop of its processes.
