@@ -27,31 +27,18 @@ CONTROL_PATH = "/_emulator"
 
 @define(eq=False, repr=False)
 class Dispatcher:
-    """Handles the requests of one emulator.
-
-    Attributes:
-        state: The state of the emulated API.
-        log: Where requests are recorded.
-        lock: Held while the state, the log or the orders change.
-        clock: Returns seconds that never decrease.
-        control: Handles the requests of the control API and of the page.
-        refuse: Stops listening for the given seconds; with None, until connections are accepted again.
-        orders: The faults that were ordered, oldest first.
-        standing: The faults that every reset keeps; they are applied after the others.
-        listener: Called with each request once it has ended; None for no listener.
-        advanced: Seconds by which the emulator's clock is ahead of `clock`.
-    """
+    """Handles the requests of one emulator."""
 
     state: State
     log: RequestLog
-    lock: threading.RLock
+    lock: threading.RLock  # held while the state, the log or the orders change
     clock: Callable[[], float]
-    control: Control
-    refuse: Callable[[float | None], None]
-    orders: list[Order] = field(factory=list[Order])
-    standing: list[Order] = field(factory=list[Order])
-    listener: Listener | None = None
-    advanced: float = 0.0
+    control: Control  # handles the requests of the control API and of the page
+    refuse: Callable[[float | None], None]  # stops listening for so many seconds; with None, until told otherwise
+    orders: list[Order] = field(factory=list[Order])  # the oldest first
+    standing: list[Order] = field(factory=list[Order])  # those that a reset keeps; they are applied after the others
+    listener: Listener | None = None  # called with each request once it has ended
+    advanced: float = 0.0  # seconds by which the emulator's clock is ahead of `clock`
 
     def now(self) -> float:
         """Returns the time, in seconds of the emulator's clock."""

@@ -1,11 +1,14 @@
 """The public class of the emulator: a server, its state, and what people do in Cloudflare and PagerDuty."""
 
 import contextlib
+import functools
 import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from typing import Self
+
+from attrs import evolve
 
 from pagerduty_alerting.emulator.control.api import ControlAPI
 from pagerduty_alerting.emulator.dispatch import Dispatcher, Listener
@@ -77,14 +80,11 @@ class Emulator:
         keep_requests: int = 10_000,
     ) -> None:
         self.host = host
-        self._id_style = IdStyle(id_style)
-        self._seed = seed
-        self._rate_limits = rate_limits or RateLimits()
-        self._dialect = dialect or Dialect()
-        self._token_lifetime = token_lifetime
+        self._new_ids = functools.partial(rules.IdSource, IdStyle(id_style), seed)
+        self._settings = (rate_limits or RateLimits(), dialect or Dialect(), token_lifetime)
         self._initial = initial_state or InitialState()
         self._lock = threading.RLock()
-        ids = rules.IdSource(self._id_style, seed)
+        ids = self._new_ids()
         self.account_id = self._initial.default_account_id or ids.hex_id()
         self.api_token = self._initial.default_api_token or ids.api_token()
         self.catalogue = rules.checked_names(catalogue)
@@ -260,7 +260,8 @@ class Emulator:
             EmulatorUsageError: There is no such token.
         """
         with self._lock:
-            rules.expire_token(self._state, token, self._dispatcher.now())
+            expired = evolve(rules.token_of(self._state, token), expires_at=self._dispatcher.now())
+            rules.put_token(self._state, expired)
 
     # What tests do: order faults, advance the clock, reset.
 
@@ -342,7 +343,6 @@ class Emulator:
 
     async def __aenter__(self) -> Self:
         """Serves on the running event loop."""
-        self._check_idle()
         await self._server.start(self._dispatcher.handle)
         return self
 
@@ -352,7 +352,6 @@ class Emulator:
 
     def __enter__(self) -> Self:
         """Serves from a thread of the emulator's own."""
-        self._check_idle()
         self._thread.enter_context(serving_thread(self._server, self._dispatcher.handle))
         return self
 
@@ -363,10 +362,6 @@ class Emulator:
     @property
     def _state(self) -> rules.State:
         return self._dispatcher.state
-
-    def _check_idle(self) -> None:
-        if self._server.running:
-            raise EmulatorUsageError("the emulator is already serving: use a second `Emulator` for a second server")
 
     def _builder(self, add: Callable[[Order], None], *operations: Operation | str) -> FaultBuilder:
         selection = Selection(frozenset(map(Operation, operations)))
@@ -379,9 +374,9 @@ class Emulator:
                 self._gates.append(order.effect)
 
     def _fresh_state(self, now: float) -> rules.State:
-        ids = rules.IdSource(self._id_style, self._seed)
+        ids = self._new_ids()
         ids.hex_id()  # as `__init__` does for the default account and API token, so that no later id repeats them
         ids.api_token()
-        state = rules.State(ids, self._rate_limits, self._dialect, self._token_lifetime)
+        state = rules.State(ids, *self._settings)
         populate(state, self._initial, self.account_id, self.api_token, now)
         return state

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.rules.answers import Answer
 
 T = TypeVar("T")
@@ -29,15 +30,11 @@ def to_response(answer: Answer) -> web.Response:
 
 
 class Server:
-    """One listening socket and its connections, on the event loop that `start` ran on.
-
-    Attributes:
-        port: The port; if it was 0, the one that the system chose once started.
-    """
+    """One listening socket and its connections, on the event loop that `start` ran on."""
 
     def __init__(self, host: str, port: int, keep_alive: float) -> None:
         self._host = host
-        self.port = port
+        self.port = port  # if it was 0, the one that the system chose once started
         self._keep_alive = keep_alive
         self._handlers: dict[web.RequestHandler, asyncio.Task[object] | None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -58,8 +55,11 @@ class Server:
         """Listens on the running event loop, and has the requests handled there.
 
         Raises:
+            EmulatorUsageError: It is listening already.
             OSError: The address cannot be listened on.
         """
+        if self.running:
+            raise EmulatorUsageError("the emulator is already serving: use a second `Emulator` for a second server")
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             protocol = request.protocol
@@ -115,11 +115,7 @@ class Server:
                     transport.abort()
 
     def refuse(self, seconds: float | None = None) -> None:
-        """Stops listening, so that the system refuses new connections, and closes idle ones.
-
-        Args:
-            seconds: How long; None until `accept` is called.
-        """
+        """Stops listening for so many seconds, or until `accept`; the system refuses new connections meanwhile."""
         loop = self._loop
         if loop is None:
             return
@@ -209,11 +205,7 @@ async def close_listener(listener: asyncio.Server) -> None:
 
 @contextlib.contextmanager
 def serving_thread(server: Server, handler: Handler) -> Generator[None]:
-    """Runs a server on a thread of its own while the context lasts.
-
-    Raises:
-        OSError: The address cannot be listened on.
-    """
+    """Runs a server on a thread of its own while the context lasts; raises what `Server.start` raises."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=_run_loop, args=(loop,), name="pagerduty-emulator", daemon=True)
     thread.start()

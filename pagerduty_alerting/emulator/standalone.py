@@ -4,53 +4,21 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Generator
-from pathlib import Path
 
 from pagerduty_alerting.emulator.control.api import is_loopback
 from pagerduty_alerting.emulator.control.page import exports
 from pagerduty_alerting.emulator.emulator import Emulator
 from pagerduty_alerting.emulator.requests import RecordedRequest
-from pagerduty_alerting.emulator.rules.answers import Dialect
-from pagerduty_alerting.emulator.rules.initial_state import InitialState
-
-DEFAULT_PORT = 8787
 
 
-def serve(
-    *,
-    echo: Callable[[str], None],
-    host: str = "127.0.0.1",
-    port: int = DEFAULT_PORT,
-    seed: Path | None = None,
-    latency: float = 0.0,
-    fail_rate: float = 0.0,
-    dialect: Dialect | None = None,
-) -> None:
+async def serve(emulator: Emulator, echo: Callable[[str], None]) -> None:
     """Serves until SIGINT or SIGTERM, then closes everything and returns.
 
-    Prints the lines to paste into a shell, then one line for each request to the API.
-
-    Args:
-        echo: Called with each line to print, without a line break.
-        host: The address to listen on; the loopback address by default.
-        port: The port; 0 lets the system choose.
-        seed: A JSON file with the initial accounts and credentials, in the format of `InitialState.from_json`.
-        latency: Seconds that every request waits.
-        fail_rate: The probability, 0 to 1, that a request gets a 503 response.
-        dialect: The forms of the responses.
+    Passes `echo` the lines to paste into a shell, then one line for each request to the API, without line breaks.
 
     Raises:
-        EmulatorUsageError: The seed cannot be read, or a number is out of range.
         OSError: The address cannot be listened on.
     """
-    initial = None if seed is None else InitialState.from_file(seed)
-    emulator = Emulator(
-        host=host, port=port, initial_state=initial, latency=latency, fail_rate=fail_rate, dialect=dialect
-    )
-    asyncio.run(_serve(emulator, echo))
-
-
-async def _serve(emulator: Emulator, echo: Callable[[str], None]) -> None:
     with stop_signals() as stopped:
         async with emulator as api:
             for line in welcome(api):

@@ -94,6 +94,12 @@ async def test_random_faults_are_the_same_with_the_same_seed(caller_of):
     assert set(runs[0]) == {200, 500}
 
 
+@pytest.mark.parametrize("wrong", [{"latency": -1.0}, {"fail_rate": 2.0}], ids=["latency", "fail_rate"])
+def test_an_emulator_refuses_numbers_out_of_range(wrong):
+    with pytest.raises(EmulatorUsageError):
+        Emulator(**wrong)
+
+
 @pytest.mark.parametrize(("probability", "status"), [(0, 200), (1, 500)])
 async def test_probabilities_of_0_and_1_are_certain(api, call, probability, status):
     api.on().sometimes(probability).respond(500)

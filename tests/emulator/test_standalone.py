@@ -9,15 +9,16 @@ import subprocess
 import pytest
 from attrs import define, evolve
 
-from pagerduty_alerting.emulator import Emulator, EmulatorUsageError, Operation
+from pagerduty_alerting.emulator import Emulator, Operation
 from pagerduty_alerting.emulator.control.api import is_loopback
 from pagerduty_alerting.emulator.standalone import request_line, serve, welcome
 from tests.support.scripts import Script, script
 
 SERVE = """
-    from pathlib import *
+    import asyncio
+    from pagerduty_alerting.emulator import Emulator, InitialState
     from pagerduty_alerting.emulator.standalone import serve
-    serve(echo=say, port=0, **{})
+    asyncio.run(serve(Emulator({}), say))
 """
 
 
@@ -49,7 +50,8 @@ def start():
     with contextlib.ExitStack() as processes:
 
         def start(*interpreter, **options):
-            process = processes.enter_context(script(SERVE.format(options), {}, "-Werror", *interpreter))
+            arguments = ", ".join(f"{name}={value}" for name, value in options.items())
+            process = processes.enter_context(script(SERVE.format(arguments), {}, "-Werror", *interpreter))
             environ = {}
             while len(environ) < 4:
                 line = process.read_line()
@@ -78,10 +80,9 @@ def test_it_serves_until_a_signal_and_exits_cleanly(start, stop):
     assert served.environ["CLOUDFLARE_API_TOKEN"] not in output
 
 
-def test_a_seed_file_sets_the_initial_state(start, tmp_path):
-    path = tmp_path / "state.json"
-    path.write_text(json.dumps({"accounts": [{"services": ["Database"]}], "api_tokens": [{"token": "mine"}]}))
-    served = start(seed=path)
+def test_its_initial_state_is_served(start):
+    state = {"accounts": [{"services": ["Database"]}], "api_tokens": [{"token": "mine"}]}
+    served = start(initial_state=f"InitialState.from_json({json.dumps(state)!r})")
     assert served.environ["CLOUDFLARE_API_TOKEN"] == "mine"
     assert b'"Database"' in served.ask("GET", served.services_path)[1]
 
@@ -92,18 +93,7 @@ def test_it_fails_at_the_given_rate(start):
     assert "respond 503" in served.process.read_line()
 
 
-def test_an_unreadable_seed_is_an_error_before_serving(tmp_path):
-    with pytest.raises(EmulatorUsageError, match="cannot be read"):
-        serve(echo=print, seed=tmp_path / "missing.json")
-
-
-@pytest.mark.parametrize("wrong", [{"latency": -1.0}, {"fail_rate": 2.0}], ids=["latency", "fail_rate"])
-def test_numbers_out_of_range_are_refused_before_serving(wrong):
-    with pytest.raises(EmulatorUsageError):
-        serve(echo=print, **wrong)
-
-
-def test_signal_handlers_are_restored(start):
+async def test_signal_handlers_are_restored():
     before = signal.getsignal(signal.SIGTERM)
     lines = []
 
@@ -112,7 +102,7 @@ def test_signal_handlers_are_restored(start):
         if len(lines) == 1:
             signal.raise_signal(signal.SIGTERM)
 
-    serve(echo=stop_at_first_line, port=0)
+    await serve(Emulator(), stop_at_first_line)
     assert signal.getsignal(signal.SIGTERM) is before
     assert lines[0].startswith("# Emulating")
 

@@ -1,5 +1,6 @@
 """`pagerduty-alerting emulator`: runs the emulator as a server for any client."""
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from pagerduty_alerting.cli.failures import DONE, stop_writing
 from pagerduty_alerting.cli.settings import UsageError, as_sentence
 from pagerduty_alerting.cli.terminal import Terminal, printable
-from pagerduty_alerting.emulator import Dialect, EmulatorUsageError
+from pagerduty_alerting.emulator import Dialect, Emulator, EmulatorUsageError, InitialState
 from pagerduty_alerting.emulator.standalone import serve
 
 
@@ -31,15 +32,10 @@ def emulator(
             stop_writing()  # a closed pipe, such as `| head`, does not stop the server
 
     try:
-        serve(
-            echo=echo,
-            host=host,
-            port=port,
-            seed=seed,
-            latency=latency,
-            fail_rate=fail_rate,
-            dialect=Dialect.of(*dialect),
-        )
+        initial = None if seed is None else InitialState.from_file(seed)
+        forms = Dialect.of(*dialect)
+        api = Emulator(host=host, port=port, initial_state=initial, latency=latency, fail_rate=fail_rate, dialect=forms)
+        asyncio.run(serve(api, echo))
     except EmulatorUsageError as error:
         raise UsageError(as_sentence(error)) from None
     except OSError as error:

@@ -61,23 +61,14 @@ PAGE_HEADERS = (
 
 @frozen
 class PageContent:
-    """The content of the page.
-
-    Attributes:
-        environ: The environment variables for clients.
-        accounts: The accounts.
-        tokens: The integration tokens with their stages, newest first.
-        catalogue: The names of the services that a person can choose.
-        requests: The latest requests, newest first.
-        problem: The error in the submitted form, or None.
-    """
+    """The content of the page; tokens and requests begin with the newest."""
 
     environ: Mapping[str, str]
     accounts: tuple[Account, ...]
     tokens: tuple[tuple[IntegrationToken, TokenState], ...]
-    catalogue: tuple[str, ...]
+    catalogue: tuple[str, ...]  # the names of the services that a person can choose
     requests: tuple[RecordedRequest, ...]
-    problem: str | None = None
+    problem: str | None = None  # the error in the submitted form
 
 
 def exports(environ: Mapping[str, str]) -> list[str]:

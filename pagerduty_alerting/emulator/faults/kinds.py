@@ -15,16 +15,9 @@ _CAPITALS = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class _Kind:
-    """The base of all faults.
-
-    Attributes:
-        spoils_answer: Whether the fault changes a real response, for which the operation is carried out.
-        silent: Whether no response is sent.
-    """
-
     __slots__ = ()
-    spoils_answer: ClassVar[bool] = False
-    silent: ClassVar[bool] = False
+    spoils_answer: ClassVar[bool] = False  # it changes a real response, for which the operation is carried out
+    silent: ClassVar[bool] = False  # no response is sent
 
     def __str__(self) -> str:
         return _CAPITALS.sub(" ", type(self).__name__).lower()

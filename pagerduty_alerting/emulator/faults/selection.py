@@ -22,20 +22,11 @@ def _check_probability(_: object, __: object, value: float) -> None:
 
 @frozen
 class Selection:
-    """The requests that an order applies to.
+    """The requests that an order applies to; the fields are described by the methods of `FaultBuilder`."""
 
-    Attributes:
-        operations: The operations; empty for every request.
-        skip: The number of matching requests to skip first.
-        times: The number of requests that get the fault; None for all.
-        probability: The probability for each request, 0 to 1.
-        predicates: The conditions, which must all be true for a request.
-        acting: Whether the operation is carried out before the fault.
-    """
-
-    operations: frozenset[Operation] = frozenset()
+    operations: frozenset[Operation] = frozenset()  # empty for every request
     skip: int = field(default=0, validator=at_least(0))
-    times: int | None = field(default=None, validator=at_least(1))
+    times: int | None = field(default=None, validator=at_least(1))  # None for all
     probability: float = field(default=1.0, validator=_check_probability)
     predicates: tuple[Predicate, ...] = ()
     acting: bool = False
@@ -97,19 +88,12 @@ class Order:
 
 @frozen
 class Plan:
-    """The faults for one request.
-
-    Attributes:
-        before: Latencies and gates before the operation.
-        acting: Whether the operation is carried out.
-        after: Latencies and gates after the operation.
-        fault: The fault that replaces or changes the response; None for the plain response.
-    """
+    """The faults for one request."""
 
     before: tuple[Latency | Gate, ...]
-    acting: bool
+    acting: bool  # whether the operation is carried out, between `before` and `after`
     after: tuple[Latency | Gate, ...]
-    fault: Fault | None
+    fault: Fault | None  # None for the plain response
 
     def __str__(self) -> str:
         return ", ".join(map(str, [*self.before, *self.after, *([self.fault] if self.fault is not None else [])]))

@@ -38,23 +38,14 @@ class ErrorCode(enum.IntEnum):
 
 @frozen
 class Refusal:
-    """An error response of the API.
-
-    Attributes:
-        status: The HTTP status.
-        code: The error's code, or None for an error without one.
-        message: The error's text.
-        chain: The code and text of each error that caused this one.
-        headers: Additional headers of the response.
-        result_id: The `id` in the envelope's `result`, which failures of create and connect may have.
-    """
+    """An error response of the API."""
 
     status: int
     code: int | None
     message: str
-    chain: tuple[tuple[int, str], ...] = ()
+    chain: tuple[tuple[int, str], ...] = ()  # the code and text of each error that caused this one
     headers: Headers = ()
-    result_id: str | None = field(default=None, repr=False)
+    result_id: str | None = field(default=None, repr=False)  # `result.id`, which a failed create or connect may have
 
 
 @frozen

@@ -71,17 +71,10 @@ CONNECTION = Resource({"GET": Operation.CONNECT})
 
 @frozen
 class Route:
-    """The target of a request.
+    """The target of a request, its ids as sent."""
 
-    Attributes:
-        resource: The resource of the path, or None for an unknown path.
-        operation: The operation, or None for an unknown path or a method without an operation.
-        account_id: The account in the path, as sent.
-        token_id: The integration token in the path, as sent.
-    """
-
-    resource: Resource | None = None
-    operation: Operation | None = None
+    resource: Resource | None = None  # None for an unknown path
+    operation: Operation | None = None  # None also for a method without an operation
     account_id: str | None = None
     token_id: str | None = field(default=None, repr=False)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from pagerduty_alerting.emulator.rules.answers import (
     Answer,
@@ -25,15 +25,7 @@ from pagerduty_alerting.emulator.rules.rate_limits import (
     limit_headers,
     rate_limited,
 )
-from pagerduty_alerting.emulator.rules.state import (
-    Account,
-    State,
-    TokenState,
-    canonical_uuid,
-    connect,
-    create_token,
-    delete_services,
-)
+from pagerduty_alerting.emulator.rules.state import Account, State, TokenState, canonical_uuid, connect, create_token
 
 _NOT_CONNECTABLE = {
     TokenState.PENDING: (400, ErrorCode.TOKEN_NOT_AUTHORIZED, "is not authorized in PagerDuty yet"),
@@ -44,31 +36,21 @@ _NOT_CONNECTABLE = {
 
 @define(eq=False, repr=False)
 class Exchange:
-    """One request and its outcome, filled in while the request is handled.
-
-    Attributes:
-        method: As in `RecordedRequest`, which is made from an exchange; so are all that are not described here.
-        headers: The headers as sent; names are case-insensitive.
-        received_at: When it arrived, in seconds since 1970.
-        started: When it arrived, in seconds of a monotonic clock.
-        route: The target of the request.
-        caller: The credential of the request, or the refusal if it is not admitted; None before `admit`.
-        response_headers: The headers of every response to it.
-    """
+    """One request and its outcome, filled in while it is handled; `RecordedRequest`, made from it, tells more."""
 
     method: str
     path: str
     query: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # as sent; names are case-insensitive
     body: bytes
     remote: str
-    received_at: float
-    started: float
+    received_at: float  # in seconds since 1970
+    started: float  # as well when it arrived, in seconds of a monotonic clock
     route: Route = field(init=False)
     number: int = 0
     at: float = 0.0
-    caller: Credential | Refusal | None = None
-    response_headers: Headers = ()
+    caller: Credential | Refusal | None = None  # the refusal if it is not admitted; None before `admit`
+    response_headers: Headers = ()  # of every response to it
     status: int | None = None
     fault: str | None = None
     elapsed: float | None = None
@@ -147,7 +129,7 @@ def _carry_out(state: State, route: Route, account: Account, now: float) -> Answ
             result = None if dialect.null_lists and not services else services
             return success(result, count=len(services) if dialect.list_result_info else None)
         case Operation.DELETE:
-            delete_services(state, account.id)
+            state.accounts[account.id] = evolve(account, services=())
             return success(None, count=0) if dialect.delete_result_info else bare_success()
         case Operation.CREATE:
             return success({"id": create_token(state, account.id, now).id}, 201)

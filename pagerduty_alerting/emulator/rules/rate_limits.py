@@ -44,31 +44,19 @@ class RateLimits:
 
 @frozen
 class Window:
-    """The requests of one caller in the current window.
-
-    Attributes:
-        start: When the window opened, in seconds of the emulator's clock.
-        count: The number of requests since then.
-        blocked_until: When a block ends; -inf without a block.
-    """
+    """The requests of one caller in the current window; times are those of the emulator's clock."""
 
     start: float
     count: int = 0
-    blocked_until: float = -math.inf
+    blocked_until: float = -math.inf  # if no block is in force
 
 
 @frozen
 class Verdict:
-    """The state of a limit after one request.
-
-    Attributes:
-        remaining: The requests left in the window.
-        reset: Seconds until the quota resets.
-        allowed: Whether the request is within the limit.
-    """
+    """The state of a limit after one request."""
 
     remaining: int
-    reset: float
+    reset: float  # seconds until the quota resets
     allowed: bool
 
 

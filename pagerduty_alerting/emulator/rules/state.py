@@ -42,12 +42,7 @@ def canonical_uuid(spelling: str) -> str | None:
 
 
 class IdSource:
-    """Generates ids and secrets in Cloudflare's formats.
-
-    Args:
-        style: How UUIDs are spelled.
-        seed: The same seed gives the same sequence; None gives a different sequence every time.
-    """
+    """Generates ids and secrets in Cloudflare's formats; with the same seed, other than None, the same ones."""
 
     def __init__(self, style: IdStyle, seed: int | None) -> None:
         self._style = style
@@ -145,31 +140,19 @@ class IntegrationToken:
         return TokenState.PENDING if self.services is None else TokenState.AUTHORIZED
 
 
-@define
+@define(eq=False, repr=False)
 class State:
-    """The whole state of the emulated API; every change replaces one frozen value.
-
-    Attributes:
-        ids: The source of new ids.
-        limits: The rate limits in force.
-        dialect: The forms of the responses.
-        token_lifetime: Seconds for which an integration token is valid.
-        accounts: The accounts by id.
-        credentials: The API tokens by secret.
-        keys: The API keys by lower-case e-mail address and secret.
-        tokens: The integration tokens by their id as 32 hexadecimal digits, oldest first.
-        windows: The requests of each caller so far, by its secret or IP address.
-    """
+    """The whole state of the emulated API; every change replaces one frozen value."""
 
     ids: IdSource
     limits: RateLimits
     dialect: Dialect
-    token_lifetime: float
+    token_lifetime: float  # seconds
     accounts: dict[str, Account] = field(factory=dict[str, Account])
-    credentials: dict[str, Credential] = field(factory=dict[str, Credential], repr=False)
-    keys: dict[tuple[str, str], Credential] = field(factory=dict[tuple[str, str], Credential], repr=False)
-    tokens: dict[str, IntegrationToken] = field(factory=dict[str, IntegrationToken], repr=False)
-    windows: dict[str, Window] = field(factory=dict[str, Window], repr=False)
+    credentials: dict[str, Credential] = field(factory=dict[str, Credential])  # API tokens by secret
+    keys: dict[tuple[str, str], Credential] = field(factory=dict[tuple[str, str], Credential])  # by lower-case e-mail
+    tokens: dict[str, IntegrationToken] = field(factory=dict[str, IntegrationToken])  # by `canonical_uuid`
+    windows: dict[str, Window] = field(factory=dict[str, Window])  # of each caller, by its secret or IP address
 
 
 def account_of(state: State, account_id: str) -> Account:
@@ -230,7 +213,7 @@ def create_token(state: State, account_id: str, now: float) -> IntegrationToken:
     return put_token(state, IntegrationToken(state.ids.uuid(), account_id, now, now + state.token_lifetime))
 
 
-def authorize(state: State, token: str | HasId, services: Iterable[str], now: float) -> IntegrationToken:
+def authorize(state: State, token: str | HasId, services: Iterable[str], now: float) -> None:
     """Authorizes a token for services, or raises `EmulatorUsageError` where PagerDuty would not."""
     found = token_of(state, token)
     chosen = checked_names(services)
@@ -238,12 +221,7 @@ def authorize(state: State, token: str | HasId, services: Iterable[str], now: fl
         raise EmulatorUsageError("choose at least one service: PagerDuty does not confirm without one")
     if (stage := found.state_at(now)) in (TokenState.USED, TokenState.EXPIRED):
         raise EmulatorUsageError(f"the integration token is {stage.value}: create a new one")
-    return put_token(state, evolve(found, services=chosen))
-
-
-def expire_token(state: State, token: str | HasId, now: float) -> IntegrationToken:
-    """Makes an integration token expire at once; raises `EmulatorUsageError` if there is no such token."""
-    return put_token(state, evolve(token_of(state, token), expires_at=now))
+    put_token(state, evolve(found, services=chosen))
 
 
 def connect(state: State, token: IntegrationToken) -> str:
@@ -252,11 +230,6 @@ def connect(state: State, token: IntegrationToken) -> str:
     state.accounts[account.id] = with_services(account, token.services or (), state.ids)
     put_token(state, evolve(token, used=True))
     return state.ids.uuid()
-
-
-def delete_services(state: State, account_id: str) -> None:
-    """Removes all services of one account."""
-    state.accounts[account_id] = evolve(state.accounts[account_id], services=())
 
 
 def put_token(state: State, token: IntegrationToken) -> IntegrationToken:
