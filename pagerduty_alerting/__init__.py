@@ -39,91 +39,29 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
+if TYPE_CHECKING:  # each module lists its public names
+    from pagerduty_alerting.client import *
     from pagerduty_alerting.config import RetryEvent, RetryPolicy
-    from pagerduty_alerting.errors import (
-        APIConnectionError,
-        APIResponseValidationError,
-        APIStatusError,
-        APITimeoutError,
-        AuthenticationError,
-        BadRequestError,
-        ClientClosedError,
-        ClientUsageError,
-        ConfigurationError,
-        ConflictError,
-        InternalServerError,
-        NotFoundError,
-        PagerDutyAlertingError,
-        PermissionDeniedError,
-        RateLimitError,
-        UnprocessableEntityError,
-    )
-    from pagerduty_alerting.models import (
-        AccountDeletion,
-        AccountServices,
-        ConnectedDestination,
-        Envelope,
-        IntegrationToken,
-        RateLimit,
-        RateLimitPolicy,
-        RateLimits,
-        Response,
-        ResponseInfo,
-        ResultInfo,
-        Service,
-        ServicesDeleted,
-        ServicesListed,
-        ServicesNotDeleted,
-        ServicesNotListed,
-    )
-    from pagerduty_alerting.sync import Client, ClientWithResponse
+    from pagerduty_alerting.errors import *
+    from pagerduty_alerting.models import *
+    from pagerduty_alerting.sync import *
 
 __version__ = "0.2.0"
 
 # The order of the reference.
 __all__ = [  # noqa: RUF022
-    "AsyncClient",
-    "Client",
-    "AsyncClientWithResponse",
-    "ClientWithResponse",
-    "Service",
-    "IntegrationToken",
-    "ConnectedDestination",
-    "Envelope",
-    "Response",
-    "ResponseInfo",
-    "ResultInfo",
-    "RateLimits",
-    "RateLimit",
-    "RateLimitPolicy",
-    "AccountServices",
-    "ServicesListed",
-    "ServicesNotListed",
-    "AccountDeletion",
-    "ServicesDeleted",
-    "ServicesNotDeleted",
-    "RetryPolicy",
-    "RetryEvent",
-    "PagerDutyAlertingError",
-    "APIStatusError",
-    "BadRequestError",
-    "AuthenticationError",
-    "PermissionDeniedError",
-    "NotFoundError",
-    "ConflictError",
-    "UnprocessableEntityError",
-    "RateLimitError",
-    "InternalServerError",
-    "APIConnectionError",
-    "APITimeoutError",
-    "APIResponseValidationError",
-    "ConfigurationError",
-    "ClientClosedError",
-    "ClientUsageError",
+    "AsyncClient", "Client", "AsyncClientWithResponse", "ClientWithResponse",
+    "Service", "IntegrationToken", "ConnectedDestination",
+    "Envelope", "Response", "ResponseInfo", "ResultInfo", "RateLimits", "RateLimit", "RateLimitPolicy",
+    "AccountServices", "ServicesListed", "ServicesNotListed",
+    "AccountDeletion", "ServicesDeleted", "ServicesNotDeleted",
+    "RetryPolicy", "RetryEvent",
+    "PagerDutyAlertingError", "APIStatusError", "BadRequestError", "AuthenticationError", "PermissionDeniedError",
+    "NotFoundError", "ConflictError", "UnprocessableEntityError", "RateLimitError", "InternalServerError",
+    "APIConnectionError", "APITimeoutError", "APIResponseValidationError",
+    "ConfigurationError", "ClientClosedError", "ClientUsageError",
     "__version__",
-]
+]  # fmt: skip
 
 _MODULES = ("models", "errors", "config", "client", "sync")
 

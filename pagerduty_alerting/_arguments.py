@@ -14,22 +14,10 @@ MAX_IDENTIFIER_LENGTH = 256
 
 _HOST_NAME = r"[a-z0-9._-]+"
 _HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
-_HEADERS_OF_CONNECTIONS = frozenset(
-    {
-        "connection",
-        "content-encoding",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+_HEADERS_OF_CONNECTIONS = frozenset({
+    "connection", "content-encoding", "content-length", "expect", "host", "keep-alive", "proxy-authorization",
+    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+})  # fmt: skip
 
 
 def check_text(name: str, value: object) -> str:

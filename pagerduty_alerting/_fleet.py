@@ -40,9 +40,7 @@ def each_account(
 ) -> AsyncGenerator[R, None]:
     """Returns a generator that calls an endpoint for each account, and yields what `to_result` makes of each outcome.
 
-    Raises:
-        TypeError: An argument has the wrong type; a single str is not a collection of ids.
-        ValueError: An argument has an invalid value.
+    Raises TypeError or ValueError for an invalid argument.
     """
     _check_iterable(account_ids)
     check_count("concurrency", concurrency)
@@ -72,15 +70,11 @@ class Account:
 
 @define(eq=False, repr=False)
 class Run:
-    """The state of a run over many accounts.
+    """The state of a run over many accounts."""
 
-    Attributes:
-        first_refused: Whether the credentials were refused, for each of the first two accounts with a response.
-        end: The exception that ends the run early; it is raised after the last result.
-    """
-
+    # Whether the credentials were refused, for each of the first two accounts with a response.
     first_refused: list[bool] = field(factory=list[bool])
-    end: BaseException | None = None
+    end: BaseException | None = None  # ends the run early; it is raised after the last result
 
     def note_answer(self, error: Exception | None) -> None:
         """Ends the run if the first two responses both refuse the credentials."""
@@ -111,11 +105,9 @@ async def _envelope_or_error(
     run: Run,
     account: Account,
 ) -> Envelope[T] | Exception:
-    """Returns the envelope or the exception of the call for one account, unless the exception concerns all accounts.
+    """Returns the envelope or the exception of the call for one account; raises what concerns all accounts.
 
-    Raises:
-        ClientClosedError: The client was closed before the API can have acted.
-        BaseException: Any other exception that concerns the whole run, such as one of the limiter.
+    That is `ClientClosedError` before the API can have acted, or for example an exception of the limiter.
     """
     try:
         # Checked here, because for the call None means the client's account, and the call is made only after its turn.
@@ -169,11 +161,7 @@ class Turns:
             self._is_answered.set()
 
     async def wait(self) -> None:
-        """Waits for the next turn.
-
-        Raises:
-            ClientClosedError: The client was closed meanwhile.
-        """
+        """Waits for the next turn; raises `ClientClosedError` if the client is closed meanwhile."""
         self._loop = asyncio.get_running_loop()
         clock = self._loop.time
         try:

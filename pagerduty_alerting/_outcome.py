@@ -31,29 +31,17 @@ Failure = APIConnectionError | APIResponseValidationError | APIStatusError
 
 @define(eq=False, repr=False)
 class Call(Progress, Generic[T]):
-    """One call: its request, its deadline and its state.
-
-    Attributes:
-        request: The request of every attempt.
-        seconds: Timeout of the whole call.
-        started: Start of the call, on the clock of the event loop.
-        is_patient: Whether waiting for the quota, a connection and the limiter does not count against its time.
-        limit: Its deadline.
-        attempts: Number of attempts begun.
-        ticket: Ticket with which the pacer admitted the latest attempt.
-        may_have_acted: Whether the API may have carried out a request of an attempt that failed.
-        earlier: One line for each failed attempt.
-    """
+    """One call: its request, its deadline and its state."""
 
     request: Request[T]
-    seconds: float
-    started: float
-    is_patient: bool
-    limit: Limit = field(init=False)
-    attempts: int = 0
-    ticket: Ticket = 0
-    may_have_acted: bool = False
-    earlier: tuple[str, ...] = ()
+    seconds: float  # timeout of the whole call
+    started: float  # on the clock of the event loop
+    is_patient: bool  # waiting for the quota, a connection and the limiter does not count against its time
+    limit: Limit = field(init=False)  # its deadline
+    attempts: int = 0  # begun so far
+    ticket: Ticket = 0  # with which the pacer admitted the latest attempt
+    may_have_acted: bool = False  # the API may have carried out a request of an attempt that failed
+    earlier: tuple[str, ...] = ()  # one line for each failed attempt
 
     def uncounted(self) -> AbstractContextManager[None]:
         """Returns a context manager that stops the clock of a patient call, and has no effect on others."""
@@ -68,13 +56,7 @@ class Call(Progress, Generic[T]):
 
 @define(eq=False, repr=False)
 class Success(Generic[T]):
-    """The outcome of a call that succeeded.
-
-    Attributes:
-        envelope: The decoded response.
-        answer: The raw response.
-        call: The call.
-    """
+    """The outcome of a call that succeeded."""
 
     envelope: Envelope[T]
     answer: RawResponse

@@ -71,12 +71,7 @@ class Pacer:
     async def wait_for_admission(self, deadline: float) -> tuple[Ticket, float]:
         """Waits until one more request fits into the quota, and counts it as under way.
 
-        Args:
-            deadline: Latest time of admission, on the clock of the event loop.
-
-        Returns:
-            The request's ticket and zero; otherwise, at once, no ticket and the seconds for which the quota is used up,
-            because they last beyond the deadline.
+        Returns its ticket and zero; or at once, if the quota is used up beyond the deadline, no ticket and the seconds.
         """
         waiter: asyncio.Future[tuple[Ticket, float]] = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = deadline
@@ -104,12 +99,7 @@ class Pacer:
         self._quotas = observe(self._quotas, answer, now)
 
     def settle(self, ticket: Ticket, *, is_unanswered: bool) -> None:
-        """Counts a request as ended.
-
-        Args:
-            ticket: The ticket with which it was admitted.
-            is_unanswered: Whether the request can have reached the API, and no response arrived.
-        """
+        """Counts a request as ended; `is_unanswered` if it can have reached the API, and no response arrived."""
         loop = self._loop
         if loop is None or ticket < self._first_ticket:
             return

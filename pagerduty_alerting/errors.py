@@ -9,23 +9,11 @@ from typing import Any
 from pagerduty_alerting.models import RateLimits, ResponseInfo
 
 __all__ = [
-    "APIConnectionError",
-    "APIResponseValidationError",
-    "APIStatusError",
-    "APITimeoutError",
-    "AuthenticationError",
-    "BadRequestError",
-    "ClientClosedError",
-    "ClientUsageError",
-    "ConfigurationError",
-    "ConflictError",
-    "InternalServerError",
-    "NotFoundError",
-    "PagerDutyAlertingError",
-    "PermissionDeniedError",
-    "RateLimitError",
+    "APIConnectionError", "APIResponseValidationError", "APIStatusError", "APITimeoutError", "AuthenticationError",
+    "BadRequestError", "ClientClosedError", "ClientUsageError", "ConfigurationError", "ConflictError",
+    "InternalServerError", "NotFoundError", "PagerDutyAlertingError", "PermissionDeniedError", "RateLimitError",
     "UnprocessableEntityError",
-]
+]  # fmt: skip
 
 
 def _restore(error_type: type[BaseException], args: tuple[object, ...], state: dict[str, Any]) -> BaseException:

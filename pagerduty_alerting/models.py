@@ -8,23 +8,10 @@ from attrs import field, frozen
 from pagerduty_alerting._values import Value
 
 __all__ = [
-    "AccountDeletion",
-    "AccountServices",
-    "ConnectedDestination",
-    "Envelope",
-    "IntegrationToken",
-    "RateLimit",
-    "RateLimitPolicy",
-    "RateLimits",
-    "Response",
-    "ResponseInfo",
-    "ResultInfo",
-    "Service",
-    "ServicesDeleted",
-    "ServicesListed",
-    "ServicesNotDeleted",
-    "ServicesNotListed",
-]
+    "AccountDeletion", "AccountServices", "ConnectedDestination", "Envelope", "IntegrationToken", "RateLimit",
+    "RateLimitPolicy", "RateLimits", "Response", "ResponseInfo", "ResultInfo", "Service", "ServicesDeleted",
+    "ServicesListed", "ServicesNotDeleted", "ServicesNotListed",
+]  # fmt: skip
 
 T = TypeVar("T")
 

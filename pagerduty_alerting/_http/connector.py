@@ -202,10 +202,7 @@ async def _reveal_url(request: aiohttp.ClientRequest, send: aiohttp.ClientHandle
 
 
 async def _send_once(
-    session: aiohttp.ClientSession,
-    polls: _Polls,
-    request: aiohttp.ClientRequest,
-    send: aiohttp.ClientHandlerType,
+    session: aiohttp.ClientSession, polls: _Polls, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
     """An aiohttp middleware that does what `Connector` does for the client's own session without hooks.
 

@@ -19,25 +19,15 @@ _SENT = frozenset({WAITING, READING})
 
 @define(kw_only=True, eq=False, repr=False)
 class Progress:
-    """The phase of a call, and the connection of its attempt.
+    """The phase of a call, and the connection of its attempt."""
 
-    Attributes:
-        phase: What it is doing, one of the constants above.
-        connect_timeout: Seconds for establishing a connection.
-        has_connection: Whether the attempt has got its connection, in the client's own session.
-        proxy: Host and port of the proxy; None without one.
-        unresolved: The host name that is being resolved; None otherwise.
-        connected: Called when the connection is established.
-        url: URL of the request, for sessions whose hooks see a URL without the integration token.
-    """
-
-    phase: str = CONNECTING
-    connect_timeout: float = 5.0
-    has_connection: bool = False
-    proxy: tuple[str | None, int | None] | None = None
-    unresolved: str | None = None
-    connected: Callable[[], object] | None = None
-    url: URL = field(default=URL(), repr=False)
+    phase: str = CONNECTING  # one of the constants above
+    connect_timeout: float = 5.0  # seconds
+    has_connection: bool = False  # the attempt has got its connection, in the client's own session
+    proxy: tuple[str | None, int | None] | None = None  # host and port
+    unresolved: str | None = None  # the host name that is being resolved
+    connected: Callable[[], object] | None = None  # called when the connection is established
+    url: URL = field(default=URL(), repr=False)  # the real one, for sessions whose hooks see it without the token
 
     @property
     def was_sent(self) -> bool:

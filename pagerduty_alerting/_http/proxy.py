@@ -14,16 +14,10 @@ from pagerduty_alerting.errors import ConfigurationError
 
 @frozen(eq=False, repr=False)
 class Proxy(Value):
-    """A proxy for requests.
+    """A proxy for requests, and the credentials for it, if it needs any."""
 
-    Attributes:
-        url: The proxy's URL, without credentials.
-        user: User name for the proxy; None if it needs none. The repr hides it, because it may be a token.
-        password: Password for the proxy; a secret that the repr hides.
-    """
-
-    url: str
-    user: str | None = field(default=None, repr=False)
+    url: str  # without credentials
+    user: str | None = field(default=None, repr=False)  # hidden, because it may be a token
     password: str = field(default="", repr=False)
 
     def headers(self) -> dict[str, str]:
@@ -64,10 +58,7 @@ def find_proxy(base_url: str) -> Proxy | None:
     """Returns the proxy for a base URL that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` name, or None.
 
     An API on this machine, the emulator, is reached without one. The proxy is looked up here, not by aiohttp's
-    `trust_env`, which would also take credentials from `~/.netrc`.
-
-    Raises:
-        ConfigurationError: The proxy is of a kind that cannot be used.
+    `trust_env`, which would also take credentials from `~/.netrc`. Raises ConfigurationError if it cannot be used.
     """
     target = urlsplit(base_url)
     host = target.hostname or ""

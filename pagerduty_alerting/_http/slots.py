@@ -5,11 +5,7 @@ from collections import deque
 
 
 class Slots:
-    """Connections that may be in use on one event loop, assigned in the order of requests.
-
-    Args:
-        limit: The number of connections.
-    """
+    """Connections that may be in use on one event loop, assigned in the order of requests."""
 
     def __init__(self, limit: int) -> None:
         self._free = limit

@@ -56,18 +56,7 @@ _SOCKET_OPTIONS = _socket_options()
 class Transport:
     """An aiohttp session, opened when first needed, which belongs to one event loop at a time.
 
-    Args:
-        base_url: URL of the API; it determines the proxy.
-        session: A session of the caller's to use; it is never closed.
-        ssl_context: Verifies the server's certificate, instead of aiohttp's default.
-        trace_configs: aiohttp's tracing hooks.
-        max_connections: Attempts that have a connection at the same time; None for the default, which does not apply
-            to fleets. A caller's session has its own limits.
-        proxy: The proxy to use instead of the environment's, or the exception for an invalid one.
-
-    Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has an invalid value.
+    The arguments are those of `AsyncClient`, except that `proxy` is what `read_proxy` returned.
     """
 
     def __init__(
@@ -103,12 +92,7 @@ class Transport:
         fork.register(self)
 
     def check_usable(self) -> None:
-        """Checks that a call can be made from the running event loop.
-
-        Raises:
-            ClientClosedError: The client is closed.
-            ClientUsageError: The client is in use from another event loop, or none of asyncio is running.
-        """
+        """Raises `ClientClosedError` or `ClientUsageError` if no call can be made from the running event loop."""
         fork.check()
         if self.is_closed:
             raise ClientClosedError("the client is closed")
@@ -146,10 +130,7 @@ class Transport:
     ) -> RawResponse:
         """Sends a request once and reads its response, at most `max_bytes` of the body. Redirects are not followed.
 
-        Raises:
-            APIConnectionError: No complete response arrived.
-            ClientClosedError: The client is closed, or was closed during the request.
-            ClientUsageError: The client is in use from another event loop.
+        Raises `APIConnectionError` if no complete response arrived, and what `check_usable` raises.
         """
         session = self._session
         if session is None or self.is_closed or self._loop is not asyncio.get_running_loop():
@@ -162,9 +143,7 @@ class Transport:
         current_progress.set(progress)
         try:
             response = await session.request(
-                request.method,
-                request.shown_url if "middlewares" in options else request.url,
-                **options,
+                request.method, request.shown_url if "middlewares" in options else request.url, **options
             )
             try:
                 progress.phase = READING
@@ -262,11 +241,7 @@ class Transport:
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
-    """Returns the running event loop.
-
-    Raises:
-        ClientUsageError: No loop of asyncio is running.
-    """
+    """Returns the running event loop, or raises `ClientUsageError` if none of asyncio is running."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

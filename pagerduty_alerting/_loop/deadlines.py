@@ -41,11 +41,9 @@ class Deadlines:
         _all.add(self)
 
     def limit(self, when: float, sent: Sent | None = None) -> "Limit":
-        """Returns a context manager that raises `Expired` if its body has not ended by `when`.
+        """Returns a context manager that raises `Expired` if its body has not ended by `when`, on the loop's clock.
 
-        Args:
-            when: The deadline, in seconds on the loop's clock.
-            sent: If it was sent by the deadline, a response that has arrived may still end the body.
+        If `sent` was sent by then, a response that has arrived may still end the body.
         """
         return Limit(self, when, sent)
 

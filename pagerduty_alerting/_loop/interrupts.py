@@ -47,14 +47,10 @@ _Replaced = list[tuple[int, Handler, _Deferring]]
 
 
 def defer(keep: Keep[A], work: Callable[[A, int], None], subject: A, thread: int) -> None:
-    """Runs work in the main thread, and passes exceptions of signal handlers to `keep` meanwhile.
+    """Runs `work(subject, thread)` in the main thread, and passes exceptions of signal handlers to `keep` meanwhile.
 
-    Args:
-        keep: Takes the subject and an exception, with the handler's frames in its traceback, and returns True; or
-            returns False, and the exception is raised where the signal arrived.
-        work: The function to run, with the subject and the thread.
-        subject: Passed to `work` and `keep`.
-        thread: Identifies the main thread.
+    `keep` takes the subject and an exception, with the handler's frames in its traceback, and returns True; if it
+    returns False, the exception is raised where the signal arrived.
     """
     replaced: _Replaced = []
     try:

@@ -85,11 +85,8 @@ class LoopRunner:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine in the caller's context and returns what it returns.
 
-        Raises:
-            ClientClosedError: The runner is closed, or was while the coroutine ran.
-            ClientUsageError: The thread is already in a call of this runner.
-            KeyboardInterrupt: Ctrl-C; the coroutine was cancelled.
-            BaseException: Whatever the coroutine, or a signal handler that ran meanwhile, raises.
+        Raises what the coroutine raises, `ClientClosedError`, `ClientUsageError` if the thread is already in a call of
+        this runner, or what a signal handler that ran meanwhile raised, for which the coroutine was cancelled.
         """
         call = SyncCall(lambda: coroutine, contextvars.copy_context())
         try:
@@ -99,11 +96,7 @@ class LoopRunner:
                 coroutine.close()
 
     def iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
-        """Yields what an asynchronous generator yields; one that is left early is closed.
-
-        Raises:
-            BaseException: As for `run`.
-        """
+        """Yields what an asynchronous generator yields, and raises as `run` does; one that is left early is closed."""
         context = contextvars.copy_context()  # one for all steps, as a generator expects
         try:
             while True:
@@ -136,8 +129,7 @@ class LoopRunner:
     def close(self) -> None:
         """Ends the calls of all threads with `ClientClosedError`, then closes the loop. Idempotent.
 
-        Raises:
-            ClientUsageError: The thread is in a call of this runner.
+        Raises `ClientUsageError` if the thread is in a call of this runner.
         """
         call = SyncCall(self._shut_down, contextvars.copy_context(), closes=True)
         self._carry_out(call)

@@ -80,8 +80,7 @@ class SyncCall(Generic[T]):
     def keep(self, error: BaseException) -> bool:
         """Keeps an exception until the call's end; an earlier one becomes its context.
 
-        Returns:
-            False if the call has not ended a second after its cancellation, so that only raising can end it.
+        Returns False if the call has not ended a second after its cancellation, so that only raising can end it.
         """
         former, now = self.interrupt, time.monotonic()
         if former is None:

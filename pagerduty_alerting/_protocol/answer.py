@@ -78,19 +78,12 @@ class ReceivedHeaders(Mapping[str, str]):
 
 @define(eq=False, repr=False)  # never changed, but a frozen class takes three times as long to instantiate
 class RawResponse:
-    """One response as it was received.
-
-    Attributes:
-        status: HTTP status.
-        received: The headers as received. The repr hides them: a redirect's target can contain an integration token.
-        body: The decompressed body, truncated to the client's limit.
-        is_whole: False if the body was longer than that limit.
-    """
+    """One response as it was received."""
 
     status: int
-    received: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-    is_whole: bool = True
+    received: Mapping[str, str] = field(repr=False)  # a redirect's target can contain an integration token
+    body: bytes = field(repr=False)  # decompressed, truncated to the client's limit
+    is_whole: bool = True  # False if the body was longer than that limit
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -19,26 +19,15 @@ from pagerduty_alerting._protocol.infos import load_json, read_infos, read_numbe
 from pagerduty_alerting._protocol.rate_limit import parse_rate_limits
 from pagerduty_alerting._protocol.retry import doubt
 from pagerduty_alerting.errors import APIResponseValidationError, APIStatusError
-from pagerduty_alerting.models import (
-    ConnectedDestination,
-    Envelope,
-    IntegrationToken,
-    ResultInfo,
-    Service,
-)
+from pagerduty_alerting.models import ConnectedDestination, Envelope, IntegrationToken, ResultInfo, Service
 
 T = TypeVar("T")
 
 Hook = Callable[[Any, Any], Any]
 
 _JSON_TYPES: dict[type, str] = {
-    bool: "boolean",
-    int: "number",
-    float: "number",
-    str: "string",
-    list: "array",
-    dict: "object",
-}
+    bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"
+}  # fmt: skip
 
 # Strings that the API may leave out or send as null; they are read as empty.
 _OPTIONAL_TEXTS: dict[type, tuple[str, ...]] = {Service: ("id", "name"), ConnectedDestination: ("id",)}
@@ -48,12 +37,7 @@ _MAX_PROBLEMS = 5
 
 
 def decode(request: Request[T], answer: RawResponse) -> Envelope[T]:
-    """Returns the envelope of a response that reports success.
-
-    Raises:
-        APIStatusError: The API refused the request, by the status or by `success: false`.
-        APIResponseValidationError: The response reports success but is not in the documented form.
-    """
+    """Returns the envelope of a response that reports success in the documented form, or raises the error for it."""
     outcome = _read(request, answer)
     if isinstance(outcome, Envelope):
         return outcome

@@ -25,27 +25,16 @@ _WRITE = ("Notifications Write", "Account Settings Write")
 
 @frozen(kw_only=True, eq=False, repr=False)
 class Endpoint(Generic[T_co]):
-    """One operation of the API.
+    """One operation of the API."""
 
-    Attributes:
-        operation: Its name in Cloudflare's documentation.
-        method: HTTP method.
-        suffix: Path below the account's PagerDuty destinations; it may end in an argument in braces.
-        result_type: Type of `result`; `NoneType` if the operation has no result.
-        success: The documented success status; any 2xx is accepted if the envelope reports success.
-        replay_safe: Whether sending it twice has the same effect as sending it once.
-        permissions: The API permissions, any of which is enough.
-        answers_secret: Whether a response may contain an integration token.
-    """
-
-    operation: str
+    operation: str  # its name in Cloudflare's documentation
     method: str
-    suffix: str = ""
+    suffix: str = ""  # path below the account's PagerDuty destinations; it may end in an argument in braces
     result_type: type[T_co]
-    success: int = 200
-    replay_safe: bool
-    permissions: tuple[str, ...]
-    answers_secret: bool = False
+    success: int = 200  # the documented status; any 2xx is accepted if the envelope reports success
+    replay_safe: bool  # sending it twice has the same effect as sending it once
+    permissions: tuple[str, ...]  # any of them is enough
+    answers_secret: bool = False  # a response may contain an integration token
 
     @property
     def argument(self) -> str | None:
@@ -92,19 +81,12 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (LIST_SERVICES, DELETE_SERVICES, CREATE_I
 
 @frozen(eq=False, repr=False)
 class Request(Generic[T_co]):
-    """One request to an endpoint, without a query or a body.
-
-    Attributes:
-        endpoint: The endpoint.
-        url: Absolute URL, percent-encoded. The repr hides it, because that of *connect* contains the token.
-        path: Path below the base URL, an integration token in it masked.
-        secrets: Values that must not appear in a message about this request.
-    """
+    """One request to an endpoint, without a query or a body."""
 
     endpoint: Endpoint[T_co]
-    url: URL = field(repr=False)
-    path: str
-    secrets: tuple[str, ...] = field(repr=False)
+    url: URL = field(repr=False)  # percent-encoded; that of *connect* contains the token
+    path: str  # below the base URL, an integration token in it masked
+    secrets: tuple[str, ...] = field(repr=False)  # must not appear in a message about this request
 
     @property
     def method(self) -> str:
@@ -140,11 +122,8 @@ def build_request(
 ) -> Request[T]:
     """Returns the request for a call; `secrets` are those of the credentials.
 
-    An argument of type `IntegrationToken` is masked in `Request.path`; a str is treated as a public id.
-
-    Raises:
-        TypeError: An id is not a str.
-        ValueError: An id is empty, a dot segment, too long, or contains white space or control characters.
+    An argument of type `IntegrationToken` is masked in `Request.path`; a str is treated as a public id. Raises what
+    `check_identifier` raises.
     """
     path = _destinations_path(check_text("account_id", account_id)) + endpoint.suffix.partition("{")[0]
     if endpoint.argument is None:

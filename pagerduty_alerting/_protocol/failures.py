@@ -39,17 +39,11 @@ _ERROR_TYPES: dict[int, type[APIStatusError]] = {
 
 @frozen(eq=False, repr=False)
 class Meaning:
-    """The meaning of an error code, or of a status without one.
+    """The meaning of an error code, or of a status without one."""
 
-    Attributes:
-        area: What the error concerns, in a word or two.
-        finding: What is wrong with it.
-        advice: What to do; the request fills in `{permissions}`, `{token}` and `{wait}`.
-    """
-
-    area: str
-    finding: str
-    advice: str = ""
+    area: str  # what the error concerns, in a word or two
+    finding: str  # what is wrong with it
+    advice: str = ""  # what to do; the request fills in `{permissions}`, `{token}` and `{wait}`
 
 
 _PERMISSIONS = (
@@ -70,10 +64,7 @@ _BY_CODE = {
         "the account's plan does not include PagerDuty",
         "PagerDuty notifications need a zone on a Business or Enterprise plan in the account.",
     ),
-    6100: _BAD_KEY,
-    6101: _BAD_KEY,
-    6102: _BAD_KEY,
-    6103: _BAD_KEY,
+    **dict.fromkeys(range(6100, 6104), _BAD_KEY),
     6111: Meaning(
         "Authentication", "the API token is malformed, or a Global API Key was sent as a token", _TOKEN_OR_KEY
     ),

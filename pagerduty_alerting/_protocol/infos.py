@@ -44,11 +44,7 @@ def read_infos(
 
 
 def load_json(body: bytes) -> object:
-    """Returns the value in a JSON body, which may begin with a byte order mark.
-
-    Raises:
-        orjson.JSONDecodeError: The body is not JSON. The exception holds the whole body.
-    """
+    """Returns the value in a JSON body, which may begin with a byte order mark; orjson's exception holds the body."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -105,19 +105,12 @@ def _items(header: str) -> Iterator[tuple[str, dict[str, float]]]:
 
 @define  # never changed, but a frozen class takes three times as long to instantiate
 class Quota:
-    """The known state of one quota.
+    """The known state of one quota."""
 
-    Attributes:
-        remaining: Requests left as of the newest response, which may or may not have counted those in progress.
-        reset_at: End of the window, in seconds on the clock of the event loop.
-        per_window: Requests allowed in each window; None if unknown.
-        window: Length of the window in seconds; None if unknown.
-    """
-
-    remaining: int
-    reset_at: float
-    per_window: int | None = None
-    window: float | None = None
+    remaining: int  # as of the newest response, which may or may not have counted the requests in progress
+    reset_at: float  # end of the window, in seconds on the clock of the event loop
+    per_window: int | None = None  # requests allowed in each window, if known
+    window: float | None = None  # length of the window in seconds, if known
 
 
 Quotas = Mapping[str, Quota]

@@ -51,11 +51,7 @@ def hide_requests(error: BaseException, outer: BaseException | None) -> None:
     """Removes this package's and aiohttp's frames from the tracebacks of an exception, its causes and its contexts.
 
     Other frames, such as a limiter's, stay. An exception of aiohttp's is removed as a context: its message may contain
-    the URL.
-
-    Args:
-        error: The exception that a call is about to raise; it is changed in place.
-        outer: The exception that the caller was handling when it made the call; it is left unchanged.
+    the URL. `outer`, the exception that the caller was handling when it made the call, is left unchanged.
     """
     seen = {id(outer)}
     pending: list[BaseException | None] = [error]

@@ -25,15 +25,9 @@ def next_delay(
     time_left: float,
     jitter: float,
 ) -> float | None:
-    """Returns the seconds to wait before the next attempt, or None if the call fails.
+    """Returns the seconds to wait after a failed attempt, numbered from 1, or None if the call fails.
 
-    Args:
-        policy: The caller's policy.
-        error: The error of the attempt.
-        replay_safe: Whether sending the request twice has the same effect as sending it once.
-        attempt: Number of the attempt that failed, from 1.
-        time_left: Seconds until the call's deadline.
-        jitter: A random number from 0 to 1.
+    `time_left` is until the call's deadline, and `jitter` a random number from 0 to 1.
     """
     if attempt >= _most_attempts(policy, error) or not is_transient(error, policy):
         return None

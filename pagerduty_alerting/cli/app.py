@@ -303,9 +303,7 @@ def doctor(
 
     options = _options(context, api_token_file, base_url, timeout, verbose)
     _finish(
-        options,
-        lambda terminal: doctor(terminal, options, account_id, wants_report=report),
-        as_json=as_json or report,
+        options, lambda terminal: doctor(terminal, options, account_id, wants_report=report), as_json=as_json or report
     )
 
 

@@ -44,8 +44,7 @@ ApiTokenFile = Annotated[
     typer.Option("--api-token-file", metavar="FILE", help="Read the API token from a file; - is standard input."),
 ]
 BaseUrl = Annotated[
-    str | None,
-    typer.Option("--base-url", metavar="URL", help="The API; overrides CLOUDFLARE_BASE_URL."),
+    str | None, typer.Option("--base-url", metavar="URL", help="The API; overrides CLOUDFLARE_BASE_URL.")
 ]
 Timeout = Annotated[
     str | None,

@@ -92,10 +92,7 @@ class ClientSettings:
 
 
 def find_settings(
-    options: Options,
-    terminal: Terminal,
-    accounts: Sequence[str | None] = (),
-    environ: Mapping[str, str] = os.environ,
+    options: Options, terminal: Terminal, accounts: Sequence[str | None] = (), environ: Mapping[str, str] = os.environ
 ) -> ClientSettings:
     """Returns the settings; without credentials, asks for a token on a terminal.
 

@@ -70,29 +70,11 @@ if TYPE_CHECKING:
 
 # The order of the reference.
 __all__ = [  # noqa: RUF022
-    "Emulator",
-    "Operation",
-    "FaultBuilder",
-    "Order",
-    "Gate",
-    "RequestLog",
-    "RecordedRequest",
-    "RateLimits",
-    "Dialect",
-    "IdStyle",
-    "InitialState",
-    "InitialAccount",
-    "InitialApiToken",
-    "InitialApiKey",
-    "InitialIntegrationToken",
-    "Account",
-    "Service",
-    "IntegrationToken",
-    "TokenState",
-    "Permission",
-    "ErrorCode",
-    "EmulatorUsageError",
-]
+    "Emulator", "Operation", "FaultBuilder", "Order", "Gate", "RequestLog", "RecordedRequest",
+    "RateLimits", "Dialect", "IdStyle",
+    "InitialState", "InitialAccount", "InitialApiToken", "InitialApiKey", "InitialIntegrationToken",
+    "Account", "Service", "IntegrationToken", "TokenState", "Permission", "ErrorCode", "EmulatorUsageError",
+]  # fmt: skip
 
 # From the ground up, so that the first one that has a name imports little more than that name needs.
 _MODULES = (

@@ -116,10 +116,7 @@ def steps_of_flow(api: Emulator) -> Iterator[Step]:
     """Yields the steps for either client; each must be done before the next is requested."""
     yield Step("list_services()", lambda client: client.list_services(), "no services", as_no_services)
     create = Step(
-        "create_integration_token()",
-        lambda client: client.create_integration_token(),
-        "an integration token",
-        as_token,
+        "create_integration_token()", lambda client: client.create_integration_token(), "an integration token", as_token
     )
     yield create
     token = create.outcome
