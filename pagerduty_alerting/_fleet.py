@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from attrs import define, field
 
@@ -13,6 +13,7 @@ from pagerduty_alerting._arguments import check_count, check_flag, check_identif
 from pagerduty_alerting._call import Core
 from pagerduty_alerting._http.transport import running_loop
 from pagerduty_alerting._loop.deadlines import Deadlines, Expired
+from pagerduty_alerting._loop.sync_call import CallersItems
 from pagerduty_alerting._outcome import Call
 from pagerduty_alerting._pacer import Pacer
 from pagerduty_alerting._protocol.endpoints import Endpoint
@@ -195,7 +196,8 @@ async def run_over(
 
     At most `concurrency` results exist at a time, from the start of their calls until they are yielded, and an account
     is fetched only when its call can start. An exception of a call, or of the iterable, ends the run: no more calls are
-    started, those that were sent are completed and their results yielded, then the exception is raised.
+    started, those that were sent are completed and their results yielded, then the exception is raised. `CallersItems`
+    are also yielded, before each account.
     """
     running_loop()  # raises without one
     source = _asynchronous(account_ids)
@@ -211,6 +213,9 @@ async def run_over(
                 await _end([fetch] if fetch else [])
                 fetch, is_exhausted = None, True
             if fetch is None and not is_exhausted and len(calls) < concurrency:
+                if isinstance(account_ids, CallersItems):
+                    deadlines.pass_over_standstill()
+                    yield cast("T", account_ids)  # the runner reads the next account
                 fetch = asyncio.create_task(_next(source))
             if fetch is None and not calls:
                 break

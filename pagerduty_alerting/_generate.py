@@ -21,6 +21,7 @@ HEADER = '''\
 
 from collections.abc import Iterator
 from pagerduty_alerting._loop.runner import LoopRunner
+from pagerduty_alerting._loop.sync_call import callers_items
 from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
 '''
 
@@ -142,8 +143,13 @@ def _passed_on(arguments: ast.arguments) -> str:
     """Returns the arguments of a call that passes each parameter on."""
     if arguments.posonlyargs or arguments.vararg or arguments.kwarg:
         raise ValueError(f"client.py has parameters that cannot be passed on by name: {ast.unparse(arguments)}")
-    passed = [argument.arg for argument in arguments.args[1:]]
+    passed = [_handed_over(argument) for argument in arguments.args[1:]]
     return ", ".join(passed + [f"{argument.arg}={argument.arg}" for argument in arguments.kwonlyargs])
+
+
+def _handed_over(argument: ast.arg) -> str:
+    is_iterable = argument.annotation is not None and ast.unparse(argument.annotation).startswith("Iterable[")
+    return f"callers_items({argument.arg})" if is_iterable else argument.arg
 
 
 def _ruff(*arguments: str, source: str) -> str:

@@ -9,6 +9,7 @@ from typing import NoReturn, Self
 import aiohttp
 
 from pagerduty_alerting._loop.runner import LoopRunner
+from pagerduty_alerting._loop.sync_call import callers_items
 from pagerduty_alerting.client import AsyncClient, AsyncClientWithResponse
 from pagerduty_alerting.config import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_USER_AGENT, RetryPolicy
 from pagerduty_alerting.models import (
@@ -227,7 +228,9 @@ class Client:
             TypeError, ValueError: An argument is invalid; nothing was sent.
         """
         return self._runner.iterate(
-            self._async.list_services_in(account_ids, concurrency=concurrency, ordered=ordered, timeout=timeout)
+            self._async.list_services_in(
+                callers_items(account_ids), concurrency=concurrency, ordered=ordered, timeout=timeout
+            )
         )
 
     def delete_services_in(
@@ -246,7 +249,9 @@ class Client:
             AuthenticationError, ClientClosedError, TypeError, ValueError: As for `list_services_in`.
         """
         return self._runner.iterate(
-            self._async.delete_services_in(account_ids, concurrency=concurrency, ordered=ordered, timeout=timeout)
+            self._async.delete_services_in(
+                callers_items(account_ids), concurrency=concurrency, ordered=ordered, timeout=timeout
+            )
         )
 
     @property

@@ -49,10 +49,7 @@ class Deadlines:
 
     def watch(self, limit: "Limit") -> "dict[Limit, None]":
         """Watches a deadline until it is removed from the returned dict. The timer stays for the next call."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # the first call, or the first after the client moved to another loop
-            self._loop, self._limits, self._timer, self._fires_at = loop, {}, None, math.inf
-            self._stands_since = None
+        loop = self._running_loop()
         self._limits[limit] = None
         if limit.when < self._fires_at:
             self._arm(loop, limit.when)
@@ -71,8 +68,8 @@ class Deadlines:
         Synchronous callers drive the loop only while they wait for a result, and asynchronous ones may block it. The
         time that they spend on a result must not count against the calls in progress.
         """
+        loop = self._running_loop()
         if self._stands_since is None:
-            loop = asyncio.get_running_loop()
             self._stands_since = loop.time()
             # Not in the next iteration, in which the loop may be stopped, but in the one after it.
             loop.call_soon(loop.call_soon, self._go_on, loop)
@@ -88,6 +85,13 @@ class Deadlines:
             limits, self._limits = self._limits, {}
             for limit in limits:
                 limit.expire()
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # the first call, or the first after the client moved to another loop
+            self._loop, self._limits, self._timer, self._fires_at = loop, {}, None, math.inf
+            self._stands_since = None
+        return loop
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is self._loop:

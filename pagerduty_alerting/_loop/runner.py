@@ -37,7 +37,7 @@ from typing import Any, TypeVar
 
 from pagerduty_alerting._loop import fork, greenlets, interrupts
 from pagerduty_alerting._loop.deadlines import check_deadlines
-from pagerduty_alerting._loop.sync_call import GRACE, NEW, OVER, RUNNING, WAITING, SyncCall
+from pagerduty_alerting._loop.sync_call import GRACE, NEW, OVER, RUNNING, WAITING, CallersItems, SyncCall
 from pagerduty_alerting.errors import ClientClosedError, ClientUsageError, PagerDutyAlertingError
 
 T = TypeVar("T")
@@ -96,7 +96,10 @@ class LoopRunner:
                 coroutine.close()
 
     def iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
-        """Yields what an asynchronous generator yields, and raises as `run` does; one that is left early is closed."""
+        """Yields what an asynchronous generator yields, and raises as `run` does; one that is left early is closed.
+
+        `CallersItems` that it yields are not passed on: their next item is read in this thread.
+        """
         context = contextvars.copy_context()  # one for all steps, as a generator expects
         try:
             while True:
@@ -104,7 +107,10 @@ class LoopRunner:
                     item = self._result(SyncCall(items.__anext__, context, is_step=True))
                 except StopAsyncIteration:
                     return
-                yield item
+                if isinstance(item, CallersItems):
+                    item.read()
+                else:
+                    yield item
         finally:
             closing = SyncCall(functools.partial(_close_generator, items), context, is_step=True)
             if threading.get_ident() in self._busy:  # a finalizer or a signal handler runs during a call

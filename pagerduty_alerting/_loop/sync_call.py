@@ -1,4 +1,4 @@
-"""One call of a synchronous caller: a coroutine, the thread that waits for it, and its state.
+"""One call of a synchronous caller (a coroutine, the thread that waits for it, its state), and items that it supplies.
 
 The states of a call:
 
@@ -15,8 +15,8 @@ import contextvars
 import enum
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from typing import Any, Generic, Self, TypeVar
 
 from attrs import define
 
@@ -99,3 +99,42 @@ def _chained(error: BaseException, former: BaseException | None) -> BaseExceptio
     if former is not None and former is not error and shown is not former:
         shown.__context__ = former
     return error
+
+
+class CallersItems(AsyncIterator[T]):
+    """Items of an iterable that the caller's thread reads between two steps of a generator, outside of the event loop.
+
+    The iterable may be code that must not run inside of one: Django refuses its database there, or would query it on
+    another connection. The generator yields this object itself whenever it needs the next item.
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = items
+        self._iterator: Iterator[T] | None = None
+        self._outcome: tuple[T] | Exception | None = None  # one item, or what ended the iterable
+
+    def read(self) -> None:
+        """Reads the next item, in the caller's thread."""
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._items)
+            self._outcome = (next(self._iterator),)
+        except StopIteration:
+            self._outcome = StopAsyncIteration()
+        except Exception as error:
+            self._outcome = error
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        outcome, self._outcome = self._outcome, None
+        if isinstance(outcome, tuple):
+            return outcome[0]
+        raise StopAsyncIteration if outcome is None else outcome
+
+
+def callers_items(items: Iterable[T]) -> CallersItems[T] | Iterable[T]:
+    """Returns the items of an iterable; a str, and anything else, as it is, for the generator to refuse."""
+    given: object = items
+    return items if isinstance(given, str | bytes) or not hasattr(given, "__iter__") else CallersItems(items)

@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -342,6 +343,10 @@ def client_of(api: Emulator) -> AsyncClient:
     return AsyncClient(base_url=api.url, api_token=api.api_token, account_id=api.account_id)
 
 
+def sync_client_of(api: Emulator) -> Client:
+    return Client(base_url=api.url, api_token=api.api_token, account_id=api.account_id)
+
+
 async def test_breaking_out_of_the_loop_ends_the_requests(emulator: Emulator, accounts: list[str]) -> None:
     gate = emulator.on(Operation.LIST).skip(1).hold()
     async with client_of(emulator) as client:
@@ -428,3 +433,75 @@ def test_an_iterator_of_the_facade_is_closed_by_leaving_its_loop(emulator: Emula
         for _ in client.list_services_in(accounts, concurrency=4):
             break
         assert client.list_services() == []
+
+
+class Queryset:
+    """Account ids that can be read in both ways, like the querysets of Django, and the place where they were."""
+
+    def __init__(self, account_ids: list[str]) -> None:
+        self._account_ids = account_ids
+        self.places: set[object] = set()
+
+    def __iter__(self) -> Iterator[str]:
+        for account_id in self._account_ids:
+            self.places.add((threading.get_ident(), asyncio._get_running_loop()))
+            yield account_id
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        raise AssertionError("read in the asynchronous way")
+        yield ""
+
+
+def test_the_synchronous_client_reads_accounts_in_the_callers_thread_and_outside_of_its_loop(
+    emulator: Emulator, accounts: list[str]
+) -> None:
+    source = Queryset(accounts)
+    with sync_client_of(emulator) as client:
+        listed = [result.account_id for result in client.list_services_in(source)]
+    assert sorted(listed) == sorted(accounts)
+    assert source.places == {(threading.get_ident(), None)}
+
+
+async def test_the_synchronous_client_reads_accounts_in_the_callers_thread_where_a_loop_is_running(
+    emulator: Emulator, accounts: list[str]
+) -> None:
+    source = Queryset(accounts)
+    with sync_client_of(emulator) as client:
+        deleted = [result.account_id for result in client.delete_services_in(source, ordered=True)]
+    assert deleted == accounts
+    assert source.places == {(threading.get_ident(), asyncio.get_running_loop())}
+
+
+def test_a_source_of_the_synchronous_client_may_use_the_client_itself(emulator: Emulator, accounts: list[str]) -> None:
+    with sync_client_of(emulator) as client:
+        connected = (account for account in accounts if client.list_services(account_id=account))
+        deleted = [result.account_id for result in client.delete_services_in(connected)]
+    assert sorted(deleted) == sorted(accounts[1:])
+
+
+def test_time_that_a_synchronous_source_takes_does_not_count_against_the_timeouts(
+    emulator: Emulator, accounts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = emulator.on(Operation.LIST).hold()
+
+    def slow() -> Iterator[str]:
+        yield accounts[0]
+        advance_clock(Caller("sync", client, str), monkeypatch, 1000)  # as if the source had slept
+        gate.release()
+        yield accounts[1]
+
+    with sync_client_of(emulator).with_options(connect_timeout=5000, respect_rate_limits=False) as client:
+        results = list(client.list_services_in(slow(), timeout=20))
+    assert [result.error for result in results] == [None, None]
+
+
+def test_results_come_before_the_exception_of_a_synchronous_source(emulator: Emulator, accounts: list[str]) -> None:
+    def broken() -> Iterator[str]:
+        yield from accounts[:3]
+        raise OSError("the database is gone")
+
+    listed: list[str] = []
+    with sync_client_of(emulator) as client, pytest.raises(OSError, match="the database is gone"):
+        listed.extend(result.account_id for result in client.list_services_in(broken()))
+    assert set(listed) <= set(accounts[:3])
+    assert emulator.requests.total == len(listed)
