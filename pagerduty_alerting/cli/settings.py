@@ -1,5 +1,6 @@
 """Finds the settings of a client in options, files and environment, or asks for them; reports their source."""
 
+import codecs
 import functools
 import getpass
 import math
@@ -9,7 +10,7 @@ import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from attrs import frozen
 
@@ -221,6 +222,17 @@ def ask(question: str) -> str | None:
         return None
 
 
+def standard_input() -> TextIO:
+    """Returns standard input.
+
+    Raises:
+        UsageError: It is closed.
+    """
+    if sys.stdin is None:
+        raise UsageError("Standard input is closed, so nothing can be read from it; nothing was sent.")
+    return sys.stdin
+
+
 def read_token(file: str, terminal: Terminal) -> str:
     """Returns the token in a file, stripped of white space; warns if all users can read the file.
 
@@ -229,14 +241,14 @@ def read_token(file: str, terminal: Terminal) -> str:
     """
     try:
         if file == "-":
-            content = sys.stdin.buffer.read(LONGEST_TOKEN_FILE + 1)
+            content = standard_input().buffer.read(LONGEST_TOKEN_FILE + 1)
         else:
             with Path(file).open("rb") as opened:
                 if _is_open_to_all(os.fstat(opened.fileno()).st_mode):
                     advice = f"`{shlex.join(['chmod', '600', file])}` changes that."
                     terminal.warn(f"everybody on this machine can read {printable(file)}. {advice}")
                 content = opened.read(LONGEST_TOKEN_FILE + 1)
-        token = content.decode("ascii").strip()
+        token = content.removeprefix(codecs.BOM_UTF8).decode("ascii").strip()
     except OSError as error:
         raise UsageError(f"The file {file} of --api-token-file cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:

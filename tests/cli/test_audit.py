@@ -191,7 +191,8 @@ def test_results_of_the_earlier_run_count(api, accounts, tmp_path):
     [
         (["--accounts", "/nowhere/at/all"], "The file /nowhere/at/all of --accounts cannot be read: No such file"),
         (["--accounts", "-"], "There is no account in standard input: write one id per line."),
-        (["--accounts", "-", "--api-token-file", "-"], "Standard input cannot hold both"),
+        (["--accounts", "-", "--api-token-file", "-"], "cannot hold both the accounts and the API token"),
+        (["--accounts", "-", "--resume", "-"], "cannot hold both the accounts and the results"),
         ([], "Missing option '--accounts'"),
         (["--accounts", "-", "--concurrency", "0"], "'--concurrency'"),
     ],
@@ -201,6 +202,26 @@ def test_wrong_arguments_are_an_error_before_anything_is_sent(api, arguments, sa
     assert (ran.status, ran.out) == (2, "")
     assert said in ran.err
     api.requests.assert_not_called()
+
+
+def test_a_byte_order_mark_is_not_a_part_of_an_account_or_of_a_result(api, accounts, tmp_path):
+    listed, earlier = tmp_path / "accounts.txt", tmp_path / "earlier"
+    listed.write_text("\r\n".join(accounts), encoding="utf-8-sig")
+    first = run("audit", "--accounts", str(listed), "--json", settings=api.environ)
+    earlier.write_text(first.out, encoding="utf-8-sig")
+    again = run("audit", "--accounts", str(listed), "--json", "--resume", str(earlier), settings=api.environ)
+    assert (first.status, len(first.out.splitlines())) == (0, len(accounts))
+    assert (again.status, again.out) == (0, "")
+
+
+def test_a_result_that_was_cut_within_a_character_is_requested_again(api, tmp_path):
+    account, listed, earlier = api.add_account(services=["Überwachung"]), tmp_path / "accounts", tmp_path / "earlier"
+    listed.write_text(account)
+    whole = run("audit", "--accounts", str(listed), "--json", settings=api.environ).out.encode()
+    earlier.write_bytes(whole[: whole.index("Ü".encode()) + 1])
+    again = run("audit", "--accounts", str(listed), "--json", "--resume", str(earlier), settings=api.environ)
+    assert (again.status, again.out.encode()) == (0, whole)
+    assert f"skipped 1 line of {earlier}" in again.err
 
 
 def test_a_missing_file_to_resume_is_an_error(api, listed):

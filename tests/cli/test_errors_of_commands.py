@@ -257,6 +257,18 @@ def test_a_command_that_is_started_with_closed_stdout_fails_before_anything_is_s
     api.requests.assert_not_called()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["connect", "-"], ["audit", "--accounts", "-"], ["services", "list", "--api-token-file", "-"]],
+    ids=["a token id", "accounts", "an API token"],
+)
+def test_reading_from_standard_input_that_is_closed_is_an_error(api, arguments):
+    shell = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, *arguments]
+    done = subprocess.run(shell, env=environment(api.environ), capture_output=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, "Standard input is closed" in done.stderr.decode()) == (2, True)
+    api.requests.assert_not_called()
+
+
 @pytest.mark.parametrize("closed", ["<&- >&-", "2>&-"], ids=["stdin and stdout", "stderr"])
 def test_streams_closed_at_the_start_cause_no_error(api, closed):
     api.add_service("Database")

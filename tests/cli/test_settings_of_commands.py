@@ -37,6 +37,13 @@ def test_the_token_file_overrides_the_environment(api, tmp_path):
     assert run("services", "list", "--api-token-file", str(file), settings=settings).status == 0
 
 
+def test_a_token_file_may_begin_with_a_byte_order_mark_as_on_windows(api, tmp_path):
+    file = tmp_path / "token"
+    file.write_text(f"{api.api_token}\r\n", encoding="utf-8-sig")
+    file.chmod(0o600)
+    assert run("services", "list", "--api-token-file", str(file), settings=tokenless(api)).status == 0
+
+
 def test_a_token_file_that_others_can_read_causes_a_warning(api, tmp_path):
     file = tmp_path / "token"
     file.write_text(api.api_token)

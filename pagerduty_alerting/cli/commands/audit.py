@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -23,7 +22,7 @@ from pagerduty_alerting._protocol.rate_limit import Quotas, hold_back, observe, 
 from pagerduty_alerting.cli.failures import DONE, REFUSED, Stopped, error_fields, explanation, status_for
 from pagerduty_alerting.cli.options import Options
 from pagerduty_alerting.cli.output import clock_time, counted, show_ids
-from pagerduty_alerting.cli.settings import UsageError, find_settings
+from pagerduty_alerting.cli.settings import UsageError, find_settings, standard_input
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
 STDIN = "-"
@@ -96,8 +95,11 @@ class Findings:
 
 def audit(terminal: Terminal, options: Options, given: AuditOptions) -> int:
     """Runs the command and returns its exit status: that of the first account that failed."""
-    if given.accounts == STDIN == options.api_token_file:
-        raise UsageError("Standard input cannot hold both the accounts and the API token: put one of them in a file.")
+    sources = {"the accounts": given.accounts, "the API token": options.api_token_file, "the results": given.resume}
+    on_stdin = [name for name, source in sources.items() if source == STDIN]
+    if len(on_stdin) > 1:
+        both = " and ".join(on_stdin[:2])
+        raise UsageError(f"Standard input cannot hold both {both}: put one of them in a file.")
     accounts = read_accounts(given.accounts)
     findings = Findings(len(accounts))
     if given.resume is not None:
@@ -168,7 +170,7 @@ def read_accounts(file: str) -> dict[str, None]:
     Raises:
         UsageError: The file cannot be read, or contains no id.
     """
-    lines = (line.strip() for line in _lines(file, "--accounts"))
+    lines = (line.strip() for line in _lines(file, "--accounts", errors="strict"))
     accounts = dict.fromkeys(line for line in lines if line and not line.startswith("#"))
     if not accounts:
         raise UsageError(f"There is no account in {_name(file)}: write one id per line.")
@@ -183,7 +185,8 @@ def read_earlier(file: str, terminal: Terminal) -> dict[str, bool]:
     """
     earlier: dict[str, bool] = {}
     unreadable = 0
-    for line in _lines(file, "--resume"):
+    # A line that the earlier run did not finish may end within a character.
+    for line in _lines(file, "--resume", errors="replace"):
         try:
             match json.loads(line):
                 case {"account_id": str(account_id), "services": []}:
@@ -194,20 +197,23 @@ def read_earlier(file: str, terminal: Terminal) -> dict[str, bool]:
                     earlier.pop(account_id, None)
                 case _:
                     unreadable += 1
-        except (ValueError, RecursionError):  # such as a line that the earlier run did not finish
+        except (ValueError, RecursionError):
             unreadable += 1
     if unreadable:
         terminal.warn(f"skipped {counted(unreadable, 'line')} of {_name(file)} that cannot be read as a result.")
     return earlier
 
 
-def _lines(file: str, option: str) -> Iterator[str]:
+def _lines(file: str, option: str, *, errors: str) -> Iterator[str]:
+    """Yields the lines of a file, without the byte order marks that Windows and Excel put before its first one."""
     try:
-        if file == STDIN:
-            yield from sys.stdin
-        else:
-            with Path(file).open(encoding="utf-8") as opened:
-                yield from opened
+        with contextlib.ExitStack() as stack:
+            if file == STDIN:
+                opened = standard_input()
+            else:
+                opened = stack.enter_context(Path(file).open(encoding="utf-8", errors=errors))
+            for line in opened:
+                yield line.removeprefix("\ufeff")
     except OSError as error:
         raise UsageError(f"The file {printable(file)} of {option} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:

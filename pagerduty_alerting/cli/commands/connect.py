@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import shlex
-import sys
 from collections.abc import Callable, Generator, Sequence
 from urllib.parse import quote, urlsplit
 
@@ -18,7 +17,7 @@ from pagerduty_alerting.cli.commands._waiting import NextStep, client_error, nex
 from pagerduty_alerting.cli.failures import DONE, FailedError, NoAnswerError, Stopped, explanation
 from pagerduty_alerting.cli.options import Options
 from pagerduty_alerting.cli.output import Row, clock_time, counted, duration_in_words, show_services
-from pagerduty_alerting.cli.settings import UsageError, as_sentence, ask, find_settings
+from pagerduty_alerting.cli.settings import UsageError, as_sentence, ask, find_settings, standard_input
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
 AUTHORIZE_URL_VARIABLE = "PAGERDUTY_ALERTING_AUTHORIZE_URL"
@@ -289,7 +288,7 @@ def given_token(token_id: str) -> IntegrationToken:
     if token_id == STDIN:
         name = "the integration token"
         typed = ask("Integration token (it is not shown): ")
-        token_id = sys.stdin.readline().strip() if typed is None else typed
+        token_id = standard_input().readline().strip() if typed is None else typed
     try:
         arguments.check_identifier(name, token_id)
     except ValueError as error:
