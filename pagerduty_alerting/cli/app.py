@@ -169,12 +169,15 @@ def delete_services(
     Shows them first, and asks for confirmation. A single service cannot be deleted. Alerts that are routed only to
     PagerDuty have no destination afterwards.
     """
-    from pagerduty_alerting.cli.commands.services import DeleteOptions, services_delete
+    from pagerduty_alerting.cli.commands.services import services_delete
 
     options = _options(context, api_token_file, base_url, timeout, verbose)
-    given = DeleteOptions(account_id=account_id, yes=yes, dry_run=dry_run)
-    # Its purpose is the deletion, so it also works with stdout closed.
-    _finish(options, lambda terminal: services_delete(terminal, options, given), as_json=as_json, needs_stdout=as_json)
+    _finish(
+        options,
+        lambda terminal: services_delete(terminal, options, account_id, yes=yes, dry_run=dry_run),
+        as_json=as_json,
+        needs_stdout=as_json,  # its purpose is the deletion, so it also works with stdout closed
+    )
 
 
 @app.command()
@@ -210,11 +213,11 @@ def audit(
     response arrives. Sends as many requests as the API's quota allows, and waits when it is used up. The exit
     status is that of the first account that failed.
     """
-    from pagerduty_alerting.cli.commands.audit import AuditOptions, audit
+    from pagerduty_alerting.cli.commands.audit import audit
 
     options = _options(context, api_token_file, base_url, timeout, verbose)
-    given = AuditOptions(accounts=accounts, resume=resume, fail_empty=fail_empty, concurrency=concurrency)
-    _finish(options, lambda terminal: audit(terminal, options, given), as_json=as_json)
+    command = functools.partial(audit, resume=resume, fail_empty=fail_empty, concurrency=concurrency)
+    _finish(options, lambda terminal: command(terminal, options, accounts), as_json=as_json)
 
 
 @app.command()

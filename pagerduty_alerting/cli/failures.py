@@ -30,11 +30,7 @@ TERMINATED = 143  # by SIGTERM
 
 
 class CommandError(Exception):
-    """An error that may have a command to go on with.
-
-    Attributes:
-        next_command: The command to go on with, shown on a line of its own that is never wrapped; empty for none.
-    """
+    """An error that may have a command to go on with, which is shown on a line of its own that is never wrapped."""
 
     def __init__(self, text: str, next_command: str = "") -> None:
         super().__init__(text)
@@ -58,11 +54,7 @@ def exit_status_of(
 ) -> int:
     """Runs a command and returns its exit status; an exception becomes a message on stderr.
 
-    Args:
-        command: The command.
-        verbose: Whether to show the library's log, and tracebacks.
-        as_json: Whether errors and warnings are JSON.
-        needs_stdout: Whether the command fails if stdout is closed.
+    With `verbose`, the library's log and tracebacks are shown; with `needs_stdout`, it fails if stdout is closed.
     """
     stdout_is_closed = sys.stdout is None
     terminal = Terminal.of_process(as_json=as_json)

@@ -18,11 +18,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def duration(option: str, text: str) -> float:
-    """Returns the seconds of a duration such as `50ms`, `5s`, `10m`, `1h` or `2.5`.
-
-    Raises:
-        typer.BadParameter: The text is not a duration.
-    """
+    """Returns the seconds of a duration such as `50ms`, `5s`, `10m`, `1h` or `2.5`, or raises `BadParameter`."""
     match = _DURATION.fullmatch(text)
     if match is None:
         said = f"{text!r} is not a duration: write it as 50ms, 5s, 10m, 1h, or in seconds"
@@ -59,25 +55,14 @@ Verbose = Annotated[
 
 
 class Options(NamedTuple):
-    """The shared options.
-
-    Attributes:
-        api_token_file: File with the API token.
-        base_url: The base URL of the API.
-        timeout: Seconds for each call.
-        verbose: Whether to show the log, and tracebacks.
-    """
+    """The shared options, which the help describes; None and False for those that were not given."""
 
     api_token_file: str | None = None
     base_url: str | None = None
-    timeout: float | None = None
+    timeout: float | None = None  # seconds
     verbose: bool = False
 
     def overridden_by(self, later: "Options") -> "Options":
         """Returns these options, overridden by those of `later` that were given."""
-        return Options(
-            api_token_file=self.api_token_file if later.api_token_file is None else later.api_token_file,
-            base_url=self.base_url if later.base_url is None else later.base_url,
-            timeout=self.timeout if later.timeout is None else later.timeout,
-            verbose=self.verbose or later.verbose,
-        )
+        given = {name: value for name, value in later._asdict().items() if value is not None and value is not False}
+        return self._replace(**given)

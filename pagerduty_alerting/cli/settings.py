@@ -55,19 +55,12 @@ class UsageError(Exception):
 
 @frozen
 class ClientSettings:
-    """The validated settings of a client.
-
-    Attributes:
-        credentials: The API token or API key.
-        base_url: The base URL of the API.
-        timeout: Seconds for each call.
-        accounts: The accounts, in the order given.
-    """
+    """The validated settings of a client."""
 
     credentials: Credentials
     base_url: str
-    timeout: float
-    accounts: tuple[str, ...] = ()
+    timeout: float  # seconds for each call
+    accounts: tuple[str, ...] = ()  # in the order given
 
     @property
     def account(self) -> str:
@@ -97,14 +90,8 @@ def find_settings(
 ) -> ClientSettings:
     """Returns the settings; without credentials, asks for a token on a terminal.
 
-    Args:
-        options: The options that the commands share.
-        terminal: The streams for warnings.
-        accounts: The accounts given as options; None for the one in the environment.
-        environ: The environment.
-
-    Raises:
-        UsageError: Settings are missing or invalid; the text lists all of them and how to correct them.
+    In `accounts`, None stands for the account in the environment. The text of the `UsageError` for missing and invalid
+    settings lists all of them, and how to correct them.
     """
     problems: list[str] = []
 
@@ -147,11 +134,7 @@ def find_timeout(options: Options) -> tuple[float, str]:
 
 
 def find_account_id(account_id: str | None, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
-    """Returns the account and its source.
-
-    Raises:
-        UsageError: There is none, or it is invalid.
-    """
+    """Returns the account and its source, or raises `UsageError` if there is none or it is invalid."""
     try:
         if account_id is not None:
             arguments.check_identifier("--account-id", account_id)
@@ -170,11 +153,7 @@ def find_account_id(account_id: str | None, environ: Mapping[str, str] = os.envi
 def find_credentials(
     options: Options, terminal: Terminal, environ: Mapping[str, str], *, may_ask: bool = True
 ) -> tuple[Credentials, str]:
-    """Returns the credentials and their source; with `may_ask`, asks for a token on a terminal.
-
-    Raises:
-        UsageError: There are none, or they are invalid.
-    """
+    """Returns the credentials and their source, or raises `UsageError`; with `may_ask`, asks for a token."""
     try:
         if options.api_token_file is not None:
             token = read_token(options.api_token_file, terminal)
@@ -234,11 +213,7 @@ def standard_input() -> TextIO:
 
 
 def read_token(file: str, terminal: Terminal) -> str:
-    """Returns the token in a file, stripped of white space; warns if all users can read the file.
-
-    Raises:
-        UsageError: The file cannot be read, or does not contain a token.
-    """
+    """Returns the token in a file, or raises `UsageError` for one without; warns if all users can read the file."""
     try:
         if file == "-":
             content = standard_input().buffer.read(LONGEST_TOKEN_FILE + 1)

@@ -32,17 +32,11 @@ class _Console(Console):
 
 @frozen
 class Stream:
-    """One of the two output streams.
-
-    Attributes:
-        console: Its console.
-        is_terminal: Whether it is a terminal.
-        is_unicode: Whether its encoding has all characters.
-    """
+    """One of the two output streams."""
 
     console: Console
     is_terminal: bool
-    is_unicode: bool
+    is_unicode: bool  # its encoding has all characters
 
     @classmethod
     def of(cls, file: TextIO) -> Self:
@@ -73,11 +67,8 @@ class Stream:
     def paragraph(self, text: str, style: str = "", *, lead: tuple[str, str] = ("", ""), indent: int = 0) -> None:
         """Writes text, wrapped at words on a terminal and as one line elsewhere.
 
-        Args:
-            text: The text.
-            style: Its style.
-            lead: A mark before the text, and its style; the following lines are indented.
-            indent: The number of spaces before all lines.
+        `lead` is a mark before the text, and its style: the lines after the first are indented. `indent` spaces precede
+        all lines.
         """
         mark, mark_style = lead
         margin = " " * indent
@@ -136,17 +127,11 @@ class Stream:
 
 @frozen
 class Terminal:
-    """Both output streams.
+    """Both output streams."""
 
-    Attributes:
-        out: The stream for results.
-        err: The stream for progress, questions, warnings and errors.
-        as_json: Whether errors and warnings are JSON, one object per line.
-    """
-
-    out: Stream
-    err: Stream
-    as_json: bool = False
+    out: Stream  # for results
+    err: Stream  # for progress, questions, warnings and errors
+    as_json: bool = False  # errors and warnings are JSON, one object per line
 
     @classmethod
     def of_process(cls, *, as_json: bool = False) -> Self:

@@ -11,10 +11,10 @@ from typing import cast
 
 import aiohttp
 import orjson
-from attrs import define
 
 import pagerduty_alerting
 from pagerduty_alerting._http.proxy import find_proxy
+from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting._protocol.endpoints import LIST_SERVICES, build_request
 from pagerduty_alerting.cli.failures import NoAnswerError
 from pagerduty_alerting.cli.settings import ClientSettings
@@ -24,28 +24,9 @@ _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}")
 _DEEPEST = 8
 
 
-@define
-class _Received:
-    """A response as received.
-
-    Attributes:
-        status: HTTP status.
-        header_names: The names of its headers, in order.
-        body: The decompressed body, cut at the limit.
-    """
-
-    status: int
-    header_names: list[str]
-    body: bytes
-
-
 def report(settings: ClientSettings) -> dict[str, object]:
-    """Returns the JSON fields of the report on one list response.
-
-    Raises:
-        NoAnswerError: There was no response.
-    """
-    received = asyncio.run(_list_once(settings))
+    """Returns the JSON fields of the report on one list response, or raises `NoAnswerError`."""
+    answer = asyncio.run(_list_once(settings))
     return {
         "request": "List PagerDuty services",
         "versions": {
@@ -53,13 +34,13 @@ def report(settings: ClientSettings) -> dict[str, object]:
             "aiohttp": version("aiohttp"),
             "python": platform.python_version(),
         },
-        "status": received.status,
-        "header_names": list(map(_shown, dict.fromkeys(received.header_names))),
-        "body": body_shape(received.body),
+        "status": answer.status,
+        "header_names": list(map(_shown, dict.fromkeys(answer.received))),
+        "body": body_shape(answer.body),
     }
 
 
-async def _list_once(settings: ClientSettings) -> _Received:
+async def _list_once(settings: ClientSettings) -> RawResponse:
     request = build_request(LIST_SERVICES, settings.base_url, settings.account)
     proxy = find_proxy(settings.base_url)
     try:
@@ -76,7 +57,7 @@ async def _list_once(settings: ClientSettings) -> _Received:
             body = await response.content.read(MOST_BYTES)
             while len(body) < MOST_BYTES and (more := await response.content.read(MOST_BYTES - len(body))):
                 body += more
-            return _Received(response.status, list(response.headers), body)
+            return RawResponse(response.status, response.headers, body)
     except (aiohttp.ClientError, OSError, TimeoutError):
         raise NoAnswerError("There was no response to record. See what `pagerduty-alerting doctor` finds.") from None
 

@@ -44,10 +44,8 @@ def client_error(error: PagerDutyAlertingError) -> StatusAndCodes | None:
 def next_step(error: PagerDutyAlertingError, not_yet: StatusAndCodes | None, *, is_new: bool) -> NextStep:
     """Returns what to do after *connect* failed.
 
-    Args:
-        error: The failure.
-        not_yet: The earlier refusal that meant "not yet"; None if there was none.
-        is_new: Whether this run created the token, so that the first refusal can only mean "not yet".
+    `not_yet` is the earlier refusal that meant "not yet", if there was one. A token that is new, because this run
+    created it, cannot be authorized at once, so that its first refusal means "not yet".
     """
     match error:
         case APIConnectionError(may_have_acted=False):

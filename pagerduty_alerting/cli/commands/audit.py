@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import aiohttp
-from attrs import Factory, asdict, define, frozen
+from attrs import Factory, asdict, define
 from rich.console import RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -30,35 +30,16 @@ MOST_ERRORS = 10
 _RATE_PERIOD = 15.0
 
 
-@frozen(kw_only=True)
-class AuditOptions:
-    """The options of the command, which its help describes."""
-
-    accounts: str
-    resume: str | None = None
-    fail_empty: bool = False
-    concurrency: int = 16
-
-
 @define
 class Findings:
-    """The results so far.
+    """The results so far."""
 
-    Attributes:
-        total: The number of accounts.
-        done: The number of accounts with a result, from this or an earlier run.
-        empty: The accounts with nothing connected.
-        failed: The number of accounts that failed.
-        errors: The first errors, with their accounts.
-        status: The exit status of the first error.
-    """
-
-    total: int
-    done: int = 0
-    empty: list[str] = Factory(list[str])
+    total: int  # accounts
+    done: int = 0  # accounts with a result, from this or an earlier run
+    empty: list[str] = Factory(list[str])  # the accounts with nothing connected
     failed: int = 0
-    errors: list[tuple[str, Exception]] = Factory(list[tuple[str, Exception]])
-    status: int = DONE
+    errors: list[tuple[str, Exception]] = Factory(list[tuple[str, Exception]])  # the first ones, with their accounts
+    status: int = DONE  # the exit status of the first error
 
     def add(self, account_id: str, error: Exception | None, *, is_empty: bool) -> None:
         """Counts one account."""
@@ -93,17 +74,19 @@ class Findings:
         return f"{counted(self.total, 'account')}: {', '.join(parts)}."
 
 
-def audit(terminal: Terminal, options: Options, given: AuditOptions) -> int:
+def audit(
+    terminal: Terminal, options: Options, file: str, *, resume: str | None, fail_empty: bool, concurrency: int
+) -> int:
     """Runs the command and returns its exit status: that of the first account that failed."""
-    sources = {"the accounts": given.accounts, "the API token": options.api_token_file, "the results": given.resume}
+    sources = {"the accounts": file, "the API token": options.api_token_file, "the results": resume}
     on_stdin = [name for name, source in sources.items() if source == STDIN]
     if len(on_stdin) > 1:
         both = " and ".join(on_stdin[:2])
         raise UsageError(f"Standard input cannot hold both {both}: put one of them in a file.")
-    accounts = read_accounts(given.accounts)
+    accounts = read_accounts(file)
     findings = Findings(len(accounts))
-    if given.resume is not None:
-        for account_id, is_empty in read_earlier(given.resume, terminal).items():
+    if resume is not None:
+        for account_id, is_empty in read_earlier(resume, terminal).items():
             if account_id in accounts:
                 del accounts[account_id]
                 findings.add(account_id, None, is_empty=is_empty)
@@ -111,7 +94,7 @@ def audit(terminal: Terminal, options: Options, given: AuditOptions) -> int:
     progress = RunProgress(findings)
     client = settings.client(trace_configs=[progress.trace_config()])
     try:
-        asyncio.run(_ask(client, terminal, accounts, given, progress))
+        asyncio.run(_ask(client, terminal, accounts, concurrency, progress))
     except KeyboardInterrupt:
         _report(terminal, findings)
         raise Stopped(_resume_advice(terminal)) from None
@@ -119,15 +102,15 @@ def audit(terminal: Terminal, options: Options, given: AuditOptions) -> int:
         _report(terminal, findings)
         raise
     _report(terminal, findings)
-    return findings.status or (REFUSED if given.fail_empty and findings.empty else DONE)
+    return findings.status or (REFUSED if fail_empty and findings.empty else DONE)
 
 
 async def _ask(
-    client: AsyncClient, terminal: Terminal, accounts: Iterable[str], given: AuditOptions, progress: "RunProgress"
+    client: AsyncClient, terminal: Terminal, accounts: Iterable[str], concurrency: int, progress: "RunProgress"
 ) -> None:
     # Lines on a terminal already show the progress.
     shows_lines = terminal.as_json and terminal.out.is_terminal
-    async with client, contextlib.aclosing(client.list_services_in(accounts, concurrency=given.concurrency)) as found:
+    async with client, contextlib.aclosing(client.list_services_in(accounts, concurrency=concurrency)) as found:
         with progress.shown(terminal.err, wanted=terminal.err.is_terminal and not shows_lines):
             async for result in found:
                 if terminal.as_json:
@@ -165,11 +148,7 @@ def account_fields(result: AccountServices) -> dict[str, object]:
 
 
 def read_accounts(file: str) -> dict[str, None]:
-    """Returns the distinct ids in a file with one id per line, without empty lines and lines that begin with #.
-
-    Raises:
-        UsageError: The file cannot be read, or contains no id.
-    """
+    """Returns the distinct ids in a file with one id per line, without empty lines and lines that begin with #."""
     lines = (line.strip() for line in _lines(file, "--accounts", errors="strict"))
     accounts = dict.fromkeys(line for line in lines if line and not line.startswith("#"))
     if not accounts:
@@ -178,11 +157,7 @@ def read_accounts(file: str) -> dict[str, None]:
 
 
 def read_earlier(file: str, terminal: Terminal) -> dict[str, bool]:
-    """Returns the accounts with a result in an earlier run, and whether they have nothing connected.
-
-    Raises:
-        UsageError: The file cannot be read.
-    """
+    """Returns the accounts with a result in an earlier run, and whether they have nothing connected."""
     earlier: dict[str, bool] = {}
     unreadable = 0
     # A line that the earlier run did not finish may end within a character.

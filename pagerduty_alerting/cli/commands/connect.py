@@ -67,23 +67,14 @@ def connect(terminal: Terminal, options: Options, given: ConnectOptions) -> int:
 
 @define
 class Flow:
-    """The steps of the command and their progress, which the messages of an early end need.
-
-    Attributes:
-        terminal: The output streams.
-        given: The options of the command.
-        account: The account to connect.
-        resume_options: The options of the command that goes on later.
-        token: The token, once it exists.
-        in_progress: The operation that the API may be carrying out, "create" or "connect".
-    """
+    """The steps of the command and their progress, which the messages of an early end need."""
 
     terminal: Terminal
     given: ConnectOptions
     account: str
-    resume_options: list[str]
-    token: IntegrationToken | None = None
-    in_progress: str | None = None
+    resume_options: list[str]  # of the command that goes on later
+    token: IntegrationToken | None = None  # once it exists
+    in_progress: str | None = None  # what the API may be carrying out, "create" or "connect"
 
     async def run(self, client: AsyncClient) -> int:
         """Runs all steps and returns the exit status."""
@@ -143,7 +134,8 @@ class Flow:
                 if failure is None:
                     return
                 step = next_step(failure, not_yet, is_new=self.given.token_id is None)
-                if step is NextStep.CHECK and await self._is_connected_after_all(client, failure, before):
+                if step is NextStep.CHECK:
+                    await self._check_connected(client, failure, before)
                     return
                 if step is NextStep.FAIL or not self.given.waits:
                     raise self._refused(failure) from failure
@@ -172,14 +164,10 @@ class Flow:
         self.in_progress = None
         return None
 
-    async def _is_connected_after_all(
+    async def _check_connected(
         self, client: AsyncClient, failure: PagerDutyAlertingError, before: Sequence[Service]
-    ) -> bool:
-        """Returns whether there are new services after a *connect* of unknown outcome, which is not retried.
-
-        Raises:
-            FailedError: There are no new services, or they cannot be listed.
-        """
+    ) -> None:
+        """Returns if there are new services after a *connect* of unknown outcome, else raises `FailedError`."""
         go_on = (
             f"Run `pagerduty-alerting services list` later, and if PagerDuty is not connected, go on with{_THE_TOKEN}:"
         )
@@ -187,11 +175,9 @@ class Flow:
             services = await client.list_services()
         except PagerDutyAlertingError:
             raise FailedError(go_on, self._resumption()) from failure
-        known = {service.id for service in before}
-        if any(service.id not in known for service in services):
-            self.terminal.warn(f"{explanation(failure)} But there are new services, so PagerDuty is connected.")
-            return True
-        raise FailedError(f"There is no new service so far. {go_on}", self._resumption()) from failure
+        if {service.id for service in services} <= {service.id for service in before}:
+            raise FailedError(f"There is no new service so far. {go_on}", self._resumption()) from failure
+        self.terminal.warn(f"{explanation(failure)} But there are new services, so PagerDuty is connected.")
 
     async def _show_connected(self, client: AsyncClient) -> None:
         """Shows the connected services; a failure to list them is only a warning."""
@@ -297,11 +283,7 @@ def given_token(token_id: str) -> IntegrationToken:
 
 
 def check_template(template: str) -> None:
-    """Checks a template for links.
-
-    Raises:
-        UsageError: It has no placeholder for the token, or is not a web address.
-    """
+    """Raises `UsageError` for a template that has no placeholder for the token, or is not a web address."""
     try:
         parts = urlsplit(template)
     except ValueError:

@@ -34,25 +34,15 @@ AnyClient: TypeAlias = AsyncClient | Client
 
 @define
 class Step:
-    """One step of the flow, and its outcome.
+    """One step of the flow, and its outcome."""
 
-    Attributes:
-        text: The call as code.
-        call: Makes the call with a client.
-        expected: The expected outcome, as text.
-        check: Returns a description of the expected outcome, or None for any other.
-        with_wrong_token: Whether it uses the client with a wrong API token.
-        outcome: What the call returned, or the client's exception.
-        elapsed: Its duration, in seconds.
-    """
-
-    text: str
+    text: str  # the call as code
     call: Callable[[AnyClient], object]
     expected: str
-    check: Callable[[object], str | None]
-    with_wrong_token: bool = False
-    outcome: object = None
-    elapsed: float = 0.0
+    check: Callable[[object], str | None]  # returns a description of the expected outcome, or None for any other
+    with_wrong_token: bool = False  # it uses the client with a wrong API token
+    outcome: object = None  # what the call returned, or the client's exception
+    elapsed: float = 0.0  # seconds
 
     @contextlib.contextmanager
     def recorded(self) -> Generator[None]:

@@ -45,29 +45,17 @@ CONNECT_TIMEOUT = 5.0
 
 @frozen
 class Finding:
-    """The finding of one check.
+    """The finding of one check."""
 
-    Attributes:
-        name: The subject of the check.
-        detail: The finding.
-        status: The exit status for it; 0 for a success.
-        advice: How to correct it.
-    """
-
-    name: str
+    name: str  # the subject of the check
     detail: str
-    status: int = DONE
-    advice: str = ""
+    status: int = DONE  # the exit status for it
+    advice: str = ""  # how to correct it
 
 
 @define
 class Examination:
-    """The findings so far; each is shown at once, except as JSON.
-
-    Attributes:
-        terminal: The output streams.
-        findings: All findings.
-    """
+    """The findings so far; each is shown at once, except as JSON."""
 
     terminal: Terminal
     findings: list[Finding] = Factory(list[Finding])

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterable, Sequence
 
-from attrs import asdict, frozen
+from attrs import asdict
 
 from pagerduty_alerting import AsyncClient, PagerDutyAlertingError, Service
 from pagerduty_alerting.cli.failures import DONE, Stopped, show_error, status_for
@@ -57,21 +57,12 @@ async def _list_all(client: AsyncClient, accounts: Iterable[str]) -> list[tuple[
         return await asyncio.gather(*map(ask, accounts))
 
 
-@frozen(kw_only=True)
-class DeleteOptions:
-    """The options of `services delete`, which its help describes."""
-
-    account_id: str | None = None
-    yes: bool = False
-    dry_run: bool = False
-
-
-def services_delete(terminal: Terminal, options: Options, given: DeleteOptions) -> int:
+def services_delete(terminal: Terminal, options: Options, account_id: str | None, *, yes: bool, dry_run: bool) -> int:
     """Runs `services delete` and returns its exit status."""
     may_ask = sys.stdin is not None and sys.stdin.isatty()
-    if not (given.yes or given.dry_run or may_ask):
+    if not (yes or dry_run or may_ask):
         raise UsageError("There is no terminal to confirm the deletion: pass --yes to delete, or --dry-run to preview.")
-    settings = find_settings(options, terminal, [given.account_id])
+    settings = find_settings(options, terminal, [account_id])
     # Two runs, so that an open question does not block an event loop.
     found = asyncio.run(_list(settings.client()))
     rows = [Row(settings.account, service) for service in found]
@@ -80,12 +71,12 @@ def services_delete(terminal: Terminal, options: Options, given: DeleteOptions) 
         terminal.err.paragraph(
             f"PagerDuty is not connected with the account {printable(settings.account)}: nothing to delete."
         )
-    elif given.dry_run and not terminal.as_json:
+    elif dry_run and not terminal.as_json:
         terminal.err.paragraph(f"Would delete {all_of_them}. {CONSEQUENCE}")
         show_services(terminal.out, rows)
-    deletes = bool(found) and not given.dry_run
+    deletes = bool(found) and not dry_run
     if deletes:
-        if not given.yes:
+        if not yes:
             show_services(terminal.err, rows)
             terminal.err.paragraph(f"This deletes {all_of_them}. {CONSEQUENCE}")
             if not _agrees(terminal.err):
