@@ -3,6 +3,11 @@
 from typing import Any, ClassVar
 
 
+def hidden(_: object) -> str:
+    """Replaces the repr of a secret field."""
+    return "<hidden>"
+
+
 class Value:
     """Shows, compares and hashes the fields of a frozen attrs class.
 

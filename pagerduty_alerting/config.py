@@ -9,7 +9,7 @@ from attrs import Attribute, evolve, field, frozen, validators
 
 import pagerduty_alerting
 from pagerduty_alerting import _arguments as arguments
-from pagerduty_alerting._values import Value
+from pagerduty_alerting._values import Value, hidden
 from pagerduty_alerting.errors import ConfigurationError, PagerDutyAlertingError
 
 __all__ = ["ApiKey", "ApiToken", "Credentials", "RetryEvent", "RetryPolicy", "Settings"]
@@ -26,10 +26,6 @@ OWN_HEADERS = frozenset({"accept", "accept-encoding", "authorization", "user-age
 _SHORTEST_SECRET = 8
 
 
-def _hidden(_: object) -> str:
-    return "<hidden>"
-
-
 def _with(check: Callable[[str, object], object]) -> Callable[[Any, "Attribute[Any]", object], None]:
     """Returns an attrs validator that runs a check of `_arguments`."""
 
@@ -39,19 +35,11 @@ def _with(check: Callable[[str, object], object]) -> Callable[[Any, "Attribute[A
     return validate
 
 
-def _with_optional(check: Callable[[str, object], object]) -> Callable[[Any, "Attribute[Any]", object], None]:
-    return validators.optional(_with(check))
-
-
 @frozen(eq=False, repr=False)
 class ApiToken(Value):
-    """An API token, sent as `Authorization: Bearer …`.
+    """An API token, sent as `Authorization: Bearer …`."""
 
-    Attributes:
-        value: The token; a secret that the repr hides.
-    """
-
-    value: str = field(repr=_hidden)
+    value: str = field(repr=hidden)
 
     def headers(self) -> dict[str, str]:
         """Returns the headers that authenticate a request."""
@@ -64,14 +52,9 @@ class ApiToken(Value):
 
 @frozen(eq=False, repr=False)
 class ApiKey(Value):
-    """A Global API Key with its user's e-mail address, sent as `X-Auth-Key` and `X-Auth-Email`.
+    """A Global API Key with its user's e-mail address, sent as `X-Auth-Key` and `X-Auth-Email`."""
 
-    Attributes:
-        value: The key; a secret that the repr hides.
-        email: E-mail address of the user that the key belongs to.
-    """
-
-    value: str = field(repr=_hidden)
+    value: str = field(repr=hidden)
     email: str
 
     def headers(self) -> dict[str, str]:
@@ -129,11 +112,11 @@ class RetryPolicy(Value):
         on_retry: Called before each wait. An exception that it raises is logged and ignored.
     """
 
-    max_attempts: int | None = field(default=None, validator=_with_optional(arguments.check_count))
+    max_attempts: int | None = field(default=None, validator=validators.optional(_with(arguments.check_count)))
     initial_delay: float = field(default=0.5, validator=_with(arguments.check_delay))
     max_delay: float = field(default=8.0, validator=_with(arguments.check_delay))
     statuses: frozenset[int] = field(default=DEFAULT_RETRIED_STATUSES, converter=_to_statuses)
-    attempt_timeout: float | None = field(default=None, validator=_with_optional(arguments.check_seconds))
+    attempt_timeout: float | None = field(default=None, validator=validators.optional(_with(arguments.check_seconds)))
     replay_unsafe: bool = field(default=False, validator=_with(arguments.check_flag))
     on_retry: Callable[[RetryEvent], object] | None = field(
         default=None, validator=validators.optional(validators.is_callable())
@@ -155,7 +138,7 @@ class Settings:
     """The settings of a client. Meanings and units are those of `AsyncClient`'s arguments."""
 
     credentials: Credentials
-    account_id: str | None = field(default=None, validator=_with_optional(arguments.check_identifier))
+    account_id: str | None = field(default=None, validator=validators.optional(_with(arguments.check_identifier)))
     base_url: str = DEFAULT_BASE_URL
     timeout: float = field(default=30.0, validator=_with(arguments.check_seconds))
     connect_timeout: float = field(default=5.0, validator=_with(arguments.check_seconds))
@@ -163,7 +146,7 @@ class Settings:
     respect_rate_limits: bool = field(default=True, validator=_with(arguments.check_flag))
     max_response_bytes: int = field(default=DEFAULT_MAX_RESPONSE_BYTES, validator=_with(arguments.check_count))
     user_agent: str = field(default=DEFAULT_USER_AGENT, validator=_with(arguments.check_header_text))
-    extra_headers: Mapping[str, str] = field(factory=dict[str, str], converter=_to_headers, repr=_hidden, hash=False)
+    extra_headers: Mapping[str, str] = field(factory=dict[str, str], converter=_to_headers, repr=hidden, hash=False)
 
     def headers(self) -> dict[str, str]:
         """Returns the headers of every request."""
@@ -190,10 +173,7 @@ def resolve_credentials(
 ) -> Credentials:
     """Returns the credentials from the arguments, or else from the environment, where a token takes precedence.
 
-    Raises:
-        ConfigurationError: Credentials are missing or contradict each other, or a variable has an invalid value.
-        TypeError: An argument is not a str.
-        ValueError: An argument cannot be sent in a header.
+    Raises TypeError or ValueError for an invalid argument, ConfigurationError for all else.
     """
     if api_token is not None and (api_key is not None or api_email is not None):
         raise ConfigurationError("pass either api_token, or api_key with api_email, not both")
@@ -216,11 +196,7 @@ def resolve_credentials(
 
 
 def resolve_account_id(environ: Mapping[str, str], account_id: str | None) -> str | None:
-    """Returns the argument, or else `CLOUDFLARE_ACCOUNT_ID`, or None; `Settings` checks it.
-
-    Raises:
-        ConfigurationError: The variable is not a valid id.
-    """
+    """Returns the argument, which `Settings` checks, or else `CLOUDFLARE_ACCOUNT_ID`, or None."""
     if account_id is not None:
         return account_id
     variable = "CLOUDFLARE_ACCOUNT_ID"
@@ -231,10 +207,7 @@ def resolve_account_id(environ: Mapping[str, str], account_id: str | None) -> st
 def resolve_base_url(environ: Mapping[str, str], base_url: str | None, *, allow_insecure_http: bool) -> str:
     """Returns the argument, or else `CLOUDFLARE_BASE_URL`, or else Cloudflare's, without a trailing slash.
 
-    Raises:
-        ConfigurationError: The variable is not a base URL that credentials may be sent to.
-        TypeError: The argument is not a str.
-        ValueError: The argument is not a base URL that credentials may be sent to.
+    Raises TypeError or ValueError for an invalid argument, ConfigurationError for an invalid variable.
     """
     insecure = arguments.check_flag("allow_insecure_http", allow_insecure_http)
     check = functools.partial(arguments.check_base_url, allow_insecure_http=insecure)

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from attrs import field, frozen
 
-from pagerduty_alerting._values import Value
+from pagerduty_alerting._values import Value, hidden
 
 __all__ = [
     "AccountDeletion", "AccountServices", "ConnectedDestination", "Envelope", "IntegrationToken", "RateLimit",
@@ -14,10 +14,6 @@ __all__ = [
 ]  # fmt: skip
 
 T = TypeVar("T")
-
-
-def _hidden(_: object) -> str:
-    return "<hidden>"
 
 
 @frozen(eq=False, repr=False)
@@ -41,7 +37,7 @@ class IntegrationToken(Value):
         id: The token itself. It is a secret, so the repr hides it.
     """
 
-    id: str = field(repr=_hidden)
+    id: str = field(repr=hidden)
 
 
 @frozen(eq=False, repr=False)
@@ -53,7 +49,7 @@ class ConnectedDestination(Value):
             integration token, so the repr hides it as well.
     """
 
-    id: str = field(repr=_hidden)
+    id: str = field(repr=hidden)
 
 
 @frozen(eq=False, repr=False)

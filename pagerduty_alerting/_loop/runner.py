@@ -58,10 +58,8 @@ _RE_ENTERED = (
 class LoopRunner:
     """Runs coroutines to completion for synchronous callers of any thread.
 
-    Args:
-        aclose: Awaited on the loop when the runner closes; it may cancel calls that are under way. The remaining tasks
-            are cancelled after it.
-        loop_factory: Creates the event loop when it is first needed.
+    `aclose` is awaited on the loop when the runner closes; it may cancel calls that are under way. The remaining tasks
+    are cancelled after it. `loop_factory` creates the event loop when it is first needed.
     """
 
     def __init__(

@@ -103,4 +103,4 @@ def _show_table(out: Stream, headings: Sequence[str], rows: Sequence[Sequence[st
     table.add_column(headings[-1], overflow="fold", no_wrap=not names)
     for row in rows:
         table.add_row(*(Text(printable(text)) for text in row))
-    out.show(table)
+    out.console.print(table)

@@ -120,10 +120,6 @@ class Stream:
             redirect_stderr=False,
         )
 
-    def show(self, renderable: RenderableType) -> None:
-        """Writes a renderable, such as a table, in the width of the stream."""
-        self.console.print(renderable)
-
 
 @frozen
 class Terminal:

@@ -17,20 +17,12 @@ _PLAIN: dict[object, str] = {str: "a string", int: "an integer", float: "a numbe
 
 
 def read_json(data: bytes | str, wanted: type[T]) -> T:
-    """Reads JSON as an instance of an attrs class.
-
-    Raises:
-        EmulatorUsageError: It is not JSON or does not fit the class; the message says what is wrong and where.
-    """
+    """Reads JSON as an instance of an attrs class; the message of an `EmulatorUsageError` says what is wrong, where."""
     return cast("T", _read(_parse(data), wanted, "$"))
 
 
 def read_arguments(data: bytes, function: Callable[..., object]) -> dict[str, object]:
-    """Reads a JSON object as the arguments of a function; empty data stands for no arguments.
-
-    Raises:
-        EmulatorUsageError: It is not JSON or does not fit the function's annotations.
-    """
+    """Reads a JSON object as the arguments of a function, by its annotations; empty data stands for no arguments."""
     optional = all(has_default for _, _, has_default in _parameters(function))
     return convert_arguments({} if optional and not data else _parse(data), function)
 

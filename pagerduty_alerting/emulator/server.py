@@ -54,9 +54,7 @@ class Server:
     async def start(self, handler: Handler) -> None:
         """Listens on the running event loop, and has the requests handled there.
 
-        Raises:
-            EmulatorUsageError: It is listening already.
-            OSError: The address cannot be listened on.
+        Raises `EmulatorUsageError` if it does already, and `OSError` if the address cannot be listened on.
         """
         if self.running:
             raise EmulatorUsageError("the emulator is already serving: use a second `Emulator` for a second server")
@@ -170,8 +168,7 @@ class Server:
     def call(self, function: Callable[[], T]) -> T:
         """Runs a function that does not block on the server's event loop, from any thread, and returns its result.
 
-        Raises:
-            TimeoutError: The event loop is blocked.
+        Raises `TimeoutError` if the event loop is blocked.
         """
         loop = self._loop
         if loop is None or self.on_own_thread:

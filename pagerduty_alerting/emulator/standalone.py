@@ -15,9 +15,6 @@ async def serve(emulator: Emulator, echo: Callable[[str], None]) -> None:
     """Serves until SIGINT or SIGTERM, then closes everything and returns.
 
     Passes `echo` the lines to paste into a shell, then one line for each request to the API, without line breaks.
-
-    Raises:
-        OSError: The address cannot be listened on.
     """
     with stop_signals() as stopped:
         async with emulator as api:

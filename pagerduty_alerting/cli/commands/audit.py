@@ -5,7 +5,7 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +23,7 @@ from pagerduty_alerting.cli.failures import DONE, REFUSED, Stopped, error_fields
 from pagerduty_alerting.cli.options import Options
 from pagerduty_alerting.cli.output import clock_time, counted, show_ids
 from pagerduty_alerting.cli.settings import UsageError, find_settings, standard_input
-from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
+from pagerduty_alerting.cli.terminal import Terminal, printable
 
 STDIN = "-"
 MOST_ERRORS = 10
@@ -111,7 +111,8 @@ async def _ask(
     # Lines on a terminal already show the progress.
     shows_lines = terminal.as_json and terminal.out.is_terminal
     async with client, contextlib.aclosing(client.list_services_in(accounts, concurrency=concurrency)) as found:
-        with progress.shown(terminal.err, wanted=terminal.err.is_terminal and not shows_lines):
+        is_shown = terminal.err.is_terminal and not shows_lines
+        with terminal.err.live(progress.line) if is_shown else contextlib.nullcontext():
             async for result in found:
                 if terminal.as_json:
                     terminal.out.json(account_fields(result))
@@ -222,15 +223,6 @@ class RunProgress:
     def observe_response(self, response: RawResponse) -> None:
         """Updates the quota from a response, as the client does."""
         self.quotas = observe(self.quotas, response, self._clock())
-
-    @contextlib.contextmanager
-    def shown(self, err: Stream, *, wanted: bool) -> Generator[None]:
-        """Shows the progress on a terminal in this context, if `wanted`."""
-        if not wanted:
-            yield
-            return
-        with err.live(self.line):
-            yield
 
     def line(self) -> RenderableType:
         """Returns a progress bar with its text."""

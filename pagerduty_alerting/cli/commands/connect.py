@@ -55,8 +55,8 @@ def connect(terminal: Terminal, options: Options, given: ConnectOptions) -> int:
         raise UsageError("Only one of TOKEN_ID and --api-token-file can be read from standard input.")
     settings = find_settings(options, terminal, [given.account_id])
     token = None if given.token_id is None else given_token(given.token_id)
-    resume_options = [*_given("--account-id", given.account_id), *_given("--base-url", options.base_url)]
-    resume_options += _given("--api-token-file", options.api_token_file)
+    again = {"account-id": given.account_id, "base-url": options.base_url, "api-token-file": options.api_token_file}
+    resume_options = [f"--{name}={value}" for name, value in again.items() if value is not None]
     flow = Flow(terminal, given, settings.account, resume_options, token)
     try:
         return asyncio.run(flow.run(settings.client()))
@@ -297,10 +297,6 @@ def check_template(template: str) -> None:
 def link(template: str, token: IntegrationToken) -> str:
     """Returns the address of the page where a token is authorized."""
     return template.replace(PLACEHOLDER, quote(token.id, safe=""))
-
-
-def _given(option: str, value: str | None) -> list[str]:
-    return [] if value is None else [f"{option}={value}"]
 
 
 def _reason(failure: PagerDutyAlertingError) -> str:

@@ -8,7 +8,7 @@ import contextlib
 import inspect
 import time
 from collections.abc import Callable, Generator, Iterator
-from typing import TypeAlias, cast
+from typing import cast
 
 from attrs import define
 
@@ -29,18 +29,15 @@ from pagerduty_alerting.emulator import Emulator, TokenState
 CHOSEN = ("Primary on-call", "Database")
 WRONG_TOKEN = "not-a-token-of-this-account"
 
-AnyClient: TypeAlias = AsyncClient | Client
-
 
 @define
 class Step:
     """One step of the flow, and its outcome."""
 
     text: str  # the call as code
-    call: Callable[[AnyClient], object]
+    call: Callable[[], object]
     expected: str
     check: Callable[[object], str | None]  # returns a description of the expected outcome, or None for any other
-    with_wrong_token: bool = False  # it uses the client with a wrong API token
     outcome: object = None  # what the call returned, or the client's exception
     elapsed: float = 0.0  # seconds
 
@@ -77,9 +74,9 @@ async def run_async(api: Emulator, out: Stream) -> bool:
         AsyncClient(base_url=api.url, account_id=api.account_id, api_token=api.api_token) as client,
         AsyncClient(base_url=api.url, account_id=api.account_id, api_token=WRONG_TOKEN) as unauthenticated,
     ):
-        for step in steps_of_flow(api):
+        for step in steps_of_flow(api, client, unauthenticated):
             with step.recorded():
-                outcome = step.call(unauthenticated if step.with_wrong_token else client)
+                outcome = step.call()
                 step.outcome = await outcome if inspect.isawaitable(outcome) else outcome
             if not show(step, out):
                 return False
@@ -94,42 +91,34 @@ def run_sync(api: Emulator, out: Stream) -> bool:
         Client(base_url=api.url, account_id=api.account_id, api_token=api.api_token) as client,
         Client(base_url=api.url, account_id=api.account_id, api_token=WRONG_TOKEN) as unauthenticated,
     ):
-        for step in steps_of_flow(api):
+        for step in steps_of_flow(api, client, unauthenticated):
             with step.recorded():
-                step.outcome = step.call(unauthenticated if step.with_wrong_token else client)
+                step.outcome = step.call()
             if not show(step, out):
                 return False
     return True
 
 
-def steps_of_flow(api: Emulator) -> Iterator[Step]:
+def steps_of_flow(api: Emulator, client: AsyncClient | Client, unauthenticated: AsyncClient | Client) -> Iterator[Step]:
     """Yields the steps for either client; each must be done before the next is requested."""
-    yield Step("list_services()", lambda client: client.list_services(), "no services", as_no_services)
-    create = Step(
-        "create_integration_token()", lambda client: client.create_integration_token(), "an integration token", as_token
-    )
+    yield Step("list_services()", client.list_services, "no services", as_no_services)
+    create = Step("create_integration_token()", client.create_integration_token, "an integration token", as_token)
     yield create
     token = create.outcome
     if not isinstance(token, IntegrationToken):
         return  # its check has failed
 
-    def authorize(_: AnyClient) -> TokenState:
+    def authorize() -> TokenState:
         api.authorize(token, services=CHOSEN)
         return api.token_state(token)
 
     yield Step("(a person chooses services in PagerDuty)", authorize, "an authorized token", as_authorized)
-    yield Step("connect(token)", lambda client: client.connect(token), "a connected destination", as_destination)
-    chosen = f"the services {', '.join(CHOSEN)}"
-    yield Step("list_services()", lambda client: client.list_services(), chosen, as_chosen_services)
-    yield Step(
-        "list_services() with a wrong API token",
-        lambda client: client.list_services(),
-        "an AuthenticationError with code 10000",
-        as_refusal,
-        with_wrong_token=True,
-    )
-    yield Step("delete_services()", lambda client: client.delete_services(), "the envelope of a success", as_deletion)
-    yield Step("list_services()", lambda client: client.list_services(), "no services", as_no_services)
+    yield Step("connect(token)", lambda: client.connect(token), "a connected destination", as_destination)
+    yield Step("list_services()", client.list_services, f"the services {', '.join(CHOSEN)}", as_chosen_services)
+    refusal = "an AuthenticationError with code 10000"
+    yield Step("list_services() with a wrong API token", unauthenticated.list_services, refusal, as_refusal)
+    yield Step("delete_services()", client.delete_services, "the envelope of a success", as_deletion)
+    yield Step("list_services()", client.list_services, "no services", as_no_services)
 
 
 def show(step: Step, out: Stream) -> bool:

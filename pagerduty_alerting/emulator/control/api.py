@@ -205,19 +205,9 @@ class ControlAPI:
         probability: float = 1.0,
         after_acting: bool = False,
     ) -> Json:
-        """Orders a fault and returns the description of all faults.
+        """Orders a fault, a method of `FaultBuilder` with its arguments by name; returns the descriptions of all.
 
-        Args:
-            fault: The name of a method of `FaultBuilder` that orders a fault.
-            arguments: The arguments of that method, by name.
-            operations: The operations that get the fault; empty for every request.
-            times: The number of requests that get the fault; None for all.
-            skip: The number of requests to skip first.
-            probability: The probability for each request, 0 to 1.
-            after_acting: Whether to carry the operation out before the fault.
-
-        Raises:
-            EmulatorUsageError: There is no such fault, or an argument is wrong.
+        The other parameters select requests, as the builder's methods of the same names do.
         """
         if fault not in FAULTS:
             raise EmulatorUsageError(f"no fault {fault!r}: use one of {', '.join(sorted(FAULTS))}")

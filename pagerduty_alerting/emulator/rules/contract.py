@@ -83,11 +83,9 @@ UNKNOWN_ROUTE = Route()
 
 
 def find_route(method: str, raw_path: str) -> Route:
-    """Returns the route of a request; `UNKNOWN_ROUTE` for an unknown path.
+    """Returns the route of a request for a path as sent, without the query; `UNKNOWN_ROUTE` for an unknown path.
 
-    Args:
-        method: The HTTP method. HEAD counts as GET only for list, because the GET of connect changes state.
-        raw_path: The path as sent, percent-encoded and without the query.
+    HEAD counts as GET only for list, because the GET of connect changes state.
     """
     found = _PATH.fullmatch(raw_path)
     if found is None:

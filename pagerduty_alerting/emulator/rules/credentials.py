@@ -47,10 +47,7 @@ def authenticate(
 ) -> Credential | Refusal:
     """Returns the credential of a request, or the refusal if it has no valid one.
 
-    Args:
-        headers: The request's headers; names are case-insensitive. `Authorization` takes precedence over `X-Auth-Key`.
-        tokens: The API tokens by secret.
-        keys: The API keys by lower-case e-mail address and secret.
+    `Authorization` takes precedence over `X-Auth-Key`. Tokens and keys are those of `State`.
     """
     authorization = headers.get("Authorization")
     if authorization is not None:
