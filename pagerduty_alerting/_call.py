@@ -105,9 +105,10 @@ class Core:
         """
         request = self._request(endpoint, account_id, argument)
         seconds = self.settings.timeout if timeout is None else check_seconds("timeout", timeout)
-        self.transport.check_usable()
-        started = asyncio.get_running_loop().time()
-        call = Call(request, seconds, started, is_patient)
+        # Looked up once for the whole call: on Python 3.11 every look-up is a system call.
+        loop = self.transport.check_usable()
+        started = loop.time()
+        call = Call(request, seconds, loop, started, is_patient)
         call.limit = self.deadlines.limit(started + seconds, call)
         return call
 
@@ -157,9 +158,9 @@ class Core:
 
     async def _try_until_done(self, call: Call[T]) -> Success[T]:
         """Makes attempts until one succeeds or no retry follows, and raises the last failure."""
-        clock, now = asyncio.get_running_loop().time, call.started
+        clock, now = call.loop.time, call.started
         while True:
-            ticket = self.pacer.admit(now, regardless=not self.settings.respect_rate_limits)
+            ticket = self.pacer.admit(call.loop, now, regardless=not self.settings.respect_rate_limits)
             call.ticket = ticket or await self._await_quota(call)
             call.attempts += 1
             outcome = await self._attempt(call)
@@ -195,11 +196,11 @@ class Core:
 
     async def _attempt(self, call: Call[T]) -> Success[T] | Failure:
         """Sends the request once and returns the outcome; updates the quota and the log."""
-        clock = asyncio.get_running_loop().time if logger.isEnabledFor(logging.DEBUG) else None
-        started = clock() if clock is not None else 0.0
+        clock, is_logged = call.loop.time, logger.isEnabledFor(logging.DEBUG)
+        started = clock() if is_logged else 0.0
         answer, decode = None, _decoder()
         call.phase = CONNECTING
-        slots, slot_is_held = self.transport.slots(in_fleet=call.is_patient), False
+        slots, slot_is_held = self.transport.slots(call.loop, in_fleet=call.is_patient), False
         try:
             if slots is not None and not slots.take():
                 call.phase = QUEUED
@@ -211,7 +212,7 @@ class Core:
                 answer = await self._send(call)
             else:
                 answer = await self._send_within_limits(call)
-            self.pacer.learn(call.ticket, answer)
+            self.pacer.learn(call.ticket, answer, clock())
             return Success(decode(call.request, answer), answer, call)
         except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
             return error
@@ -223,7 +224,7 @@ class Core:
             if slots is not None and slot_is_held:
                 slots.give_back()
             self.pacer.settle(call.ticket, is_unanswered=answer is None and call.was_sent)
-            if clock is not None:
+            if is_logged:
                 _log_attempt(call, answer, (clock() - started) * 1000)
 
     async def _send_within_limits(self, call: Call[Any]) -> RawResponse:
@@ -238,7 +239,7 @@ class Core:
             if seconds is None:
                 return await self._send(call)
             try:
-                with self.deadlines.limit(asyncio.get_running_loop().time() + seconds, call):
+                with self.deadlines.limit(call.loop.time() + seconds, call):
                     return await self._send(call)
             except Expired:
                 pass
@@ -248,6 +249,7 @@ class Core:
         return self.transport.send(
             call.request,
             self._headers,
+            call.loop,
             connect_timeout=self.settings.connect_timeout,
             max_bytes=self.settings.max_response_bytes,
             progress=call,

@@ -35,7 +35,8 @@ class Call(Progress, Generic[T]):
 
     request: Request[T]
     seconds: float  # timeout of the whole call
-    started: float  # on the clock of the event loop
+    loop: asyncio.AbstractEventLoop  # on which it runs
+    started: float  # on the clock of the loop
     is_patient: bool  # waiting for the quota, a connection and the limiter does not count against its time
     limit: Limit = field(init=False)  # its deadline
     attempts: int = 0  # begun so far
@@ -71,7 +72,7 @@ class Success(Generic[T]):
             ray_id=self.answer.ray_id,
             rate_limits=parse_rate_limits(self.answer.headers),
             attempts=self.call.attempts,
-            elapsed=asyncio.get_running_loop().time() - self.call.started,
+            elapsed=self.call.loop.time() - self.call.started,
         )
 
 

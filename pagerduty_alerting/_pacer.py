@@ -56,9 +56,8 @@ class Pacer:
         self._waiters: dict[asyncio.Future[tuple[Ticket, float]], float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def admit(self, now: float, *, regardless: bool = False) -> Ticket:
+    def admit(self, loop: asyncio.AbstractEventLoop, now: float, *, regardless: bool = False) -> Ticket:
         """Counts one more request as under way if it can go at once, or `regardless` of the quota; else returns 0."""
-        loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._begin(loop)
         if not regardless:
@@ -86,9 +85,8 @@ class Pacer:
             if self._waiters.pop(waiter, None) is not None:
                 self._serve()
 
-    def learn(self, ticket: Ticket, answer: RawResponse) -> None:
+    def learn(self, ticket: Ticket, answer: RawResponse, now: float) -> None:
         """Updates the quotas from a response."""
-        now = asyncio.get_running_loop().time()
         self._has_answer = True
         if self._unanswered and answer.header("Ratelimit"):
             marked_at, newest = self._mark

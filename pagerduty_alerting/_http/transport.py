@@ -91,8 +91,8 @@ class Transport:
         self.is_closed = False
         fork.register(self)
 
-    def check_usable(self) -> None:
-        """Raises `ClientClosedError` or `ClientUsageError` if no call can be made from the running event loop."""
+    def check_usable(self) -> asyncio.AbstractEventLoop:
+        """Returns the running event loop; raises `ClientClosedError` or `ClientUsageError` if it cannot make a call."""
         fork.check()
         if self.is_closed:
             raise ClientClosedError("the client is closed")
@@ -101,10 +101,10 @@ class Transport:
             raise ClientUsageError(
                 "the client is in use from another event loop, which is not closed: create one client for each loop"
             )
+        return loop
 
-    def slots(self, *, in_fleet: bool) -> Slots | None:
+    def slots(self, loop: asyncio.AbstractEventLoop, *, in_fleet: bool) -> Slots | None:
         """Returns the limit of the connections in use on the running loop; None without a limit."""
-        loop = asyncio.get_running_loop()
         if self._slots is None or self._slots[0] is not loop:
             self._slots = loop, Slots(self._limit() or sys.maxsize)
         has_limit = self._max_connections is not None or self._callers_session is not None
@@ -123,6 +123,7 @@ class Transport:
         self,
         request: Request[object],
         headers: Mapping[str, str],
+        loop: asyncio.AbstractEventLoop,
         *,
         connect_timeout: float,
         max_bytes: int,
@@ -133,7 +134,7 @@ class Transport:
         Raises `APIConnectionError` if no complete response arrived, and what `check_usable` raises.
         """
         session = self._session
-        if session is None or self.is_closed or self._loop is not asyncio.get_running_loop():
+        if session is None or self.is_closed or self._loop is not loop:
             session = await self._open(headers, connect_timeout)
         options: dict[str, Any] = self._options
         if (headers, connect_timeout) != self._supplied:
@@ -187,8 +188,7 @@ class Transport:
 
     async def _open(self, headers: Mapping[str, str], connect_timeout: float) -> aiohttp.ClientSession:
         """Returns a session for the running loop; it adds these arguments itself where it can, which is faster."""
-        self.check_usable()
-        loop = asyncio.get_running_loop()
+        loop = self.check_usable()
         self._options, self._supplied = {"allow_redirects": False}, None
         session = self._callers_session
         if session is None:
@@ -265,7 +265,7 @@ async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[Non
 
 async def _read(content: aiohttp.StreamReader, max_bytes: int) -> tuple[bytes, bool]:
     """Returns the body and whether it is complete: reading stops at `max_bytes`, counted after decompression."""
-    chunks = [await content.readany()]
+    chunks = [content.read_nowait()]  # most bodies arrive together with their heads
     excess = len(chunks[0]) - max_bytes
     try:
         while excess <= 0 and not content.at_eof():

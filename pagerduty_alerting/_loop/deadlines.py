@@ -47,9 +47,9 @@ class Deadlines:
         """
         return Limit(self, when, sent)
 
-    def watch(self, limit: "Limit") -> "dict[Limit, None]":
+    def watch(self, limit: "Limit", loop: asyncio.AbstractEventLoop) -> "dict[Limit, None]":
         """Watches a deadline until it is removed from the returned dict. The timer stays for the next call."""
-        loop = self._running_loop()
+        self._move_to(loop)
         self._limits[limit] = None
         if limit.when < self._fires_at:
             self._arm(loop, limit.when)
@@ -68,7 +68,8 @@ class Deadlines:
         Synchronous callers drive the loop only while they wait for a result, and asynchronous ones may block it. The
         time that they spend on a result must not count against the calls in progress.
         """
-        loop = self._running_loop()
+        loop = asyncio.get_running_loop()
+        self._move_to(loop)
         if self._stands_since is None:
             self._stands_since = loop.time()
             # Not in the next iteration, in which the loop may be stopped, but in the one after it.
@@ -86,12 +87,10 @@ class Deadlines:
             for limit in limits:
                 limit.expire()
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is not self._loop:  # the first call, or the first after the client moved to another loop
             self._loop, self._limits, self._timer, self._fires_at = loop, {}, None, math.inf
             self._stands_since = None
-        return loop
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is self._loop:
@@ -177,9 +176,10 @@ class Limit:
 
     def __enter__(self) -> "Limit":
         self._task = task = asyncio.current_task()
-        if task is not None:
-            self._cancelling = task.cancelling()
-        self._watched = self._deadlines.watch(self)
+        if task is None:
+            raise RuntimeError("a limit is used outside of a task")
+        self._cancelling = task.cancelling()
+        self._watched = self._deadlines.watch(self, task.get_loop())
         return self
 
     def __exit__(

@@ -339,9 +339,14 @@ ONE_LEFT = answer(200, headers={"Ratelimit": '"default";r=1;t=60'})
 NONE_LEFT = answer(200, headers={"Ratelimit": '"default";r=0;t=60'})
 
 
+def admit(pacer: Pacer, when: float | None = None) -> int:
+    """Asks the pacer to admit a request, now or at a later time."""
+    return pacer.admit(asyncio.get_running_loop(), now() if when is None else when)
+
+
 def pacer_after(first: RawResponse) -> Pacer:
     pacer = Pacer()
-    settle(pacer, pacer.admit(now()), first)
+    settle(pacer, admit(pacer), first)
     return pacer
 
 
@@ -349,20 +354,20 @@ def settle(pacer: Pacer, ticket: int, received: RawResponse | None) -> None:
     """Ends a request that was sent, with or without a response."""
     assert ticket
     if received is not None:
-        pacer.learn(ticket, received)
+        pacer.learn(ticket, received, now())
     pacer.settle(ticket, is_unanswered=received is None)
 
 
 async def test_a_call_cancelled_at_its_admission_gives_its_place_back() -> None:
     pacer = pacer_after(ONE_LEFT)
-    ticket = pacer.admit(now())
+    ticket = admit(pacer)
     waiting = asyncio.ensure_future(pacer.wait_for_admission(now() + 300))
     await asyncio.sleep(0)
     settle(pacer, ticket, ONE_LEFT)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert pacer.admit(now())
+    assert admit(pacer)
 
 
 async def test_a_new_call_does_not_overtake_waiting_calls() -> None:
@@ -370,16 +375,16 @@ async def test_a_new_call_does_not_overtake_waiting_calls() -> None:
     waiting = asyncio.ensure_future(pacer.wait_for_admission(now() + 300))
     await asyncio.sleep(0)
     after_the_reset = now() + 70
-    assert not pacer.admit(after_the_reset)
+    assert not admit(pacer, after_the_reset)
     ticket, too_long = await waiting
     assert ticket
     assert too_long == 0
-    assert pacer.admit(now())
+    assert admit(pacer)
 
 
 async def test_a_call_cancelled_at_its_admission_lets_the_next_one_proceed() -> None:
     pacer = pacer_after(ONE_LEFT)
-    ticket = pacer.admit(now())
+    ticket = admit(pacer)
     first, second = (asyncio.ensure_future(pacer.wait_for_admission(now() + 300)) for _ in range(2))
     await asyncio.sleep(0)
     settle(pacer, ticket, ONE_LEFT)
@@ -393,33 +398,33 @@ async def test_a_call_cancelled_at_its_admission_lets_the_next_one_proceed() -> 
 async def test_a_request_without_a_response_counts_until_a_response_to_one_of_a_second_later() -> None:
     two_left = answer(200, headers={"Ratelimit": '"default";r=2;t=60'})
     pacer = pacer_after(two_left)
-    settle(pacer, pacer.admit(now()), None)
+    settle(pacer, admit(pacer), None)
     for seconds in (0.0, 0.5, 0.4, 0.2):  # the API may not have counted it when these are answered
         await asyncio.sleep(seconds)
-        later = pacer.admit(now())
-        assert not pacer.admit(now())
+        later = admit(pacer)
+        assert not admit(pacer)
         settle(pacer, later, two_left)
-    settle(pacer, pacer.admit(now()), two_left)
-    assert pacer.admit(now())
-    assert pacer.admit(now())
+    settle(pacer, admit(pacer), two_left)
+    assert admit(pacer)
+    assert admit(pacer)
 
 
 async def test_the_response_to_an_earlier_request_says_nothing_of_one_without() -> None:
     three_left = answer(200, headers={"Ratelimit": '"default";r=3;t=60'})
     pacer = pacer_after(three_left)
-    cancelled, *earlier = (pacer.admit(now()) for _ in range(3))
+    cancelled, *earlier = (admit(pacer) for _ in range(3))
     settle(pacer, cancelled, None)
     for ticket in earlier:
         await asyncio.sleep(10)
         settle(pacer, ticket, three_left)
-    assert [bool(pacer.admit(now())) for _ in range(3)] == [True, True, False]
+    assert [bool(admit(pacer)) for _ in range(3)] == [True, True, False]
 
 
 async def test_before_the_first_response_at_most_fifty_requests_are_under_way() -> None:
     pacer = Pacer()
-    tickets = [pacer.admit(now()) for _ in range(50)]
+    tickets = [admit(pacer) for _ in range(50)]
     assert all(tickets)
-    assert not pacer.admit(now())
+    assert not admit(pacer)
     waiting = [asyncio.ensure_future(pacer.wait_for_admission(now() + 300)) for _ in range(3)]
     await asyncio.sleep(0)
 
@@ -435,13 +440,13 @@ async def test_a_call_cancelled_while_waiting_does_not_block_others() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert pacer.admit(now() + 70)
+    assert admit(pacer, now() + 70)
 
 
 async def test_a_block_until_a_date_holds_back_until_then() -> None:
     in_two_minutes = email.utils.formatdate(time.time() + 120, usegmt=True)
     pacer = pacer_after(answer(429, headers={"Retry-After": in_two_minutes}))
-    assert not pacer.admit(now())
+    assert not admit(pacer)
     ticket, too_long = await pacer.wait_for_admission(now() + 30)
     assert ticket == 0
     assert 100 < too_long < 125
@@ -449,7 +454,7 @@ async def test_a_block_until_a_date_holds_back_until_then() -> None:
 
 async def test_a_call_waits_while_a_response_under_way_may_report_more_quota() -> None:
     pacer = Pacer()
-    first, second, third = (pacer.admit(now()) for _ in range(3))
+    first, second, third = (admit(pacer) for _ in range(3))
     settle(pacer, second, None)
     settle(pacer, first, ONE_LEFT)  # which the request without a response may have used
     waiting = asyncio.ensure_future(pacer.wait_for_admission(now() + 30))
@@ -464,7 +469,7 @@ def test_waiters_can_be_finalized_after_their_loop_was_closed() -> None:
     waiting = [pacer.wait_for_admission(math.inf) for _ in range(2)]
 
     async def leave_behind() -> None:
-        settle(pacer, pacer.admit(now()), NONE_LEFT)
+        settle(pacer, admit(pacer), NONE_LEFT)
         for coroutine in waiting:
             coroutine.send(None)
 
@@ -480,8 +485,8 @@ def test_waiters_of_a_closed_loop_do_not_hold_up_the_next_loop() -> None:
     abandoned: list[Any] = []
 
     async def leave_behind() -> None:
-        settle(pacer, pacer.admit(now()), answer(200, headers={"Ratelimit": '"default";r=2;t=1'}))
-        abandoned.extend([pacer.admit(now()), pacer.admit(now())])
+        settle(pacer, admit(pacer), answer(200, headers={"Ratelimit": '"default";r=2;t=1'}))
+        abandoned.extend([admit(pacer), admit(pacer)])
         coroutine = pacer.wait_for_admission(now() + 300)
         coroutine.send(None)
         abandoned.append(coroutine)
@@ -489,15 +494,15 @@ def test_waiters_of_a_closed_loop_do_not_hold_up_the_next_loop() -> None:
     async def go_on() -> None:
         started = now()
         await asyncio.sleep(3)
-        ticket = pacer.admit(now())
+        ticket = admit(pacer)
         assert ticket
         abandoned.pop().close()
         for old in abandoned:
             pacer.settle(old, is_unanswered=True)
         # Two of these may be used by the abandoned requests.
         settle(pacer, ticket, answer(200, headers={"Ratelimit": '"default";r=3;t=60'}))
-        assert pacer.admit(now())
-        assert not pacer.admit(now())
+        assert admit(pacer)
+        assert not admit(pacer)
         assert now() - started < 4
 
     for main in (leave_behind, go_on):

@@ -255,6 +255,11 @@ async def test_calls_are_sent_although_no_request_ever_got_a_response() -> None:
 # The pacer by itself.
 
 
+def admit(pacer: Pacer) -> int:
+    """Asks the pacer to admit a request."""
+    return pacer.admit(asyncio.get_running_loop(), now())
+
+
 def end_without_response(pacer: Pacer, ticket: int) -> int:
     """Ends a request that was sent, without a response."""
     pacer.settle(ticket, is_unanswered=True)
@@ -264,13 +269,13 @@ def end_without_response(pacer: Pacer, ticket: int) -> int:
 @in_virtual_time
 async def test_requests_that_ended_without_a_response_count_among_the_first_fifty() -> None:
     pacer = Pacer()
-    tickets = [pacer.admit(now()) for _ in range(50)]
+    tickets = [admit(pacer) for _ in range(50)]
     for ticket in tickets[1:]:
         end_without_response(pacer, ticket)
-    assert not pacer.admit(now())
+    assert not admit(pacer)
     end_without_response(pacer, tickets[0])
-    assert pacer.admit(now())  # nothing else is under way
-    assert not pacer.admit(now())
+    assert admit(pacer)  # nothing else is under way
+    assert not admit(pacer)
 
 
 @in_virtual_time
@@ -279,27 +284,27 @@ async def test_a_request_without_a_response_counts_in_the_next_window_only_near_
     before_the_reset: float, left: int
 ) -> None:
     pacer = Pacer()
-    first = pacer.admit(now())
-    pacer.learn(first, answer(200, headers={"Ratelimit": '"q";r=2;t=59', "Ratelimit-Policy": '"q";q=3;w=60'}))
+    first = admit(pacer)
+    pacer.learn(first, answer(200, headers={"Ratelimit": '"q";r=2;t=59', "Ratelimit-Policy": '"q";q=3;w=60'}), now())
     pacer.settle(first, is_unanswered=False)
     await asyncio.sleep(60 - before_the_reset)
-    end_without_response(pacer, pacer.admit(now()))
+    end_without_response(pacer, admit(pacer))
     await asyncio.sleep(before_the_reset + 0.1)
-    assert [bool(pacer.admit(now())) for _ in range(3)] == [True] * left + [False] * (3 - left)
+    assert [bool(admit(pacer)) for _ in range(3)] == [True] * left + [False] * (3 - left)
 
 
 def test_requests_of_a_closed_loop_count_on_the_next_loop() -> None:
     pacer = Pacer()
 
     async def leave() -> None:
-        first = pacer.admit(now())
-        pacer.learn(first, answer(200, headers={"Ratelimit": '"default";r=2;t=60'}))
+        first = admit(pacer)
+        pacer.learn(first, answer(200, headers={"Ratelimit": '"default";r=2;t=60'}), now())
         pacer.settle(first, is_unanswered=False)
-        assert pacer.admit(now())
+        assert admit(pacer)
 
     async def go_on() -> None:
-        assert pacer.admit(now())
-        assert not pacer.admit(now())
+        assert admit(pacer)
+        assert not admit(pacer)
 
     for main in (leave, go_on):
         with asyncio.Runner(loop_factory=virtual_time_loop()) as runner:
@@ -311,10 +316,10 @@ def test_a_request_may_end_after_its_loop_has_stopped() -> None:
     pacer = Pacer()
 
     async def leave() -> int:
-        return pacer.admit(now())
+        return admit(pacer)
 
     async def go_on() -> int:
-        return len([None for _ in range(60) if pacer.admit(now())])
+        return len([None for _ in range(60) if admit(pacer)])
 
     loop = virtual_time_loop()()
     ticket = loop.run_until_complete(leave())
