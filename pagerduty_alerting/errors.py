@@ -136,7 +136,7 @@ class APIResponseValidationError(PagerDutyAlertingError):
         self.headers: Mapping[str, str] = {} if headers is None else headers
         self.body = body
         self.ray_id = ray_id
-        self.rate_limits = RateLimits() if rate_limits is None else rate_limits
+        self.rate_limits: RateLimits = RateLimits() if rate_limits is None else rate_limits
         self.problems = problems
         self.attempts = attempts
 
@@ -184,7 +184,7 @@ class APIStatusError(PagerDutyAlertingError):
         self.headers: Mapping[str, str] = {} if headers is None else headers
         self.body = body
         self.ray_id = ray_id
-        self.rate_limits = RateLimits() if rate_limits is None else rate_limits
+        self.rate_limits: RateLimits = RateLimits() if rate_limits is None else rate_limits
         self.retry_after = retry_after
         self.attempts = attempts
 

@@ -88,7 +88,7 @@ class Transport:
         self._options: dict[str, Any] = {}  # arguments of every request of the session
         self._supplied: tuple[Mapping[str, str], float] | None = None  # headers and timeout that the session adds
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self.is_closed = False
+        self.is_closed: bool = False
         fork.register(self)
 
     def check_usable(self) -> asyncio.AbstractEventLoop:

@@ -149,7 +149,7 @@ class Limit:
     __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "_watched", "sent", "when")
 
     def __init__(self, deadlines: Deadlines, when: float, sent: Sent | None) -> None:
-        self.when = when
+        self.when: float = when
         self.sent = sent
         self._deadlines = deadlines
         self._expired = False

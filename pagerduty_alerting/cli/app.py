@@ -36,7 +36,7 @@ _TEXT_OPTIONS = frozenset({
     "timeout", "token_id", "wait_timeout",
 })  # fmt: skip
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="pagerduty-alerting",
     help="Connect Cloudflare's notifications to PagerDuty.",
     epilog=ENVIRONMENT,
@@ -46,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-services = typer.Typer(
+services: typer.Typer = typer.Typer(
     name="services", help="List or delete the PagerDuty services of an account.", no_args_is_help=True
 )
 app.add_typer(services)

@@ -85,9 +85,9 @@ class Emulator:
         self._initial = initial_state or InitialState()
         self._lock = threading.RLock()
         ids = self._new_ids()
-        self.account_id = self._initial.default_account_id or ids.hex_id()
-        self.api_token = self._initial.default_api_token or ids.api_token()
-        self.catalogue = rules.checked_names(catalogue)
+        self.account_id: str = self._initial.default_account_id or ids.hex_id()
+        self.api_token: str = self._initial.default_api_token or ids.api_token()
+        self.catalogue: tuple[str, ...] = rules.checked_names(catalogue)
         self._gates: list[Gate] = []
         self._thread = contextlib.ExitStack()
         self._server = Server(host, port, keep_alive)

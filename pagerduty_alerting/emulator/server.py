@@ -34,7 +34,7 @@ class Server:
 
     def __init__(self, host: str, port: int, keep_alive: float) -> None:
         self._host = host
-        self.port = port  # if it was 0, the one that the system chose once started
+        self.port: int = port  # if it was 0, the one that the system chose once started
         self._keep_alive = keep_alive
         self._handlers: dict[web.RequestHandler, asyncio.Task[object] | None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -44,7 +44,7 @@ class Order:
     def __init__(self, selection: Selection, effect: Effect) -> None:
         self.selection = selection
         self.effect = effect
-        self.used = 0
+        self.used: int = 0
         self._met = 0
         self._cancelled = False
 
