@@ -190,6 +190,8 @@ def _structure_token_id(value: object, _: object) -> object:
         raise TypeError(f"expected a string, not {_json_type(value)}")
     if not value:
         raise ValueError("it is empty")
+    if "\ufffd" in value:
+        raise ValueError("it contains characters that are not valid")
     return value
 
 

@@ -1,12 +1,16 @@
 """Reads JSON, and the `errors` and `messages` of an envelope in all their forms; pure."""
 
 import codecs
+import re
 from collections.abc import Callable
 from typing import cast
 
 import orjson
 
 from pagerduty_alerting.models import ResponseInfo
+
+# An escape sequence of JSON. The group is half of a surrogate pair.
+_ESCAPE = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
 
 # Levels of `error_chain` that are read.
 _MAX_DEPTH = 3
@@ -44,13 +48,26 @@ def read_infos(
 
 
 def load_json(body: bytes) -> object:
-    """Returns the value in a JSON body, which may begin with a byte order mark; orjson's exception holds the body."""
+    """Returns the value in a JSON body, which may begin with a byte order mark.
+
+    Characters that are not valid, as in a text that was cut within one, are read as U+FFFD.
+
+    Raises:
+        orjson.JSONDecodeError: The body is not JSON. The exception holds the whole body.
+    """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        if not body.startswith(codecs.BOM_UTF8):
+        repaired = _repaired(body)
+        if repaired == body:
             raise
-    return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
+    return orjson.loads(repaired)
+
+
+def _repaired(body: bytes) -> bytes:
+    """Returns a body without a byte order mark, and with U+FFFD for invalid UTF-8 and halves of surrogate pairs."""
+    text = body.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace").encode()
+    return re.sub(_ESCAPE, lambda found: rb"\ufffd" if found[1] else found[0], text, flags=re.DOTALL)
 
 
 def as_object(value: object) -> dict[str, object]:

@@ -9,6 +9,7 @@ from pagerduty_alerting import (
     APIStatusError,
     ConnectedDestination,
     Envelope,
+    IntegrationToken,
     InternalServerError,
     ResponseInfo,
     ResultInfo,
@@ -190,6 +191,36 @@ def test_a_byte_order_mark_before_the_document_is_ignored() -> None:
     assert decode(LIST, answer(200, body)).result == [Service("1", "n")]
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (rb"\ud83d", "\ufffd"),
+        (rb"\uDE00 cut", "\ufffd cut"),
+        (rb"\ud83d\ude00", "\U0001f600"),
+        (rb"\ud83d\ud83d\ude00\ud83d", "\ufffd\U0001f600\ufffd"),
+        (rb"\\ud83d \" \ud83d", '\\ud83d " \ufffd'),
+        (b"\xf0\x9f\x98", "\ufffd"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+    ],
+    ids=repr,
+)
+def test_a_character_that_was_cut_hides_no_service(written: bytes, name: str) -> None:
+    body = b'{"success": true, "result": [{"id": "1", "name": "%b"}, {"id": "2", "name": "\\ud800"}]}' % written
+    assert decode(LIST, answer(200, body)).result == [Service("1", name), Service("2", "\ufffd")]
+
+
+@pytest.mark.parametrize("written", [rb"\ud83d", b"\xf0\x9f"], ids=repr)
+def test_a_created_token_is_returned_despite_a_character_that_was_cut_in_a_message(written: bytes) -> None:
+    body = b'{"success": true, "result": {"id": "made"}, "messages": [{"message": "cut %b"}]}' % written
+    envelope = decode(request_for(CREATE_INTEGRATION_TOKEN), answer(201, body))
+    assert (envelope.result, envelope.messages[0].message) == (IntegrationToken("made"), "cut \ufffd")
+
+
+def test_a_token_with_a_character_that_is_not_valid_is_refused() -> None:
+    with pytest.raises(APIResponseValidationError, match="characters that are not valid @ \\$.result.id"):
+        decode(request_for(CREATE_INTEGRATION_TOKEN), answer(201, b'{"success": true, "result": {"id": "m\xff"}}'))
+
+
 @pytest.mark.parametrize("result", [None, {}, [], [1, "x"], "text", {"id": TOKEN_ID}])
 def test_any_result_of_delete_is_ignored(result: object) -> None:
     assert read({"success": True, "result": result}, DELETE_SERVICES).result is None
@@ -304,8 +335,8 @@ def test_several_problems_are_named_at_once_up_to_five() -> None:
         pytest.param(b"[" * 200_000, "the body is not JSON (", id="200,000 brackets"),
         pytest.param(b"[" * 200_000 + b"]" * 200_000, "the body is not JSON (", id="200,000 pairs of brackets"),
         pytest.param(b'{"a":' * 200_000, "the body is not JSON (", id="200,000 braces"),
-        (b'{"success": true, "result": "\xff"}', "the body is not JSON ("),
-        (b'{"success": true, "result": "\xed\xa0\x80"}', "the body is not JSON ("),
+        (b'{"success": true, "result": "\xff"}', "expected an array, not string @ $.result"),
+        (b'{"success": true, "result": "\xed\xa0\x80"}', "expected an array, not string @ $.result"),
         ('{"success": true}'.encode("utf-16"), "the body is not JSON ("),
         (b"\xef\xbb\xbf<html>", "the body is not JSON ("),
         (b"\xef\xbb\xbf" * 2 + b"{}", "the body is not JSON ("),
