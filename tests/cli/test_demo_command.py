@@ -2,7 +2,7 @@
 
 import pytest
 
-from pagerduty_alerting import AuthenticationError, Envelope, IntegrationToken, Service
+from pagerduty_alerting import AuthenticationError, ConnectedDestination, Envelope, IntegrationToken, Service
 from pagerduty_alerting.cli.commands import demo
 from pagerduty_alerting.emulator import Operation
 from tests.support.command_line import on_terminal, run
@@ -59,21 +59,26 @@ async def test_a_step_that_goes_wrong_ends_the_walk_and_says_so(api, capsys, wal
     assert "expected" in capsys.readouterr().out.splitlines()[-1]
 
 
+REFUSAL = "an AuthenticationError with code 10000"
+
+
 @pytest.mark.parametrize(
-    ("check", "outcome"),
+    ("expected", "outcome"),
     [
-        (demo.as_no_services, None),
-        (demo.as_no_services, [Service("1", "Database")]),
-        (demo.as_chosen_services, []),
-        (demo.as_chosen_services, [Service("1", name) for name in demo.CHOSEN]),
-        (demo.as_chosen_services, [Service(name, name) for name in (*demo.CHOSEN, "More")]),
-        (demo.as_token, IntegrationToken("")),
-        (demo.as_authorized, "pending"),
-        (demo.as_destination, IntegrationToken("1")),
-        (demo.as_refusal, AuthenticationError("no", method="GET", path="/", status=401)),
-        (demo.as_deletion, None),
-        (demo.as_deletion, Envelope(False, None)),
+        ("no services", None),
+        ("no services", [Service("1", "Database")]),
+        (demo.CHOSEN_SERVICES, []),
+        (demo.CHOSEN_SERVICES, [Service("1", name) for name in demo.CHOSEN]),
+        (demo.CHOSEN_SERVICES, [Service(name, name) for name in (*demo.CHOSEN, "More")]),
+        ("an integration token", IntegrationToken("")),
+        ("an authorized token", "pending"),
+        ("a connected destination", IntegrationToken("1")),
+        ("a connected destination", ConnectedDestination("")),
+        (REFUSAL, AuthenticationError("no", method="GET", path="/", status=401)),
+        (REFUSAL, AuthenticationError("no", method="GET", path="/", status=401, ray_id="1-AMS")),
+        ("the envelope of a success", None),
+        ("the envelope of a success", Envelope(False, None)),
     ],
 )
-def test_a_wrong_outcome_is_not_taken_for_a_right_one(check, outcome):
-    assert check(outcome) is None
+def test_a_wrong_outcome_is_not_taken_for_a_right_one(expected, outcome):
+    assert demo.expected_outcome(expected, outcome) is None

@@ -27,6 +27,7 @@ from pagerduty_alerting.cli.terminal import Stream, Terminal
 from pagerduty_alerting.emulator import Emulator, TokenState
 
 CHOSEN = ("Primary on-call", "Database")
+CHOSEN_SERVICES = f"the services {', '.join(CHOSEN)}"
 WRONG_TOKEN = "not-a-token-of-this-account"
 
 
@@ -37,7 +38,6 @@ class Step:
     text: str  # the call as code
     call: Callable[[], object]
     expected: str
-    check: Callable[[object], str | None]  # returns a description of the expected outcome, or None for any other
     outcome: object = None  # what the call returned, or the client's exception
     elapsed: float = 0.0  # seconds
 
@@ -101,8 +101,8 @@ def run_sync(api: Emulator, out: Stream) -> bool:
 
 def steps_of_flow(api: Emulator, client: AsyncClient | Client, unauthenticated: AsyncClient | Client) -> Iterator[Step]:
     """Yields the steps for either client; each must be done before the next is requested."""
-    yield Step("list_services()", client.list_services, "no services", as_no_services)
-    create = Step("create_integration_token()", client.create_integration_token, "an integration token", as_token)
+    yield Step("list_services()", client.list_services, "no services")
+    create = Step("create_integration_token()", client.create_integration_token, "an integration token")
     yield create
     token = create.outcome
     if not isinstance(token, IntegrationToken):
@@ -112,18 +112,18 @@ def steps_of_flow(api: Emulator, client: AsyncClient | Client, unauthenticated: 
         api.authorize(token, services=CHOSEN)
         return api.token_state(token)
 
-    yield Step("(a person chooses services in PagerDuty)", authorize, "an authorized token", as_authorized)
-    yield Step("connect(token)", lambda: client.connect(token), "a connected destination", as_destination)
-    yield Step("list_services()", client.list_services, f"the services {', '.join(CHOSEN)}", as_chosen_services)
+    yield Step("(a person chooses services in PagerDuty)", authorize, "an authorized token")
+    yield Step("connect(token)", lambda: client.connect(token), "a connected destination")
+    yield Step("list_services()", client.list_services, CHOSEN_SERVICES)
     refusal = "an AuthenticationError with code 10000"
-    yield Step("list_services() with a wrong API token", unauthenticated.list_services, refusal, as_refusal)
-    yield Step("delete_services()", client.delete_services, "the envelope of a success", as_deletion)
-    yield Step("list_services()", client.list_services, "no services", as_no_services)
+    yield Step("list_services() with a wrong API token", unauthenticated.list_services, refusal)
+    yield Step("delete_services()", client.delete_services, "the envelope of a success")
+    yield Step("list_services()", client.list_services, "no services")
 
 
 def show(step: Step, out: Stream) -> bool:
     """Writes the outcome of a step, and returns whether it is the expected one."""
-    right = step.check(step.outcome)
+    right = expected_outcome(step.expected, step.outcome)
     mark = (out.wrong, "bold red") if right is None else (out.ok, "green")
     verdict = f"expected {step.expected}, got {described(step.outcome)}" if right is None else right
     out.line("  ", mark, f" {step.text} ", (f"({milliseconds(step.elapsed)})", "dim"))
@@ -131,54 +131,29 @@ def show(step: Step, out: Stream) -> bool:
     return right is not None
 
 
-def as_no_services(outcome: object) -> str | None:
-    """Describes the empty list."""
-    return "no services" if outcome == [] else None
-
-
-def as_chosen_services(outcome: object) -> str | None:
-    """Describes the chosen services, each with its own id."""
-    items = cast("list[object]", outcome) if isinstance(outcome, list) else []
-    services = [item for item in items if isinstance(item, Service)]
-    ids = {service.id for service in services} - {""}
-    names = [service.name for service in services]
-    is_right = len(items) == len(ids) == len(CHOSEN) and sorted(names) == sorted(CHOSEN)
-    return f"{len(services)} services: {', '.join(names)}" if is_right else None
-
-
-def as_token(outcome: object) -> str | None:
-    """Describes a token, whose repr does not show it."""
-    is_right = isinstance(outcome, IntegrationToken) and outcome.id and outcome.id not in repr(outcome)
-    return f"{outcome!r}: a secret, so it is not shown" if is_right else None
-
-
-def as_authorized(outcome: object) -> str | None:
-    """Describes the state of an authorized token."""
-    return f"the token is authorized for {', '.join(CHOSEN)}" if outcome is TokenState.AUTHORIZED else None
-
-
-def as_destination(outcome: object) -> str | None:
-    """Describes the connected destination."""
-    is_right = isinstance(outcome, ConnectedDestination) and outcome.id
-    return f"{outcome!r}: PagerDuty is connected" if is_right else None
-
-
-def as_refusal(outcome: object) -> str | None:
-    """Describes the exception for wrong credentials, whose message does not show them."""
-    is_right = (
-        isinstance(outcome, AuthenticationError)
-        and outcome.status == 401
-        and outcome.codes == (10000,)
-        and outcome.ray_id
-        and WRONG_TOKEN not in str(outcome)
-    )
-    return described(outcome) if is_right else None
-
-
-def as_deletion(outcome: object) -> str | None:
-    """Describes the envelope of a success."""
-    is_right = isinstance(outcome, Envelope) and outcome.success is True and outcome.errors == ()
-    return "success: every PagerDuty service of the account is gone" if is_right else None
+def expected_outcome(expected: str, outcome: object) -> str | None:
+    """Returns the description of an outcome that is as expected, or None for any other."""
+    match expected, outcome:
+        case "no services", []:
+            return expected
+        case "an integration token", IntegrationToken(id=token_id) if token_id and token_id not in repr(outcome):
+            return f"{outcome!r}: a secret, so it is not shown"
+        case "an authorized token", TokenState.AUTHORIZED:
+            return f"the token is authorized for {', '.join(CHOSEN)}"
+        case "a connected destination", ConnectedDestination(id=link_id) if link_id:
+            return f"{outcome!r}: PagerDuty is connected"
+        case _ if expected == CHOSEN_SERVICES and isinstance(outcome, list):
+            services = [item for item in cast("list[object]", outcome) if isinstance(item, Service)]
+            names = [service.name for service in services]
+            ids = {service.id for service in services} - {""}
+            is_right = sorted(names) == sorted(CHOSEN) and len(ids) == len(names)
+            return f"{len(services)} services: {', '.join(names)}" if is_right else None
+        case "an AuthenticationError with code 10000", AuthenticationError(status=401, codes=(10000,), ray_id=str()):
+            return described(outcome) if WRONG_TOKEN not in str(outcome) else None
+        case "the envelope of a success", Envelope(success=True, errors=()):
+            return "success: every PagerDuty service of the account is gone"
+        case _:
+            return None
 
 
 def described(outcome: object) -> str:
