@@ -1,4 +1,4 @@
-"""Takes the pictures of the README: `python -m tests.cli.screenshots` writes examples/screenshots/*.svg.
+"""Takes the pictures of the commands: `python -m tests.cli.screenshots` writes examples/screenshots/*.svg.
 
 The real commands run on a pseudo-terminal against an emulator. What differs between runs (ports, ids, times) is
 replaced, so that a picture changes only when the output does. Ids and tokens in the pictures are made up.

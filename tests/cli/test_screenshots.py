@@ -1,6 +1,7 @@
-"""The pictures of the README match the output of the commands and show no secret."""
+"""The pictures of the commands match the output of the commands and show no secret."""
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -19,6 +20,15 @@ def test_the_committed_pictures_match_the_output_and_show_no_credential():
     assert taken == committed, "update them with: python -m tests.cli.screenshots"
     for said in taken.values():
         assert not re.search(r"(?<![\w-])[\w-]{40}(?![\w-])", "".join(said))
+
+
+def test_the_console_session_in_the_readme_is_the_picture_as_text():
+    readme = Path(__file__).parents[2] / "README.md"
+    session = re.search(
+        r"^```console\n(\$ pagerduty-alerting connect\n.*?)^```$", readme.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    shown = words((taking.DIRECTORY / "connect.svg").read_text("utf-8"))[1:]  # without the title of the window
+    assert "".join(session[1].split()) == "".join("".join(shown).split())
 
 
 @pytest.mark.parametrize(

@@ -32,12 +32,12 @@ from tests.support.raw_server import CREATED, LISTED, Conversation, RawServer, S
 from tests.support.threads import PATIENCE, InThread
 from tests.support.virtual_time import SteppedLoop, VirtualTimeLoop
 
-KINDS = ["own session", "caller's session", "synchronous"]
+KINDS = ["own session", "caller's session", "sync"]
 FLEETS = ["list_services_in", "delete_services_in"]
 ACCOUNTS = [f"{number:032x}" for number in range(6)]
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
-kinds_with_own_sockets = pytest.mark.parametrize("kind", ["own session", "synchronous"])
+kinds_with_own_sockets = pytest.mark.parametrize("kind", ["own session", "sync"])
 
 
 @define
@@ -77,7 +77,7 @@ def subject(
     """
     loop = SteppedLoop() if loop is None else loop
     options = settings(url, **changes)
-    if kind == "synchronous":
+    if kind == "sync":
         with Client(**options, max_connections=limit) as client:
             client._runner._make_loop = lambda: loop
             yield Subject("sync", client, lambda result: result, loop=loop)
@@ -143,7 +143,7 @@ class LimiterThatTimesOut:
 @every_kind
 @pytest.mark.parametrize("attempt_timeout", [None, 10.0])
 @pytest.mark.parametrize("on_entering", [True, False])
-def test_a_timeout_error_of_the_limiter_is_raised_unchanged_and_ends_a_run(
+def test_a_timeout_error_of_the_limiter_is_raised_unchanged(
     on_entering: bool, attempt_timeout: float | None, kind: str
 ) -> None:
     limiter, retry = LimiterThatTimesOut(on_entering=on_entering), RetryPolicy(attempt_timeout=attempt_timeout)
@@ -163,7 +163,7 @@ def test_a_timeout_error_of_the_limiter_is_raised_unchanged_and_ends_a_run(
 
 @every_kind
 @pytest.mark.parametrize("operation", CALLS)
-def test_a_call_that_gets_no_connection_in_time_was_not_sent(operation: str, kind: str) -> None:
+def test_a_call_without_a_connection_in_time_was_not_sent(operation: str, kind: str) -> None:
     is_held, release = threading.Event(), threading.Event()
 
     async def script(peer: Conversation) -> None:
@@ -185,7 +185,7 @@ def test_a_call_that_gets_no_connection_in_time_was_not_sent(operation: str, kin
 
 @every_kind
 @pytest.mark.parametrize("operation", FLEETS)
-def test_waiting_for_a_connection_does_not_count_against_the_timeout_in_a_fleet(operation: str, kind: str) -> None:
+def test_a_fleet_does_not_count_waiting_for_a_connection(operation: str, kind: str) -> None:
     """Each response takes 1.2 s, the timeout is 2 s, and six accounts share one connection."""
     loop = SteppedLoop()
 
@@ -213,7 +213,7 @@ class Clock:
 
 @kinds_with_own_sockets
 @pytest.mark.parametrize(("idle", "connections"), [(3.9, 1), (4.1, 2)])
-def test_a_connection_that_was_idle_for_four_seconds_is_not_reused(
+def test_a_connection_idle_for_four_seconds_is_not_reused(
     monkeypatch: pytest.MonkeyPatch, idle: float, connections: int, kind: str
 ) -> None:
     clock = Clock()
@@ -234,10 +234,10 @@ def test_a_connection_that_was_idle_for_four_seconds_is_not_reused(
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="names and values of the options are Linux's")
 @kinds_with_own_sockets
-def test_socket_options_detect_a_dead_path_within_twenty_seconds(kind: str) -> None:
+def test_sockets_detect_a_dead_path_within_20_seconds(kind: str) -> None:
     with subject_and_server(kind, answer_all) as (caller, _):
         caller.call("list_services")
-        client = caller.client._async if kind == "synchronous" else caller.client
+        client = caller.client._async if kind == "sync" else caller.client
         (connection,) = client._core.transport._sockets
         tcp = [
             connection.getsockopt(socket.IPPROTO_TCP, option)
@@ -293,7 +293,7 @@ def test_a_refused_connection_is_tried_five_times(operation: str, kind: str) -> 
 @every_kind
 @pytest.mark.parametrize("jitter", [0.0, 1.0])
 @pytest.mark.parametrize("operation", CALLS)
-def test_calls_survive_an_outage_of_a_second_and_a_half(
+def test_calls_survive_an_outage_of_1500_ms(
     monkeypatch: pytest.MonkeyPatch, operation: str, jitter: float, kind: str
 ) -> None:
     monkeypatch.setattr("random.random", lambda: jitter)
@@ -374,9 +374,7 @@ def test_delays_have_a_floor_of_half(
 @every_kind
 @pytest.mark.parametrize("limits", [{"timeout": 5}, {"timeout": 600, "retry": RetryPolicy(attempt_timeout=5)}])
 @pytest.mark.parametrize("operation", CALLS)
-def test_a_response_that_arrived_during_a_standstill_is_returned(
-    operation: str, limits: dict[str, Any], kind: str
-) -> None:
+def test_a_response_during_a_standstill_is_returned(operation: str, limits: dict[str, Any], kind: str) -> None:
     loop, is_answered = SteppedLoop(), threading.Event()
 
     def stand_still(*_: object) -> None:
@@ -429,7 +427,7 @@ def test_a_call_without_a_response_ends_after_a_standstill(operation: str, kind:
 
 @every_kind
 @pytest.mark.parametrize("operation", FLEETS)
-def test_time_that_the_consumer_blocks_does_not_count_against_the_timeouts_of_a_run(operation: str, kind: str) -> None:
+def test_a_run_does_not_count_time_that_its_consumer_blocks(operation: str, kind: str) -> None:
     """The consumer takes 60 s for the first result; the other responses arrive after the loop has run again."""
     loop, body = SteppedLoop(), LISTED if operation == "list_services_in" else b'{"success":true}'
     is_running, errors = threading.Event(), []
@@ -453,7 +451,7 @@ def test_time_that_the_consumer_blocks_does_not_count_against_the_timeouts_of_a_
 
     with subject_and_server(kind, script, loop=loop, timeout=5) as (caller, _):
         results = getattr(caller.client, operation)(ACCOUNTS, concurrency=2)
-        if kind == "synchronous":
+        if kind == "sync":
             for result in results:
                 consume(result)
         else:
@@ -484,7 +482,7 @@ class LimiterThatFailsForTheThird:
 @every_kind
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("operation", FLEETS)
-def test_a_run_that_fails_first_yields_the_results_of_sent_requests(operation: str, ordered: bool, kind: str) -> None:
+def test_a_failing_run_first_yields_what_was_sent(operation: str, ordered: bool, kind: str) -> None:
     limiter, results = LimiterThatFailsForTheThird(), []
 
     async def script(peer: Conversation) -> None:
@@ -503,7 +501,7 @@ def test_a_run_that_fails_first_yields_the_results_of_sent_requests(operation: s
     with subject_and_server(kind, script, **options) as (caller, server):
         run = getattr(caller.client, operation)(ACCOUNTS, concurrency=3, ordered=ordered)
         with pytest.raises(LookupError):
-            results.extend(run) if kind == "synchronous" else caller.loop.run_until_complete(consume(run))
+            results.extend(run) if kind == "sync" else caller.loop.run_until_complete(consume(run))
     assert [result.error for result in results] == [None] * 2
     assert {result.account_id for result in results} == set(ACCOUNTS[:2])
     assert len(server.requests) == 2
@@ -511,7 +509,7 @@ def test_a_run_that_fails_first_yields_the_results_of_sent_requests(operation: s
 
 @every_kind
 @pytest.mark.parametrize("operation", CALLS)
-def test_the_error_of_closing_reports_whether_the_request_may_have_acted(operation: str, kind: str) -> None:
+def test_closing_reports_whether_a_request_may_have_acted(operation: str, kind: str) -> None:
     is_sent = threading.Event()
 
     async def script(peer: Conversation) -> None:
@@ -534,7 +532,7 @@ def test_the_error_of_closing_reports_whether_the_request_may_have_acted(operati
 
 @every_kind
 @pytest.mark.parametrize("operation", NOT_REPLAY_SAFE)
-def test_an_internal_error_in_reading_a_response_says_that_the_operation_may_have_been_carried_out(
+def test_a_bug_in_reading_a_response_reports_the_doubt(
     operation: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -554,7 +552,7 @@ def test_an_internal_error_in_reading_a_response_says_that_the_operation_may_hav
 
 @every_kind
 @pytest.mark.parametrize("operation", CALLS)
-def test_a_429_without_retry_after_fails_at_once_and_blocks_nothing(operation: str, kind: str) -> None:
+def test_a_bare_429_fails_at_once_and_blocks_nothing(operation: str, kind: str) -> None:
     async def script(peer: Conversation) -> None:
         await peer.request()
         peer.send(http(429))
@@ -583,7 +581,7 @@ def test_runs_that_are_left_early_never_exceed_the_quota(operation: str, kind: s
         api.on().when(lambda request: request.account_id == accounts[4]).latency(0.1)
         for _ in range(5):
             run = getattr(caller.client, operation)(accounts, concurrency=8)
-            if kind == "synchronous":
+            if kind == "sync":
                 assert [next(run).error for _ in range(3)] == [None] * 3
                 run.close()
             else:
