@@ -14,11 +14,13 @@ import _socket
 import asyncio
 import builtins
 import contextlib
+import functools
 import importlib.util
 import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FunctionType, SimpleNamespace
 from typing import Any
@@ -56,13 +58,21 @@ def new_lock() -> "threading.Lock":
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Returns an event loop that waits as native threads do; in a program that is not patched, asyncio's usual one."""
+    """Returns an event loop that waits as native threads do; in a program that is not patched, asyncio's usual one.
+
+    Tests may stop `time.monotonic`, as freezegun does, which would stop its timers: it uses another clock if it can.
+    """
+    loop: asyncio.AbstractEventLoop
     monkey, patcher = _gevent(), _eventlet()
     if monkey is not None:
-        return _NativeLoop(monkey.get_original("selectors", "DefaultSelector")())
-    if patcher is not None:
-        return _NativeLoop(_selectors_on(patcher.original("select")).DefaultSelector())
-    return asyncio.new_event_loop()
+        loop = _NativeLoop(monkey.get_original("selectors", "DefaultSelector")())
+    elif patcher is not None:
+        loop = _NativeLoop(_selectors_on(patcher.original("select")).DefaultSelector())
+    else:
+        loop = asyncio.new_event_loop()
+    if type(loop).time is asyncio.BaseEventLoop.time and hasattr(time, "clock_gettime"):
+        vars(loop)["time"] = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+    return loop
 
 
 class _NativeLoop(asyncio.SelectorEventLoop):

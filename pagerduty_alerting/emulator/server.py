@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from typing import TypeVar
@@ -204,6 +206,9 @@ async def close_listener(listener: asyncio.Server) -> None:
 def serving_thread(server: Server, handler: Handler) -> Generator[None]:
     """Runs a server on a thread of its own while the context lasts; raises what `Server.start` raises."""
     loop = asyncio.new_event_loop()
+    if type(loop).time is asyncio.BaseEventLoop.time and hasattr(time, "clock_gettime"):
+        # Tests may stop the usual clock, as freezegun does, and with it latencies and shutdowns.
+        vars(loop)["time"] = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
     thread = threading.Thread(target=_run_loop, args=(loop,), name="pagerduty-emulator", daemon=True)
     thread.start()
     try:
