@@ -1,6 +1,7 @@
 """Finds the settings of a client in options, files and environment, or asks for them; reports their source."""
 
 import codecs
+import contextlib
 import functools
 import getpass
 import math
@@ -8,7 +9,7 @@ import os
 import shlex
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
@@ -85,9 +86,7 @@ class ClientSettings:
         )
 
 
-def find_settings(
-    options: Options, terminal: Terminal, accounts: Sequence[str | None] = (), environ: Mapping[str, str] = os.environ
-) -> ClientSettings:
+def find_settings(options: Options, terminal: Terminal, accounts: Sequence[str | None] = ()) -> ClientSettings:
     """Returns the settings; without credentials, asks for a token on a terminal.
 
     In `accounts`, None stands for the account in the environment. The text of the `UsageError` for missing and invalid
@@ -102,26 +101,33 @@ def find_settings(
             problems.append(str(error))
             return None
 
-    base_url = found(lambda: find_base_url(options, environ))
+    base_url = found(lambda: find_base_url(options))
     timeout = found(lambda: find_timeout(options))
-    ids = [found(functools.partial(find_account_id, account, environ)) for account in accounts]
+    ids = [found(functools.partial(find_account_id, account)) for account in accounts]
     # No prompt for a token if other settings are wrong.
-    credentials = found(lambda: find_credentials(options, terminal, environ, may_ask=not problems))
+    credentials = found(lambda: find_credentials(options, terminal, may_ask=not problems))
     if base_url is None or timeout is None or credentials is None or problems:
         raise UsageError(" ".join(problems))
     return ClientSettings(credentials, base_url, timeout, tuple(filter(None, ids)))
 
 
-def find_base_url(options: Options, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Returns the base URL and its source."""
+@contextlib.contextmanager
+def usage_errors() -> Generator[None]:
+    """Turns exceptions of the library for wrong settings and arguments into `UsageError`."""
     try:
-        if options.base_url is not None:
-            found = arguments.check_base_url("--base-url", options.base_url, allow_insecure_http=False)
-            return found, "from --base-url"
-        found = resolve_base_url(environ, None, allow_insecure_http=False)
+        yield
     except (ConfigurationError, ValueError) as error:
         raise UsageError(as_sentence(error)) from None
-    return found, "from CLOUDFLARE_BASE_URL" if environ.get("CLOUDFLARE_BASE_URL") else "Cloudflare's own"
+
+
+@usage_errors()
+def find_base_url(options: Options) -> tuple[str, str]:
+    """Returns the base URL and its source."""
+    if options.base_url is not None:
+        found = arguments.check_base_url("--base-url", options.base_url, allow_insecure_http=False)
+        return found, "from --base-url"
+    found = resolve_base_url(os.environ, None, allow_insecure_http=False)
+    return found, "from CLOUDFLARE_BASE_URL" if os.environ.get("CLOUDFLARE_BASE_URL") else "Cloudflare's own"
 
 
 def find_timeout(options: Options) -> tuple[float, str]:
@@ -133,15 +139,13 @@ def find_timeout(options: Options) -> tuple[float, str]:
     return options.timeout, "from --timeout"
 
 
-def find_account_id(account_id: str | None, environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
+@usage_errors()
+def find_account_id(account_id: str | None) -> tuple[str, str]:
     """Returns the account and its source, or raises `UsageError` if there is none or it is invalid."""
-    try:
-        if account_id is not None:
-            arguments.check_identifier("--account-id", account_id)
-            return account_id, "from --account-id"
-        found = resolve_account_id(environ, None)
-    except (ConfigurationError, ValueError) as error:
-        raise UsageError(as_sentence(error)) from None
+    if account_id is not None:
+        arguments.check_identifier("--account-id", account_id)
+        return account_id, "from --account-id"
+    found = resolve_account_id(os.environ, None)
     if found is None:
         raise UsageError(
             "There is no account: set CLOUDFLARE_ACCOUNT_ID, or pass --account-id=ID."
@@ -150,28 +154,24 @@ def find_account_id(account_id: str | None, environ: Mapping[str, str] = os.envi
     return found, "from CLOUDFLARE_ACCOUNT_ID"
 
 
-def find_credentials(
-    options: Options, terminal: Terminal, environ: Mapping[str, str], *, may_ask: bool = True
-) -> tuple[Credentials, str]:
+@usage_errors()
+def find_credentials(options: Options, terminal: Terminal, *, may_ask: bool) -> tuple[Credentials, str]:
     """Returns the credentials and their source, or raises `UsageError`; with `may_ask`, asks for a token."""
-    try:
-        if options.api_token_file is not None:
-            token = read_token(options.api_token_file, terminal)
-            return ApiToken(arguments.check_secret("the API token in --api-token-file", token)), "from --api-token-file"
-        given = {variable for variable in _CREDENTIAL_VARIABLES if environ.get(variable)}
-        if not given:
-            typed = ask("Cloudflare API token (it is not shown): ") if may_ask else None
-            if typed is None:
-                raise UsageError(_NO_CREDENTIALS)
-            return ApiToken(arguments.check_secret("the API token", typed)), "as typed"
-        if len(given) == 1 and TOKEN not in given:
-            (half,) = given
-            raise UsageError(
-                f"{half} is set without {KEY if half == EMAIL else EMAIL}: set both, or CLOUDFLARE_API_TOKEN alone."
-            )
-        found = resolve_credentials(environ, api_token=None, api_key=None, api_email=None)
-    except (ConfigurationError, ValueError) as error:
-        raise UsageError(as_sentence(error)) from None
+    if options.api_token_file is not None:
+        token = read_token(options.api_token_file, terminal)
+        return ApiToken(arguments.check_secret("the API token in --api-token-file", token)), "from --api-token-file"
+    given = {variable for variable in _CREDENTIAL_VARIABLES if os.environ.get(variable)}
+    if not given:
+        typed = ask("Cloudflare API token (it is not shown): ") if may_ask else None
+        if typed is None:
+            raise UsageError(_NO_CREDENTIALS)
+        return ApiToken(arguments.check_secret("the API token", typed)), "as typed"
+    if len(given) == 1 and TOKEN not in given:
+        (half,) = given
+        raise UsageError(
+            f"{half} is set without {KEY if half == EMAIL else EMAIL}: set both, or CLOUDFLARE_API_TOKEN alone."
+        )
+    found = resolve_credentials(os.environ, api_token=None, api_key=None, api_email=None)
     if isinstance(found, ApiToken):
         return found, "from CLOUDFLARE_API_TOKEN"
     return found, "from CLOUDFLARE_API_KEY and CLOUDFLARE_EMAIL"
@@ -202,11 +202,7 @@ def ask(question: str) -> str | None:
 
 
 def standard_input() -> TextIO:
-    """Returns standard input.
-
-    Raises:
-        UsageError: It is closed.
-    """
+    """Returns standard input, or raises `UsageError` if it is closed."""
     if sys.stdin is None:
         raise UsageError("Standard input is closed, so nothing can be read from it; nothing was sent.")
     return sys.stdin
@@ -219,7 +215,8 @@ def read_token(file: str, terminal: Terminal) -> str:
             content = standard_input().buffer.read(LONGEST_TOKEN_FILE + 1)
         else:
             with Path(file).open("rb") as opened:
-                if _is_open_to_all(os.fstat(opened.fileno()).st_mode):
+                mode = os.fstat(opened.fileno()).st_mode
+                if os.name == "posix" and stat.S_ISREG(mode) and mode & stat.S_IROTH:
                     advice = f"`{shlex.join(['chmod', '600', file])}` changes that."
                     terminal.warn(f"everybody on this machine can read {printable(file)}. {advice}")
                 content = opened.read(LONGEST_TOKEN_FILE + 1)
@@ -232,7 +229,3 @@ def read_token(file: str, terminal: Terminal) -> str:
         what = "is empty" if not token else "is too long for an API token"
         raise UsageError(f"The file {file} of --api-token-file {what}.")
     return token
-
-
-def _is_open_to_all(mode: int) -> bool:
-    return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)

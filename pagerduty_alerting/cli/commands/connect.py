@@ -17,7 +17,7 @@ from pagerduty_alerting.cli.commands._waiting import NextStep, client_error, nex
 from pagerduty_alerting.cli.failures import DONE, FailedError, NoAnswerError, Stopped, explanation
 from pagerduty_alerting.cli.options import Options
 from pagerduty_alerting.cli.output import Row, clock_time, counted, duration_in_words, show_services
-from pagerduty_alerting.cli.settings import UsageError, as_sentence, ask, find_settings, standard_input
+from pagerduty_alerting.cli.settings import UsageError, ask, find_settings, standard_input, usage_errors
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
 AUTHORIZE_URL_VARIABLE = "PAGERDUTY_ALERTING_AUTHORIZE_URL"
@@ -155,14 +155,13 @@ class Flow:
 
         The end of the wait does not shorten the call's own timeout, because its outcome would be unknown.
         """
-        self.in_progress = "connect"
+        self.in_progress, failure = "connect", None
         try:
             await client.connect(token)
         except PagerDutyAlertingError as error:
-            self.in_progress = None
-            return error
+            failure = error
         self.in_progress = None
-        return None
+        return failure
 
     async def _check_connected(
         self, client: AsyncClient, failure: PagerDutyAlertingError, before: Sequence[Service]
@@ -275,10 +274,8 @@ def given_token(token_id: str) -> IntegrationToken:
         name = "the integration token"
         typed = ask("Integration token (it is not shown): ")
         token_id = standard_input().readline().strip() if typed is None else typed
-    try:
+    with usage_errors():
         arguments.check_identifier(name, token_id)
-    except ValueError as error:
-        raise UsageError(as_sentence(error)) from None
     return IntegrationToken(token_id)
 
 

@@ -103,12 +103,12 @@ def doctor(terminal: Terminal, options: Options, account_id: str | None, *, want
         terminal.out.json(report(find_settings(options, terminal, [account_id])), indent=2)
         return DONE
     examination = Examination(terminal)
-    base_url = examination.find("Base URL", lambda: find_base_url(options, os.environ), str)
-    account = examination.find("Account", lambda: find_account_id(account_id, os.environ), str)
+    base_url = examination.find("Base URL", lambda: find_base_url(options), str)
+    account = examination.find("Account", lambda: find_account_id(account_id), str)
     timeout = examination.find("Timeout", lambda: find_timeout(options), "{:g} s".format)
     credentials = examination.find(
         "Credentials",
-        lambda: find_credentials(options, terminal, os.environ, may_ask=examination.status == DONE),
+        lambda: find_credentials(options, terminal, may_ask=examination.status == DONE),
         described_credentials,
     )
     if base_url is not None and account is not None and timeout is not None and credentials is not None:

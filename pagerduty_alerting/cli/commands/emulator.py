@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pagerduty_alerting.cli.failures import DONE, stop_writing
-from pagerduty_alerting.cli.settings import UsageError, as_sentence
+from pagerduty_alerting.cli.settings import UsageError, usage_errors
 from pagerduty_alerting.cli.terminal import Terminal, printable
-from pagerduty_alerting.emulator import Dialect, Emulator, EmulatorUsageError, InitialState
+from pagerduty_alerting.emulator import Dialect, Emulator, InitialState
 from pagerduty_alerting.emulator.standalone import serve
 
 
@@ -31,13 +31,12 @@ def emulator(
         except BrokenPipeError:
             stop_writing()  # a closed pipe, such as `| head`, does not stop the server
 
-    try:
+    with usage_errors():
         initial = None if seed is None else InitialState.from_file(seed)
         forms = Dialect.of(*dialect)
         api = Emulator(host=host, port=port, initial_state=initial, latency=latency, fail_rate=fail_rate, dialect=forms)
+    try:
         asyncio.run(serve(api, echo))
-    except EmulatorUsageError as error:
-        raise UsageError(as_sentence(error)) from None
     except OSError as error:
         raise UsageError(
             f"The emulator cannot listen on {host}, port {port}: {error.strerror}. Try --port=0."
