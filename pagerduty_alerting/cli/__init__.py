@@ -17,14 +17,17 @@ __all__ = ["main"]
 
 def main() -> None:
     """Runs the command that `sys.argv` asks for, and exits with its status."""
-    missing = [name for name in ("typer", "rich") if find_spec(name) is None]
-    if missing:
-        print(
-            f"pagerduty-alerting: {' and '.join(missing)} not found. The command line is an extra, installed from a"
-            " checkout of the project, as nothing is on a package index yet: pip install '.[cli]'",
-            file=sys.stderr,
-        )
-        sys.exit(2)
-    from pagerduty_alerting.cli.app import run
+    try:
+        missing = [name for name in ("typer", "rich") if find_spec(name) is None]
+        if missing:
+            print(
+                f"pagerduty-alerting: {' and '.join(missing)} not found. The command line is an extra, installed from a"
+                " checkout of the project, as nothing is on a package index yet: pip install '.[cli]'",
+                file=sys.stderr,
+            )
+            sys.exit(2)
+        from pagerduty_alerting.cli.app import run
 
-    run()
+        run()
+    except KeyboardInterrupt:  # while modules are imported, before a command runs
+        sys.exit(130)

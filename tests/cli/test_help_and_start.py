@@ -108,6 +108,20 @@ def test_without_the_extra_one_line_says_what_to_install():
     assert "pip install '.[cli]'" in done.stderr
 
 
+@pytest.mark.parametrize("module", ["typer", "pagerduty_alerting.cli.app", "aiohttp"])
+def test_ctrl_c_during_the_start_shows_no_traceback(module):
+    code = (
+        "import signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from pagerduty_alerting.cli import main; sys.argv[1:] = ['services', 'list']; main()"
+    )
+    done = python(code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_can_be_shown_for_each_shell(shell):
     ran = run("--show-completion", shell, settings={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"})
