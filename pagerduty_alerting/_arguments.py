@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 MAX_IDENTIFIER_LENGTH = 256
 
-_HOST_NAME = r"[a-z0-9._-]+"
+_HOST_NAME = r"(?=.{1,253}\.?$)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?"  # others cannot be looked up
 _HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _HEADERS_OF_CONNECTIONS = frozenset({
     "connection", "content-encoding", "content-length", "expect", "host", "keep-alive", "proxy-authorization",
