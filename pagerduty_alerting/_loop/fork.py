@@ -1,9 +1,11 @@
 """Separates a forked child from its parent's event loops and connections, and ends threads that hinder forks."""
 
+import contextlib
 import os
 import socket
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, Protocol, TypeVar
@@ -50,6 +52,7 @@ class ThreadPerJob(ThreadPoolExecutor):
 
     def __init__(self) -> None:
         """Creates no queue of jobs, which in a program patched by gevent would create a hub in this thread."""
+        self._ending: deque[Callable[[], object]] = deque()  # functions that wait for threads whose job is done
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Starts a job. Neither closing the loop nor the exit of the program waits for it."""
@@ -64,11 +67,20 @@ class ThreadPerJob(ThreadPoolExecutor):
                 except BaseException as error:
                     future.set_exception(error)
 
+        start, wait = greenlets.native_thread(work)
         try:
-            greenlets.start_native(work)
+            start()
         except RuntimeError:  # exit handlers can start no thread since Python 3.12
             work()
+        else:
+            future.add_done_callback(lambda _: self._ending.append(wait))
         return future
+
+    def wait_for_ended_jobs(self) -> None:
+        """Waits until the threads of jobs that are done have ended, which takes microseconds."""
+        while self._ending:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                self._ending.popleft()()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Does nothing: every thread ends by itself."""

@@ -21,9 +21,12 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from types import FunctionType, SimpleNamespace
 from typing import Any
+
+_LONGEST_WAIT = 1.0  # seconds; the threads that are waited for need microseconds
 
 
 def is_patched() -> bool:
@@ -115,12 +118,37 @@ def in_hub() -> bool:
     return False
 
 
-def start_native(function: Callable[[], None]) -> None:
-    """Starts a native thread, which is not joined at program exit."""
-    if is_patched():
-        original("_thread", "start_new_thread")(function, ())
-    else:
-        threading.Thread(target=function, name="pagerduty-alerting-job", daemon=True).start()
+def native_thread(function: Callable[[], None]) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Makes a native thread, which is not joined at program exit.
+
+    Returns:
+        A function that starts it, and one that waits, at most a second, until it has released the interpreter's lock
+        for the last time. If a host that runs no fork hooks (uWSGI) forks before that, nobody ever releases it in the
+        child.
+    """
+    if not is_patched():
+        thread = threading.Thread(target=function, name="pagerduty-alerting-job", daemon=True)
+        return thread.start, functools.partial(thread.join, _LONGEST_WAIT)
+    of_thread = _thread_local()
+    over: Any = new_lock()  # `__exit__` takes any arguments
+    over.acquire()
+
+    def work() -> None:
+        # The set is destroyed with the thread's state, the last that a thread does with the interpreter. The callback
+        # is written in C: between two lines of Python the thread could be suspended. There is no local variable for the
+        # set: tracebacks keep frames, and frames their variables.
+        of_thread.set = set[None]()
+        of_thread.reference = weakref.ref(of_thread.set, over.__exit__)
+        function()
+
+    start = functools.partial(original("_thread", "start_new_thread"), work, ())
+    return start, functools.partial(over.acquire, True, _LONGEST_WAIT)
+
+
+@functools.cache
+def _thread_local() -> Any:
+    """Returns an object with attributes for each native thread; those of a patched one are a greenlet's."""
+    return original("_thread", "_local")()
 
 
 class NativeThread:
@@ -136,7 +164,8 @@ class NativeThread:
         # A bare file descriptor: socket objects belong to the hub of the thread that made them.
         self._writing = writing.detach()
         try:
-            start_native(self._work)
+            start, self._wait = native_thread(self._work)
+            start()
         except BaseException:
             os.close(self._writing)
             self._reading.close()
@@ -151,7 +180,9 @@ class NativeThread:
         if not self._is_over:
             self._reading.recv(1)
         self._reading.close()
-        self._is_joined = True
+        if not self._is_joined:
+            self._is_joined = True
+            self._wait()  # a few microseconds
 
     def _work(self) -> None:
         try:

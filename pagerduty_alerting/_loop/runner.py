@@ -17,6 +17,8 @@ a caller's thread is already running another loop), and all calls share one pool
   exception cannot be kept: it is caught in `_attend`. The call is cancelled, and abandoned if it does not end within a
   second. After that, or if asyncio swallowed an exception, notifications may be lost, so the leader checks every call
   (`_check_all`).
+- A call returns after the threads that it started have ended: uWSGI forks at any moment and without Python's hooks, and
+  a thread could hold the interpreter's lock then, for ever in the child.
 
 Two cases are not covered, both of an asynchronous exception in the leader's thread. Within a step of another thread's
 call, it ends that other call, because CPython does not show which call it was meant for. At the instruction with which
@@ -77,6 +79,7 @@ class LoopRunner:
         self._busy: set[int] = set()  # threads that are inside the runner
         self._abandoned: deque[SyncCall[Any]] = deque()  # calls that close abandoned generators, for busy threads
         self._is_disturbed = False  # a notification may have been lost
+        self._executor = fork.ThreadPerJob()
         fork.register(self)
         _runners.add(self)
 
@@ -161,6 +164,7 @@ class LoopRunner:
         self._leader = {}
         self._busy = set()
         self._abandoned = deque()
+        self._executor = fork.ThreadPerJob()
         interrupts.restore_after_fork()
 
     def _result(self, call: SyncCall[T]) -> T:
@@ -328,6 +332,7 @@ class LoopRunner:
         """Removes the call. A leader wakes its successor; the last one of a closed runner closes the loop."""
         if call.task is not None and not call.task.done():
             self._abandon(call)
+        self._executor.wait_for_ended_jobs()
         call.state = OVER
         self._calls.pop(call, None)
         if self._closer.get("") is call and not call.is_begun and call.interrupt is not None:
@@ -452,7 +457,7 @@ class LoopRunner:
             loop = self._make_loop()
         except OSError as error:
             raise PagerDutyAlertingError(f"no event loop can be made: {error.strerror}") from error
-        loop.set_default_executor(fork.ThreadPerJob())
+        loop.set_default_executor(self._executor)
         loop.set_exception_handler(functools.partial(self._handle_callback_error, weakref.ref(self)))
         return loop
 

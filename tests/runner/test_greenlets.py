@@ -38,6 +38,24 @@ PATCH = {
 """,
 }
 
+# uWSGI forks without Python's hooks: what a thread holds then, such as the interpreter's lock, stays held in the child.
+COUNT_THREADS = """
+    import socket, sys
+    from pagerduty_alerting import APIConnectionError, Client, RetryPolicy
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://localhost:{closed.getsockname()[1]}"
+    def count():
+        with Client() as client:
+            client.list_services()
+            threads = {len(sys._current_frames())}
+        with Client(base_url=url, allow_insecure_http=True, retry=RetryPolicy(max_attempts=1)) as client:
+            try:
+                client.list_services()
+            except APIConnectionError as error:
+                return {*threads, len(sys._current_frames())}
+    say(set().union(*(count() for _ in range(100))))
+"""
+
 
 def needs(host: str) -> None:
     """Skips the test if the host is not installed."""
@@ -222,6 +240,18 @@ def test_a_client_that_was_used_works_on_both_sides_of_a_fork(emulator: Emulator
     """
     with script(PATCH[host] + lines, emulator.environ, *QUIET, is_fresh=True) as running:
         assert running.end() == (0, "child [[], []]\n0 [[], []]\n", "")
+
+
+@both
+def test_a_call_returns_after_its_native_threads_have_ended(emulator: Emulator, host: str) -> None:
+    needs(host)
+    with script(PATCH[host] + "    patch()" + COUNT_THREADS, emulator.environ, *QUIET, is_fresh=True) as running:
+        assert running.end() == (0, "{1}\n", "")
+
+
+def test_a_call_returns_after_the_threads_that_resolve_names_have_ended(emulator: Emulator) -> None:
+    with script(COUNT_THREADS, emulator.environ) as running:
+        assert running.end() == (0, "{1}\n", "")
 
 
 @both
