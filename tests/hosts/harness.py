@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -82,7 +83,7 @@ class Process:
     """A process that writes its output to files, so that it never blocks on a full pipe."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], directory: Path, fds: Sequence[int]) -> None:
-        self._stdout, self._stderr = directory / "stdout", directory / "stderr"
+        self._directory, self._stdout, self._stderr = directory, directory / "stdout", directory / "stderr"
         path = os.pathsep.join([str(PROGRAMS), str(ROOT)])
         name, *arguments = command
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
@@ -123,6 +124,11 @@ class Process:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"did not end in {PATIENCE:.0f} s") from None
         return End(status, self.stderr)
+
+    @property
+    def workers(self) -> int:
+        """The number of its processes that have made calls."""
+        return len(list(self._directory.glob("calls-*")))
 
     @property
     def stdout(self) -> str:
@@ -206,6 +212,17 @@ def ask_for_all(port: int, accounts: Sequence[str]) -> dict[str, object]:
 
     with ThreadPoolExecutor(THREADS) as pool:
         return dict(zip(accounts, pool.map(answer, accounts), strict=True))
+
+
+def ask_until_all_respond(port: int, process: Process, workers: int) -> None:
+    """Requests accounts from a web server until each of its workers has responded.
+
+    gunicorn and uWSGI with gevent lose the signal to stop in a worker that is still starting, and wait for it long.
+    """
+    started = time.monotonic()
+    while process.workers < workers:
+        check(ask_for_all(port, account_ids(THREADS)), account_ids(THREADS))
+        assert time.monotonic() - started < PATIENCE, f"{process.workers} of {workers} workers have responded"
 
 
 def ask_until_the_end(port: int, accounts: Sequence[str], stop: Callable[[], None]) -> None:

@@ -17,6 +17,7 @@ from tests.hosts.harness import (
     account_ids,
     ask,
     ask_for_all,
+    ask_until_all_respond,
     ask_until_the_end,
     check,
     listening,
@@ -36,6 +37,7 @@ class Server:
         stop: The signal that stops it.
         status: Its exit status after that signal.
         usual_stderr: Regular expression for what it always writes to standard error.
+        workers: The number of processes that respond.
     """
 
     needs: tuple[str, ...]
@@ -43,13 +45,13 @@ class Server:
     stop: signal.Signals = signal.SIGTERM
     status: int = 0
     usual_stderr: str = ""
+    workers: int = 2
 
 
 GUNICORN = "gunicorn --bind fd://{fd} --workers 2 --log-level warning"
 UVICORN = "uvicorn --fd {fd} --log-level warning"
-# A worker that is still starting loses the signal to stop; the master ends it after a while, by default 60 seconds.
 UWSGI = (
-    "uwsgi --http-socket fd://{fd} --master --processes 2 --worker-reload-mercy 10"
+    "uwsgi --http-socket fd://{fd} --master --processes 2"
     f" --virtualenv {sys.prefix} --module wsgi --need-app --die-on-term --disable-logging"
 )
 # Its settings until the master starts, and the start and stop of its processes.
@@ -80,10 +82,12 @@ SERVERS = {
         ("uwsgi", "gevent"), f"{UWSGI} --gevent 50 --gevent-early-monkey-patch", usual_stderr=UWSGI_USUAL_STDERR
     ),
     "flask": Server(("gunicorn", "flask"), f"{GUNICORN} -k gthread --threads 8 flask_app"),
-    "fastapi": Server(("uvicorn", "fastapi"), f"{UVICORN} fastapi_app:in_threads", signal.SIGINT),
-    "fastapi on the loop": Server(("uvicorn", "fastapi"), f"{UVICORN} fastapi_app:on_the_loop", status=-signal.SIGTERM),
+    "fastapi": Server(("uvicorn", "fastapi"), f"{UVICORN} fastapi_app:in_threads", signal.SIGINT, workers=1),
+    "fastapi on the loop": Server(
+        ("uvicorn", "fastapi"), f"{UVICORN} fastapi_app:on_the_loop", status=-signal.SIGTERM, workers=1
+    ),
     "django wsgi": Server(("gunicorn", "django"), f"{GUNICORN} -k gthread --threads 8 django_app:wsgi"),
-    "django asgi": Server(("uvicorn", "django"), f"{UVICORN} django_app:asgi", status=-signal.SIGTERM),
+    "django asgi": Server(("uvicorn", "django"), f"{UVICORN} django_app:asgi", status=-signal.SIGTERM, workers=1),
 }
 
 
@@ -101,7 +105,9 @@ def test_every_call_returns_the_services_of_its_account_and_the_server_stops_wit
         listening() as socket,
         running(command(server, socket.fileno()), api, tmp_path, [socket.fileno()]) as process,
     ):
-        check(ask_for_all(socket.getsockname()[1], accounts), accounts)
+        port = socket.getsockname()[1]
+        check(ask_for_all(port, accounts), accounts)
+        ask_until_all_respond(port, process, server.workers)
         assert process.stop(server.stop, server.usual_stderr) == (server.status, "")
 
 
@@ -114,7 +120,7 @@ def test_a_server_that_is_stopped_during_calls_returns_no_wrong_result_and_stops
         running(command(server, socket.fileno()), api, tmp_path, [socket.fileno()]) as process,
     ):
         port = socket.getsockname()[1]
-        check({account_id: ask(port, account_id) for account_id in account_ids(1)}, account_ids(1))
+        ask_until_all_respond(port, process, server.workers)
         socket.close()  # so that the server's end closes it
         ask_until_the_end(port, account_ids(), lambda: process.send_signal(server.stop))
         ended = process.end()
