@@ -27,11 +27,9 @@ class Value:
         return f"{type(self).__qualname__}({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
-        return (
-            self._values() == other._values()
-            if isinstance(other, Value) and type(other) is type(self)
-            else NotImplemented
-        )
+        if isinstance(other, Value) and type(other) is type(self):
+            return self._values() == other._values()
+        return NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._values())

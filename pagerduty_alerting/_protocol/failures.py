@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from http import HTTPStatus
+from http.client import responses
 from urllib.parse import urlsplit
 
 import orjson
@@ -131,8 +131,9 @@ def status_error(request: Request[object], answer: RawResponse) -> APIStatusErro
     ray_id = request.redact(answer.ray_id or "") or None
     infos = errors or messages
     reason = _infos_text(infos) or _fallback_reason(request, answer, document)
+    status_line = f"{answer.status} {responses.get(answer.status, '')}".rstrip()
     sentences = (
-        f"{request.endpoint.operation} failed with {_status_line(answer)}: {reason}.",
+        f"{request.endpoint.operation} failed with {status_line}: {reason}.",
         _advice(request, meaning_of(answer.status, infos), retry_after),
         f"({', '.join(_references(request, ray_id, infos))})",
     )
@@ -166,13 +167,6 @@ def _codes(infos: Iterable[ResponseInfo]) -> Iterator[int]:
         yield from _codes(info.chain)
 
 
-def _status_line(answer: RawResponse) -> str:
-    try:
-        return f"{answer.status} {HTTPStatus(answer.status).phrase}"
-    except ValueError:
-        return str(answer.status)
-
-
 def _infos_text(infos: tuple[ResponseInfo, ...]) -> str:
     """Returns the first errors as text: each message with its code, the part of the request, and its causes."""
     return "; ".join(map(_info_text, infos[:_MAX_SHOWN]))
@@ -192,7 +186,7 @@ def _info_text(info: ResponseInfo) -> str:
 def _fallback_reason(request: Request[object], answer: RawResponse, document: dict[str, object]) -> str:
     """Returns a description of a response without errors in its envelope."""
     location = answer.header("Location")
-    if 300 <= answer.status <= 399 and (location is not None or answer.status != HTTPStatus.NOT_MODIFIED):
+    if 300 <= answer.status <= 399 and (location is not None or answer.status != 304):
         return f"a redirect to {_redirect_target(location or '', request)}, which is not followed"
     if not answer.body:
         return "the body is empty"

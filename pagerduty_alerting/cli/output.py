@@ -37,11 +37,10 @@ def clock_time(seconds: float) -> str:
 
 def duration_in_words(seconds: float) -> str:
     """Returns a duration in words, such as `10 minutes`."""
-    for unit, length in (("hour", 3600), ("minute", 60), ("second", 1)):
-        count = seconds / length
-        if unit == "second" or (count >= 1 and count == int(count)):
-            return f"{count:g} {unit}{'' if count == 1 else 's'}"
-    raise AssertionError(seconds)
+    longer = (("hour", 3600), ("minute", 60))
+    unit, length = next((it for it in longer if seconds >= it[1] and seconds % it[1] == 0), ("second", 1))
+    count = seconds / length
+    return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Generator
-from concurrent.futures import Future
 from typing import TypeVar
 
 from aiohttp import web
@@ -175,16 +174,11 @@ class Server:
         loop = self._loop
         if loop is None or self.on_own_thread:
             return function()
-        result: Future[T] = Future()
 
-        def run() -> None:
-            try:
-                result.set_result(function())
-            except BaseException as error:
-                result.set_exception(error)
+        async def run() -> T:
+            return function()
 
-        loop.call_soon_threadsafe(run)
-        return result.result(_CALL_TIMEOUT)
+        return asyncio.run_coroutine_threadsafe(run(), loop).result(_CALL_TIMEOUT)
 
     @property
     def on_own_thread(self) -> bool:

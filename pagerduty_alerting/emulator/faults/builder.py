@@ -11,7 +11,7 @@ from pagerduty_alerting.emulator.errors import EmulatorUsageError
 from pagerduty_alerting.emulator.faults import kinds
 from pagerduty_alerting.emulator.faults.gates import Gate
 from pagerduty_alerting.emulator.faults.selection import Effect, Order, Predicate, Selection
-from pagerduty_alerting.emulator.rules.answers import ErrorCode, Json
+from pagerduty_alerting.emulator.rules.answers import JSON_HEADERS, Dialect, ErrorCode, Json, Refusal, failure, success
 from pagerduty_alerting.emulator.rules.contract import Headers
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -119,9 +119,9 @@ class FaultBuilder:
             if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
                 raise EmulatorUsageError(f"{name!r}: {value!r} is not an HTTP header")
         typed = "content-type" in {name.lower() for name in given}
-        kind: Headers = () if typed else (("Content-Type", "application/json"),)
+        kind: Headers = () if typed else JSON_HEADERS
         if body is None:
-            body = orjson.dumps(_envelope(status) if json is None else json)
+            body = _envelope(status) if json is None else orjson.dumps(json)
         content = body.encode() if isinstance(body, str) else body
         return self._order(kinds.Respond(status, content, (*kind, *given.items())))
 
@@ -227,9 +227,8 @@ class FaultBuilder:
         return order
 
 
-def _envelope(status: int) -> Json:
+def _envelope(status: int) -> bytes:
     if status < 400:
-        return {"success": True, "errors": [], "messages": [], "result": None}
+        return success(None).body
     message = f"HTTP {status}, as ordered from the emulator"
-    error: Json = {"code": int(ErrorCode.INTERNAL_ERROR), "message": message}
-    return {"success": False, "errors": [error], "messages": [], "result": None}
+    return failure(Refusal(status, ErrorCode.INTERNAL_ERROR, message), Dialect()).body
