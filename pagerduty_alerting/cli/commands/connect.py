@@ -57,7 +57,8 @@ def connect(terminal: Terminal, options: Options, given: ConnectOptions) -> int:
     token = None if given.token_id is None else given_token(given.token_id)
     again = {"account-id": given.account_id, "base-url": options.base_url, "api-token-file": options.api_token_file}
     resume_options = [f"--{name}={value}" for name, value in again.items() if value is not None]
-    flow = Flow(terminal, given, settings.account, resume_options, token)
+    resumption = shlex.join(["pagerduty-alerting", "connect", STDIN, *resume_options])
+    flow = Flow(terminal, given, settings.account, resumption, token)
     try:
         return asyncio.run(flow.run(settings.client()))
     except KeyboardInterrupt:
@@ -72,7 +73,7 @@ class Flow:
     terminal: Terminal
     given: ConnectOptions
     account: str
-    resume_options: list[str]  # of the command that goes on later
+    resumption: str  # the command that goes on later; the token is a secret, so it is not an argument
     token: IntegrationToken | None = None  # once it exists
     in_progress: str | None = None  # what the API may be carrying out, "create" or "connect"
 
@@ -103,13 +104,13 @@ class Flow:
                 return Stopped(
                     "Stopped during the request to connect, which may have been carried out. Run"
                     " `pagerduty-alerting services list` to check; if it was not, go on with:",
-                    self._resumption(),
+                    self.resumption,
                 )
             case _, None:
                 return Stopped("Stopped. Nothing was changed.")
             case _:
                 return Stopped(
-                    f"Stopped. When the token is authorized in PagerDuty, go on with{_THE_TOKEN}:", self._resumption()
+                    f"Stopped. When the token is authorized in PagerDuty, go on with{_THE_TOKEN}:", self.resumption
                 )
 
     async def _create(self, client: AsyncClient) -> IntegrationToken:
@@ -145,7 +146,7 @@ class Flow:
                     raise NoAnswerError(
                         f"The token was not authorized in PagerDuty in time. {_reason(failure)}"
                         f" As long as it is valid, go on with{_THE_TOKEN}:",
-                        self._resumption(),
+                        self.resumption,
                     )
                 say(_reason(failure))
                 await asyncio.sleep(min(pause, left))
@@ -173,9 +174,9 @@ class Flow:
         try:
             services = await client.list_services()
         except PagerDutyAlertingError:
-            raise FailedError(go_on, self._resumption()) from failure
+            raise FailedError(go_on, self.resumption) from failure
         if {service.id for service in services} <= {service.id for service in before}:
-            raise FailedError(f"There is no new service so far. {go_on}", self._resumption()) from failure
+            raise FailedError(f"There is no new service so far. {go_on}", self.resumption) from failure
         self.terminal.warn(f"{explanation(failure)} But there are new services, so PagerDuty is connected.")
 
     async def _show_connected(self, client: AsyncClient) -> None:
@@ -230,10 +231,10 @@ class Flow:
         template = self.given.authorize_url
         if self.terminal.as_json:
             url = None if template is None else link(template, token)
-            self._write_json(connected=False, token=token.id, authorize_url=url, next_command=self._resumption())
+            self._write_json(connected=False, token=token.id, authorize_url=url, next_command=self.resumption)
             return
         self.terminal.err.paragraph(f"Then finish with{_THE_TOKEN}:")
-        self.terminal.err.line(f"  {printable(self._resumption())}")
+        self.terminal.err.line(f"  {printable(self.resumption)}")
         self.terminal.out.line(printable(token.id))
 
     def _write_json(self, **fields: object) -> None:
@@ -242,18 +243,14 @@ class Flow:
     def _refused(self, failure: PagerDutyAlertingError) -> FailedError:
         """Returns the error for a failure that changed nothing, with advice."""
         if not isinstance(failure, APIStatusError):
-            return FailedError(f"Then go on with{_THE_TOKEN}:", self._resumption())
+            return FailedError(f"Then go on with{_THE_TOKEN}:", self.resumption)
         if failure.status in {401, 403}:
             return FailedError("")
         return FailedError(
             "If it is used or has expired, run `pagerduty-alerting connect` for a new one. Once the token is authorized"
             f" in PagerDuty, try again with{_THE_TOKEN}:",
-            self._resumption(),
+            self.resumption,
         )
-
-    def _resumption(self) -> str:
-        """Returns the command that goes on; the token is a secret, so it is not an argument."""
-        return shlex.join(["pagerduty-alerting", "connect", STDIN, *self.resume_options])
 
 
 _THE_TOKEN = " this command, which asks for the token"

@@ -45,7 +45,7 @@ class Exchange:
     body: bytes
     remote: str
     received_at: float  # in seconds since 1970
-    started: float  # as well when it arrived, in seconds of a monotonic clock
+    started: float  # the same moment, in seconds of a monotonic clock
     route: Route = field(init=False)
     number: int = 0
     at: float = 0.0
