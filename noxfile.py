@@ -32,9 +32,12 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 FULL_SIZE = {"PAGERDUTY_ALERTING_FULL_SIZE": "1"}
 # Tests with a reduced size outside `nox -s soak`: see tests/support/size.py.
 HAVE_A_FULL_SIZE = [
+    "tests/client/test_statuses.py",
     "tests/fleet/test_fleet_quota.py",
+    "tests/network/test_arguments_on_the_wire.py",
     "tests/network/test_hostile_responses.py",
     "tests/network/test_secrets.py",
+    "tests/network/test_secrets_in_frames.py",
     "tests/network/test_stale_responses.py",
     "tests/runner",
 ]

@@ -1,11 +1,14 @@
 """Fixtures for the whole tree: a clean environment, mocked HTTP, the emulator, and clients of both flavours."""
 
 import asyncio
+import contextlib
 import gc
+import importlib
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +17,7 @@ from pagerduty_alerting.emulator import Emulator, RateLimits
 from tests.support.callers import MakeCaller, open_callers
 from tests.support.mocked_api import MockedApi
 from tests.support.noticing import no_reports
+from tests.support.scripts import CAN_FORK, fork_server, use_fork_server
 from tests.support.virtual_time import virtual_time_loop
 
 # The time of an example depends more on the machine than on the code.
@@ -30,16 +34,48 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail if any test is skipped")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if "fork_server" in (workerinput := getattr(config, "workerinput", {})):
+        use_fork_server(workerinput["fork_server"])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Starts one fork server for all workers."""
+    if CAN_FORK:
+        node.workerinput["fork_server"] = fork_server().address
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     seed = config.getoption("shuffle")
     if seed is not None:
         random.Random(seed).shuffle(items)
 
 
-def pytest_collection_finish() -> None:
-    """Excludes the tests themselves from garbage collections, which many tests run."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Excludes the tests themselves from garbage collections, while they are collected and when tests run."""
+    gc.disable()
+    try:
+        import_share(session.config)
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def import_share(config: pytest.Config) -> None:
+    """Imports a share of the test modules in each worker, so that not every worker compiles all of them."""
+    worker = getattr(config, "workerinput", None)
+    if worker is None:
+        return
+    folders = [config.rootpath / argument for argument in config.args]
+    modules = [path for folder in folders for path in sorted(folder.rglob("test_*.py")) if "hosts" not in path.parts]
+    for path in modules[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+        name = ".".join(path.relative_to(config.rootpath).with_suffix("").parts)
+        # Collecting it reports the error, or that it is skipped.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(name)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

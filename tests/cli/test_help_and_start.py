@@ -64,30 +64,28 @@ def test_the_version_is_shown():
     assert (ran.status, ran.out, ran.err) == (0, f"pagerduty-alerting {pagerduty_alerting.__version__}\n", "")
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["connect", "--help"]], ids=" ".join)
-def test_version_and_help_load_no_slow_modules(arguments):
+IN_ONE_PROCESS = (
+    "import sys\n"
+    "from pagerduty_alerting.cli import main\n"
+    "for sys.argv[1:] in {}:\n"
+    "    try: main()\n"
+    "    except SystemExit as end: assert not end.code\n"
+)
+
+
+def test_version_and_help_load_no_slow_modules():
     code = (
-        f"import sys; sys.argv[1:] = {arguments!r}\n"
-        "from pagerduty_alerting.cli import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "slow = {'aiohttp', 'asyncio', 'attrs', 'cattrs', 'orjson', 'rich'}\n"
+        IN_ONE_PROCESS.format([["--version"], ["--help"], ["connect", "--help"]])
+        + "slow = {'aiohttp', 'asyncio', 'attrs', 'cattrs', 'orjson', 'rich'}\n"
         "print(sorted(slow & {name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
     )
     assert python(code).stderr == "[]\n"
 
 
-@pytest.mark.parametrize("command", [["services", "list"], ["connect", "--dry-run"], ["doctor"]], ids=" ".join)
-def test_commands_do_not_import_pydantic(api, command):
+def test_commands_do_not_import_pydantic(api):
     """If this fails, typer calls its conversion in another way: see `_skip_needless_conversion`."""
-    code = (
-        f"import sys; sys.argv[1:] = {command!r}\n"
-        "from pagerduty_alerting.cli import main\n"
-        "try: main()\n"
-        "except SystemExit as end: assert not end.code\n"
-        "print('pydantic' in sys.modules)"
-    )
-    done = python(code, **api.environ)
+    commands = [["services", "list"], ["connect", "--dry-run"], ["doctor"]]
+    done = python(IN_ONE_PROCESS.format(commands) + "print('pydantic' in sys.modules)", **api.environ)
     assert (done.stdout.splitlines()[-1:], done.returncode) == (["False"], 0)
 
 

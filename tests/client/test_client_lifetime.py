@@ -406,7 +406,7 @@ async def test_a_callers_session_may_have_its_own_base_url(emulator: Emulator) -
 
 @pytest.mark.parametrize(
     "settings",
-    [{"ssl_context": ssl.create_default_context()}, {"trace_configs": [aiohttp.TraceConfig()]}],
+    [{"ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}, {"trace_configs": [aiohttp.TraceConfig()]}],
     ids=["ssl_context", "trace_configs"],
 )
 async def test_settings_that_belong_to_a_session_cannot_be_combined_with_one(settings: dict[str, Any]) -> None:

@@ -1,23 +1,21 @@
-"""Every program in the README and the quick starts of the reference run unchanged, against the emulator."""
+"""Every program in the README and the quick starts of the reference run unchanged, against the emulator.
+
+The tests in the README run with those of the pytest plugin.
+"""
 
 import re
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import pagerduty_alerting
 import pagerduty_alerting.emulator
 from pagerduty_alerting.emulator import Emulator
+from tests.support.examples import BLOCKS, README
 from tests.support.scripts import script
 
-pytest_plugins = ["pytester"]
-
-README = Path(__file__).parents[2] / "README.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-TESTS = [block for block in BLOCKS if "def test_" in block]
-PROGRAMS = [block for block in BLOCKS if block not in TESTS]
+PROGRAMS = [block for block in BLOCKS if "def test_" not in block]
 QUICK_STARTS = [
     textwrap.dedent(found[1])
     for module in (pagerduty_alerting, pagerduty_alerting.emulator)
@@ -45,16 +43,6 @@ def test_a_program_runs_without_a_warning(program: str, api: Emulator) -> None:
 
 def test_the_reference_has_two_quick_starts() -> None:
     assert [start.splitlines()[0] for start in QUICK_STARTS] == ["from pagerduty_alerting import Client"] * 2
-
-
-@pytest.mark.parametrize("tests", TESTS, ids=range(len(TESTS)))
-def test_the_tests_in_the_readme_pass(tests: str, pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
-    pytester.makepyfile(tests)
-
-    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
-
-    result.assert_outcomes(passed=tests.count("def test_"))
 
 
 def test_the_contents_link_to_every_section() -> None:

@@ -24,6 +24,7 @@ from pagerduty_alerting.emulator import (
 from pagerduty_alerting.emulator.control.api import FAULTS, ControlAPI
 from pagerduty_alerting.emulator.control.page import PageContent, render_page
 from pagerduty_alerting.emulator.json_input import read_arguments, read_json
+from tests.support.strategies import CHARACTERS
 
 LIST, DELETE, CREATE, CONNECT = Operation.LIST, Operation.DELETE, Operation.CREATE, Operation.CONNECT
 
@@ -188,7 +189,7 @@ async def test_bad_input_gets_a_400_envelope_that_says_what_was_wrong(api, call,
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(CHARACTERS, max_size=5),
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(st.sampled_from(["fault", "arguments", "operations", "times", "x"]), inner, max_size=4)
@@ -346,7 +347,7 @@ async def test_the_page_has_no_script_and_forbids_scripts(call, path):
 HOSTILE = "\"'><script>alert(1)</script>&amp;"
 
 
-@given(st.text(min_size=1) | st.just(HOSTILE))
+@given(st.text(CHARACTERS, min_size=1) | st.just(HOSTILE))
 def test_every_text_on_the_page_is_escaped(text):
     token = IntegrationToken("ab" * 16, text, 0.0, 1.0, services=(text,))
     content = PageContent(

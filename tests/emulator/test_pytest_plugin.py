@@ -1,10 +1,15 @@
-"""The pytest plugin in test suites in separate processes, with warnings as errors."""
+"""The pytest plugin in test suites in separate processes, with warnings as errors.
+
+With them run the tests in examples/ and in the README, with only the configuration that they describe.
+"""
 
 import importlib.metadata
 import subprocess
 import sys
 
 import pytest
+
+from tests.support.examples import README_TESTS, source_of
 
 pytest_plugins = ["pytester"]
 
@@ -127,12 +132,12 @@ def run(pytester, monkeypatch):
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
 
-    def run(*options, ini=LOOP_SCOPE, without="anyio", **files):
+    def run(*options, ini=LOOP_SCOPE, without=("anyio",), **files):
         pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
         pytester.makepyfile(**{f"test_{name}": source for name, source in files.items()})
         plugins = [] if INSTALLED else ["-p", MODULE]
         # Plugins that the suite does not need take longer to import than the suite takes.
-        for unneeded in ("cacheprovider", "hypothesispytest", without):
+        for unneeded in ("cacheprovider", "hypothesispytest", *without):
             plugins += ["-p", f"no:{unneeded}"]
         return pytester.runpytest_subprocess(*plugins, *options, timeout=240)
 
@@ -144,21 +149,32 @@ def test_every_synchronous_test_starts_with_a_reset_emulator_also_in_parallel(ru
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOUDFLARE_API_KEY", "a key of the machine")
     suites = {"synchronous": SYNCHRONOUS, "driving": DRIVING_A_LOOP, "own_client": OWN_CLIENT, "faults": LEAVING_FAULTS}
-    run("-n", "2", "--dist", "loadfile", own_server=OWN_SERVER, **suites).assert_outcomes(passed=9)
+    suites |= {"own_server": OWN_SERVER, "example": source_of("test_with_emulator"), "readme": README_TESTS}
+    ran = run("-n", "2", "--dist", "loadfile", ini="", without=("anyio", "asyncio"), **suites)
+    ran.assert_outcomes(passed=14 + README_TESTS.count("def test_"))
 
 
 def test_asynchronous_tests_work_under_pytest_asyncio_in_strict_mode(run):
-    run(ini=f"{LOOP_SCOPE}\nasyncio_mode = strict", marked=UNDER_ASYNCIO + ASYNCHRONOUS).assert_outcomes(passed=2)
+    example = source_of("test_with_emulator_asyncio")
+    ran = run(without=(), marked=UNDER_ASYNCIO + ASYNCHRONOUS, example=example)
+    ran.assert_outcomes(passed=4)
 
 
 def test_asynchronous_tests_work_under_pytest_asyncio_in_auto_mode_and_leave_nothing_open_when_they_fail(run):
-    result = run(ini=f"{LOOP_SCOPE}\nasyncio_mode = auto", plain=ASYNCHRONOUS, failing=FAILING)
-    result.assert_outcomes(passed=2, failed=1)
-    assert "Unclosed" not in result.stdout.str() + result.stderr.str()
+    example = source_of("test_with_emulator_asyncio_auto")
+    ran = run(ini=f"{LOOP_SCOPE}\nasyncio_mode = auto", plain=ASYNCHRONOUS, failing=FAILING, example=example)
+    ran.assert_outcomes(passed=4, failed=1)
+    assert "Unclosed" not in ran.stdout.str() + ran.stderr.str()
 
 
 def test_asynchronous_tests_work_under_anyio(run):
-    run(ini="", without="asyncio", marked=UNDER_ANYIO + ASYNCHRONOUS).assert_outcomes(passed=2)
+    example = source_of("test_with_emulator_anyio")
+    ran = run(ini="", without=("asyncio",), marked=UNDER_ANYIO + ASYNCHRONOUS, example=example)
+    ran.assert_outcomes(passed=4)
+
+
+def test_the_readme_has_tests() -> None:
+    assert "def test_" in README_TESTS
 
 
 def test_the_fixtures_are_described():

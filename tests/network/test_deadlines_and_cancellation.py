@@ -187,7 +187,7 @@ async def test_an_attempt_timeout_equal_to_the_deadline_raises_one_timeout_error
 
 
 async def test_the_connect_timeout_covers_the_tls_handshake() -> None:
-    ours = ssl.create_default_context()
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     async with raw_server(no_handshake) as server:
         changes = settings(server.url.replace("http:", "https:"), ssl_context=ours, connect_timeout=2)
         async with AsyncClient(**changes) as client:

@@ -33,6 +33,7 @@ from tests.support.operations import TOKEN_ID
 from tests.support.raw_calls import CALLS
 from tests.support.raw_calls import settings as client_settings
 from tests.support.raw_server import CREATED, LISTED, Conversation, raw_server
+from tests.support.strategies import CHARACTERS
 
 EXAMPLES = int(os.environ.get("PAGERDUTY_ALERTING_FUZZ", "100"))
 
@@ -158,9 +159,9 @@ statuses = st.sampled_from(
 ) | st.integers(0, 999)
 
 FIELDS = ["success", "errors", "messages", "result", "result_info", "id", "name", "code", "message", "count"]
-fields = st.sampled_from(FIELDS) | st.text(max_size=5)
+fields = st.sampled_from(FIELDS) | st.text(CHARACTERS, max_size=5)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(CHARACTERS, max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(fields, inner, max_size=6),
     max_leaves=12,
 )  # fmt: skip

@@ -78,9 +78,7 @@ def server(request: pytest.FixtureRequest, trusted: ssl.SSLContext) -> Iterator[
 
 @pytest.fixture(scope="module")
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+    return ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
 
 
 def settings(server: IdleServer) -> dict[str, Any]:

@@ -15,6 +15,7 @@ PACKAGES = {
     "opentelemetry": "opentelemetry.sdk",
     "logging": "logging",
 }
+WITH_LOCALS = {"sentry", "structlog", "rich"}
 
 
 @pytest.mark.parametrize("tracker", PACKAGES)
@@ -32,3 +33,4 @@ def test_no_secret_is_shown_however_a_call_ends(tracker: str) -> None:
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["leaks"] == []
     assert found["shown"] > size(50, full=150)
+    assert found["sees_locals"] is (tracker in WITH_LOCALS)

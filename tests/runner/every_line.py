@@ -3,7 +3,7 @@
     python tests/runner/every_line.py INTERRUPTION [SITUATION ...]
 
 A trace function counts the lines that the main thread executes in `_loop/`, and interrupts at the n-th: n is 1, then 2,
-until the situation ends before that line. With EVERY_LINE_STRIDE=3, every third line is tried; each interruption and
+until the situation ends before that line. With EVERY_LINE_STRIDE=5, every fifth line is tried; each interruption and
 situation starts at another line, so that together they cover all lines. The program prints the number of lines, and
 what was wrong at each that failed; if something blocks, it prints all stacks and exits.
 

@@ -1,6 +1,6 @@
 """Interruptions at every line of the runner, and at random moments: nothing blocks, gets lost or stays broken.
 
-`nox -s soak` interrupts at every line instead of every third, and 10,000 times at random moments. STORM_SEED seeds the
+`nox -s soak` interrupts at every line instead of every fifth, and 10,000 times at random moments. STORM_SEED seeds the
 random numbers.
 """
 
@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 COUNT = size(200, full=10_000)
 SEED = int(os.environ.get("STORM_SEED", "20261124"))
 
-STRIDE = size(3, full=1)
+STRIDE = size(5, full=1)
 FEWEST_POINTS = 50 // STRIDE  # of each situation; fewer would mean that lines are no longer counted
 
 

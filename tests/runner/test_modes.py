@@ -42,7 +42,7 @@ needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, re
 @pytest.mark.parametrize("mode", MODES)
 def test_the_job_runs_without_messages(emulator: Emulator, mode: str) -> None:
     options, environ = MODES[mode]
-    with script(JOB, {**emulator.environ, **environ}, *options, is_fresh=True) as running:
+    with script(JOB, {**emulator.environ, **environ}, *options) as running:
         status, output, errors = running.end()
     assert (status, output.splitlines()[-1], errors) == (0, "done", "")
 
@@ -57,7 +57,7 @@ def test_the_job_runs_on_uvloop_by_its_policy(emulator: Emulator, mode: str) -> 
         warnings.simplefilter("ignore")  # policies are deprecated
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 """
-    with script(lines + JOB, {**emulator.environ, **environ}, *options, is_fresh=True) as running:
+    with script(lines + JOB, {**emulator.environ, **environ}, *options) as running:
         status, output, errors = running.end()
     assert (status, output.splitlines()[-1], errors) == (0, "done", "")
 

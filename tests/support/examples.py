@@ -1,6 +1,7 @@
-"""The programs in examples/, loaded as modules or started as programs."""
+"""The programs in examples/, loaded as modules or started as programs, and those in the README."""
 
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -10,6 +11,15 @@ from types import ModuleType
 from tests.support.scripts import Script, program_of, script
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+README = EXAMPLES.parent / "README.md"
+
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+README_TESTS = "\n".join(block for block in BLOCKS if "def test_" in block)
+
+
+def source_of(name: str) -> str:
+    """Returns the source of the example."""
+    return (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
 
 
 def load(name: str) -> ModuleType:

@@ -15,10 +15,12 @@ import json
 import os
 import pkgutil
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import types
 import warnings
@@ -72,22 +74,50 @@ class Forked:
         self._connection.close()
 
 
+@define
 class ForkServer:
-    """The server, a child process of the tests; it ends with them."""
+    """The server, as one process of the tests uses it.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    Attributes:
+        address: Where other processes of the tests can connect to it.
+    """
+
+    address: str
+    _control: socket.socket
+
+    @classmethod
+    def started(cls, environ: Mapping[str, str]) -> "ForkServer":
+        """Starts a server, which ends with this process."""
+        directory = tempfile.mkdtemp()
+        address = f"{directory}/fork-server"
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())],
+        with theirs, socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(address)
+            listener.listen()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno()), str(listener.fileno())],
                 cwd=_ROOT,
                 env=environ,
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), listener.fileno()],
                 start_new_session=True,
             )
-        self._control = ours
-        atexit.register(self.stop)
+
+        def stop() -> None:
+            ours.close()
+            process.wait()  # when it ends, it writes its coverage data
+            shutil.rmtree(directory)
+
+        atexit.register(stop)
+        return cls(address, ours)
+
+    @classmethod
+    def connected(cls, address: str) -> "ForkServer":
+        """Connects to a server that another process has started."""
+        control = socket.socket(socket.AF_UNIX)
+        control.connect(address)
+        atexit.register(control.close)
+        return cls(address, control)
 
     def start(
         self,
@@ -119,11 +149,6 @@ class ForkServer:
         }
         ours.sendall(json.dumps(request).encode() + b"\n")
         return Forked(int(_read_line(ours)), ours)
-
-    def stop(self) -> None:
-        """Ends the server and waits for its end, when it writes its coverage data."""
-        self._control.close()
-        self._process.wait()
 
 
 def _read_line(connection: socket.socket) -> str:
@@ -169,32 +194,47 @@ class _Child:
         os.waitpid(self.pid, 0)
 
 
-def _serve(control: socket.socket) -> None:
-    """Forks a child for each request, until the tests close their end of `control`."""
+def _serve(owner: socket.socket, listener: socket.socket) -> None:
+    """Forks a child for each request, until the owner, the process that started the server, closes its connection."""
     selector = selectors.DefaultSelector()
-    selector.register(control, selectors.EVENT_READ)
+    selector.register(owner, selectors.EVENT_READ)
+    selector.register(listener, selectors.EVENT_READ)
     while True:
         # One event at a time, because handling it may close what the others belong to.
         key, _ = selector.select()[0]
-        child: _Child | None = key.data
-        if child is None:
-            _, descriptors, _, _ = socket.recv_fds(control, 1, 4)
-            if not descriptors:
+        if key.fileobj is listener:
+            selector.register(listener.accept()[0], selectors.EVENT_READ)
+        elif isinstance(key.data, _Child):
+            _handle_child(selector, key.data, has_ended=key.fd == key.data.lifeline)
+        elif not _handle_request(selector, key.fileobj):
+            if key.fileobj is owner:
                 return
-            child = _accept(selector, descriptors)
-            selector.register(child.connection, selectors.EVENT_READ, child)
-            if child.lifeline is not None:
-                selector.register(child.lifeline, selectors.EVENT_READ, child)
-            continue
-        if child.lifeline is not None:
-            selector.unregister(child.lifeline)
-            os.close(child.lifeline)
-        if key.fd == child.lifeline:
-            child.end()
-        else:
-            selector.unregister(child.connection)
-            child.release()
+            selector.unregister(key.fileobj)
+            key.fileobj.close()
+
+
+def _handle_child(selector: selectors.BaseSelector, child: _Child, *, has_ended: bool) -> None:
+    """Reports the end of a child, or releases it because the test is done with it."""
+    if child.lifeline is not None:
+        selector.unregister(child.lifeline)
+        os.close(child.lifeline)
         child.lifeline = None
+    if has_ended:
+        child.end()
+    else:
+        selector.unregister(child.connection)
+        child.release()
+
+
+def _handle_request(selector: selectors.BaseSelector, control: socket.socket) -> bool:
+    """Starts the child that is requested over a connection; returns False at the end of the connection."""
+    _, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+    if not descriptors:
+        return False
+    child = _accept(selector, descriptors)
+    selector.register(child.connection, selectors.EVENT_READ, child)
+    selector.register(child.lifeline, selectors.EVENT_READ, child)
+    return True
 
 
 def _accept(selector: selectors.BaseSelector, descriptors: list[int]) -> _Child:
@@ -282,7 +322,7 @@ def _finish(status: int) -> int:
     return status
 
 
-def _main(descriptor: int) -> None:
+def _main(owner: int, listener: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         package = importlib.import_module("pagerduty_alerting")
@@ -296,9 +336,9 @@ def _main(descriptor: int) -> None:
         measurement.save()  # so that a child writes only its own measurements
     gc.collect()
     gc.freeze()  # a child collects its own garbage alone, and copies no page for that
-    with socket.socket(fileno=descriptor) as control:
-        _serve(control)
+    with socket.socket(fileno=owner) as connection, socket.socket(fileno=listener) as listening:
+        _serve(connection, listening)
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]))
+    _main(*map(int, sys.argv[1:]))

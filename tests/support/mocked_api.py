@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import aiohttp
 import orjson
@@ -41,7 +42,13 @@ class MockedApi:
     """Mocks the API; the only place where the tests use aioresponses."""
 
     def __init__(self) -> None:
-        self._aioresponses = aioresponses()
+        self._aioresponses = mocked = aioresponses()
+
+        async def request(*args: Any, **kwargs: Any) -> aiohttp.ClientResponse:
+            return await mocked._request_mock(*args, **kwargs)
+
+        # Instead of its own one, which reads the signature of the method for each test.
+        mocked.patcher = mock.patch.object(aiohttp.ClientSession, "_request", request)
 
     def __enter__(self) -> "MockedApi":
         self._aioresponses.start()

@@ -34,11 +34,26 @@ _NOT_INHERITED = re.compile(
     re.IGNORECASE,
 )
 # Settings that are read when Python starts or aiohttp is imported, which a forked process has already done.
-_READ_AT_START = re.compile(r"PYTHON(?!IOENCODING).*|LANG|LC_.*|SSL_CERT_.*")
+_READ_AT_START = re.compile(r"PYTHON(?!IOENCODING|ASYNCIODEBUG).*|LANG|LC_.*|SSL_CERT_.*")
+
+CAN_FORK = hasattr(os, "waitid")
 
 Process = Forked | subprocess.Popen[bytes]
 
 _server: ForkServer | None = None
+
+
+def fork_server() -> ForkServer:
+    """Returns the fork server of this process, which is started at the first use."""
+    global _server
+    _server = _server or ForkServer.started(environment({}))
+    return _server
+
+
+def use_fork_server(address: str) -> None:
+    """Makes this process use the fork server that another process has started."""
+    global _server
+    _server = ForkServer.connected(address)
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -69,9 +84,8 @@ def started(
         options: Options of the interpreter, each in one word, such as `-Werror`.
         is_fresh: Whether it needs a new interpreter for another reason.
     """
-    global _server
     is_fresh = is_fresh or not all(option.startswith("-W") for option in options)
-    is_fresh = is_fresh or any(map(_READ_AT_START.fullmatch, settings)) or not hasattr(os, "waitid")
+    is_fresh = is_fresh or any(map(_READ_AT_START.fullmatch, settings)) or not CAN_FORK
     environ = environment(settings)
     process: Process
     if is_fresh:
@@ -81,9 +95,8 @@ def started(
             command, env=environ, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
         )
     else:
-        _server = _server or ForkServer(environment({}))
         rules = [option.removeprefix("-W") for option in options]
-        process = _server.start(source, arguments, environ, descriptors, rules)
+        process = fork_server().start(source, arguments, environ, descriptors, rules)
     try:
         yield process
     finally:

@@ -18,6 +18,7 @@ from pagerduty_alerting._protocol.endpoints import (
 )
 from tests.support.operations import ACCOUNT_ID, OPERATIONS, TOKEN_ID, Documented
 from tests.support.requests_and_answers import ENDPOINTS
+from tests.support.strategies import CHARACTERS
 
 BASE = "https://api.cloudflare.com/client/v4"
 
@@ -89,7 +90,7 @@ def test_a_hostile_token_stays_one_segment(hostile: str, segment: str) -> None:
     assert str(request.url) == f"{BASE}/accounts/{ACCOUNT_ID}/alerting/v3/destinations/pagerduty/connect/{segment}"
 
 
-@given(st.text(max_size=260), st.text(max_size=260))
+@given(st.text(CHARACTERS, max_size=260), st.text(CHARACTERS, max_size=260))
 def test_any_pair_of_ids_is_refused_or_can_be_read_back_from_the_path(account_id: str, token_id: str) -> None:
     try:
         request = build_request(CONNECT, BASE, account_id, IntegrationToken(token_id))

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pagerduty_alerting._protocol.redaction import excerpt, one_line, redact, snippet
+from tests.support.strategies import CHARACTERS
 
 UUIDS = [
     "a313ba7d3e464c0ea40808fafbc3816a",
@@ -50,7 +51,7 @@ def test_a_snippet_is_one_line() -> None:
     assert snippet(b" <html>\r\n\t<b>\x00\x1b[31m</b>\n", []) == "<html> <b> [31m</b>"
 
 
-@given(st.text())
+@given(st.text(CHARACTERS))
 def test_one_line_can_be_printed_on_any_terminal(text: str) -> None:
     line = one_line(text)
     assert line.isprintable()
