@@ -41,6 +41,15 @@ async def test_the_whole_flow_works_over_the_control_api(call, control):
     assert state["requests"] == 2
 
 
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain"])
+async def test_json_is_read_whatever_its_content_type_as_curl_sends_it(api, call, content_type):
+    token_id = await call.create()
+    body = f' {{"token": "{token_id}", "services": ["Database"]}}'.encode()
+    reply = await call.raw("POST", "/_emulator/authorize", headers={"Content-Type": content_type}, data=body)
+    assert (reply.status, reply.json["success"]) == (200, True)
+    assert api.token_state(token_id) is TokenState.AUTHORIZED
+
+
 async def test_accounts_and_services_can_be_added(api, control):
     added = await control("POST", "accounts", services=["Website"], entitled=False)
     assert added.status == 201

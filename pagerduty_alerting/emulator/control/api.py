@@ -86,7 +86,8 @@ class ControlAPI:
 
     async def __call__(self, request: web.BaseRequest, path: str, body: bytes) -> web.StreamResponse:
         """Returns the response to one request; for invalid input, a 400 envelope that says what is wrong."""
-        is_form = request.content_type == _FORM
+        # JSON too is sent under that type, by `curl --data`.
+        is_form = request.content_type == _FORM and not body.lstrip().startswith(b"{")
         try:
             return to_response(self._answer(request, path, body, is_form=is_form))
         except EmulatorUsageError as error:
