@@ -166,17 +166,21 @@ class _Records:
         return self._buffer.write(data)
 
 
-def _track_records(transport: asyncio.BaseTransport | None) -> None:
-    """Tracks the TLS records of a connection from now on, if it uses asyncio's TLS."""
-    tls = getattr(transport, "_ssl_protocol", None)
-    if tls is not None and not isinstance(tls._incoming, _Records):
-        tls._incoming = _Records(tls._incoming)
+def _track_records(transport: Any) -> None:
+    """Tracks the TLS records of a connection from now on, if it uses asyncio's TLS; also those of TLS to a proxy."""
+    while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
+        if not isinstance(tls._incoming, _Records):
+            tls._incoming = _Records(tls._incoming)
+        transport = tls._transport
 
 
-def _is_within_record(transport: asyncio.BaseTransport) -> bool:
+def _is_within_record(transport: Any) -> bool:
     """Whether only a part of a TLS record has arrived."""
-    tls = getattr(transport, "_ssl_protocol", None)
-    return tls is not None and isinstance(tls._incoming, _Records) and tls._incoming.is_within_one()
+    while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
+        if isinstance(tls._incoming, _Records) and tls._incoming.is_within_one():
+            return True
+        transport = tls._transport
+    return False
 
 
 class _StaleConnectionError(aiohttp.ClientError):

@@ -5,7 +5,7 @@ import contextlib
 import ssl
 import threading
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -15,7 +15,7 @@ from attrs import define, field
 from pagerduty_alerting import AsyncClient, Client, IntegrationToken
 from tests.support.operations import TOKEN_ID
 from tests.support.raw_calls import settings
-from tests.support.raw_server import Conversation, Script, http, raw_server, raw_server_in_thread
+from tests.support.raw_server import Conversation, RawServer, Script, http, raw_server, raw_server_in_thread
 from tests.support.threads import PATIENCE
 
 OTHERS = http(201, b'{"success":true,"errors":[],"messages":[],"result":{"id":"token-of-another"}}')
@@ -41,7 +41,7 @@ class Tls:
 
     async def begin(self, authority: trustme.CA) -> None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("127.0.0.1").configure_cert(context)
+        authority.issue_cert("127.0.0.1", "api.example").configure_cert(context)
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
         await self._carry_out(self.tls.do_handshake)
 
@@ -101,6 +101,57 @@ def unsolicited(authority: trustme.CA, part: int, is_sent: asyncio.Event | threa
     return script
 
 
+@define
+class Tunnel:
+    """The peer of a connection within the TLS connection to a proxy."""
+
+    outer: Tls
+
+    @property
+    def server(self) -> RawServer:
+        return self.outer.peer.server
+
+    @property
+    def reader(self) -> "Tunnel":
+        return self
+
+    def send(self, data: bytes) -> None:
+        if data:
+            self.outer.send(data)
+
+    async def read(self, size: int) -> bytes:
+        return await self.outer._carry_out(lambda: self.outer.tls.read(size))
+
+
+def through_proxy(authority: trustme.CA, part: int | None = None, is_sent: asyncio.Event | None = None) -> Script:
+    """Returns the script of an https:// proxy and the API behind it; it sends `part` of a record as `unsolicited`."""
+    is_first = is_sent is not None
+
+    async def script(peer: Conversation) -> None:
+        nonlocal is_first
+        is_unsolicited, is_first = is_first, False
+        outer = Tls(peer)
+        await outer.begin(authority)
+        await outer.request()
+        outer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        tls = Tls(cast("Conversation", Tunnel(outer)))
+        await tls.begin(authority)
+        await tls.request()
+        tls.send(OWN)
+        if is_unsolicited and is_sent:
+            record = outer.record(tls.record(OTHERS))
+            peer.send(record[:part])
+            await peer.drain()
+            is_sent.set()
+            await tls.request()
+            peer.send(record[part:])
+        while True:
+            await tls.request()
+            tls.send(OWN)
+
+    return script
+
+
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
 
@@ -112,14 +163,16 @@ async def some_turns() -> None:
 
 
 @contextlib.asynccontextmanager
-async def client_with(session_of: str, url: str, authority: trustme.CA) -> AsyncIterator[AsyncClient]:
+async def client_with(
+    session_of: str, url: str, authority: trustme.CA, *, proxy: str | None = None
+) -> AsyncIterator[AsyncClient]:
     """Yields a client with its own session or the caller's."""
     context = trusting(authority)
     if session_of == "the client":
-        async with AsyncClient(**settings(url, ssl_context=context)) as client:
+        async with AsyncClient(**settings(url, ssl_context=context, proxy=proxy)) as client:
             yield client
     else:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context), proxy=proxy) as session:
             yield AsyncClient(**settings(url, session=session))
 
 
@@ -137,6 +190,32 @@ async def test_the_start_of_a_record_on_an_idle_connection_is_not_used(
             await some_turns()
             assert await client.create_integration_token() == IntegrationToken(TOKEN_ID)
         assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("session_of", ["the client", "the caller"])
+@pytest.mark.parametrize("part", PARTS)
+async def test_the_start_of_a_record_of_a_proxy_is_not_used_either(
+    part: int, session_of: str, authority: trustme.CA
+) -> None:
+    is_sent = asyncio.Event()
+    async with raw_server(through_proxy(authority, part, is_sent)) as server:
+        proxy = server.url.replace("http:", "https:")
+        async with client_with(session_of, "https://api.example", authority, proxy=proxy) as client:
+            await client.create_integration_token()
+            await is_sent.wait()
+            await some_turns()
+            assert await client.create_integration_token() == IntegrationToken(TOKEN_ID)
+        assert sum(request.startswith("POST") for request in server.requests) == 2
+
+
+@pytest.mark.parametrize("session_of", ["the client", "the caller"])
+async def test_a_connection_through_an_https_proxy_is_reused(session_of: str, authority: trustme.CA) -> None:
+    async with raw_server(through_proxy(authority)) as server:
+        proxy = server.url.replace("http:", "https:")
+        async with client_with(session_of, "https://api.example", authority, proxy=proxy) as client:
+            for _ in range(3):
+                assert await client.create_integration_token() == IntegrationToken(TOKEN_ID)
+        assert [request.partition(" ")[0] for request in server.requests] == ["CONNECT", "POST", "POST", "POST"]
 
 
 @pytest.mark.parametrize("part", PARTS)

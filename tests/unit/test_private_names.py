@@ -142,6 +142,11 @@ NAMES = {
         "takes the encrypted data of a connection, whose records can be followed there",
         "a part of a TLS record that arrives on an idle connection begins the next response",
     ),
+    "asyncio SSLProtocol._transport": PrivateName(
+        lambda: in_source(asyncio.sslproto.SSLProtocol.connection_made, "self._transport = transport"),
+        "the connection below TLS, which uses TLS itself where the proxy does",
+        "as for `_incoming`, through an https:// proxy",
+    ),
     "asyncio.Handle._run": PrivateName(
         lambda: in_source(asyncio.Handle._run, "self._context.run(self._callback, *self._args)"),
         "the function in whose first line an asynchronous exception prevents a callback",
