@@ -71,24 +71,17 @@ def restore_after_fork() -> None:
             _signal.signal(number, handler.handler)
 
 
-class _Known:
-    """What the last call found of the signals' handlers."""
-
-    __slots__ = ("deferred", "handlers")
-
-    def __init__(self) -> None:
-        self.handlers: list[Any] = []  # of every signal
-        self.deferred: list[tuple[int, Handler]] = []  # those of them that may raise
-
-
-_known = _Known()
+# The handlers of all signals at the last call, and those of them that may raise. Replaced in one step, because a signal
+# handler may make a call in between.
+_known: list[tuple[list[Any], list[tuple[int, Handler]]]] = [([], [])]
 
 
 def _python_handlers() -> list[tuple[int, Handler]]:
     """Returns the signals with a handler that may raise; quickly if no handler has changed since the last call."""
     handlers = list(map(_get_handler, _NUMBERS))
-    if handlers == _known.handlers:
-        return _known.deferred
+    known, may_raise = _known[0]
+    if handlers == known:
+        return may_raise
     # uWSGI handles SIGINT in C, and `getsignal` still returns Python's default. Setting that would replace uWSGI's
     # handler, which stops the worker.
     shown_for_uwsgi = signal.default_int_handler if "uwsgi" in sys.modules else None
@@ -98,9 +91,7 @@ def _python_handlers() -> list[tuple[int, Handler]]:
         if callable(handler) and handler is not _NOOP and handler is not shown_for_uwsgi
     ]
     if not any(isinstance(handler, _Deferring) for _, handler in found):  # one keeps its call in memory
-        _known.handlers = []  # a signal handler that makes a call may run between these lines
-        _known.deferred = found
-        _known.handlers = handlers
+        _known[0] = handlers, found
     return found
 
 

@@ -15,8 +15,6 @@ are `{"warning": …}` and the `{"summary": …}` of `audit`. What `connect` ask
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
 from pagerduty_alerting import Service
 from pagerduty_alerting.cli.terminal import Stream, printable
 
@@ -48,39 +46,25 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-@frozen
-class Row:
-    """A service and its account."""
-
-    account_id: str
-    service: Service
+def show_services(out: Stream, rows: Sequence[tuple[str, Service]], *, with_account: bool = False) -> None:
+    """Writes services, each with its account, as `show_table` does."""
+    fields = [[account_id] * with_account + [service.id, service.name] for account_id, service in rows]
+    show_table(out, ["Account"] * with_account + ["Id", "Name"], fields)
 
 
-def show_services(out: Stream, rows: Sequence[Row], *, with_account: bool = False) -> None:
-    """Writes services: a table for a person, tab-separated lines without a heading for a program."""
-    fields = [[row.account_id] * with_account + [row.service.id, row.service.name] for row in rows]
+def show_table(out: Stream, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Writes a table for a person, tab-separated lines without a heading for a program.
+
+    The last column is wrapped if needed. Ids are never broken: on a terminal that is too narrow, each field is on its
+    own line.
+    """
     if not out.is_terminal:
-        for row in fields:
+        for row in rows:
             # Tabs and line breaks in names are escaped, because they separate fields and rows.
             out.raw("\t".join(map(printable, row)))
-    elif rows:
-        _show_table(out, ["Account"] * with_account + ["Id", "Name"], fields)
-
-
-def show_ids(out: Stream, heading: str, ids: Sequence[str]) -> None:
-    """Writes ids: a table for a person, lines for a program."""
-    if not out.is_terminal:
-        for text in ids:
-            out.raw(printable(text))
-    elif ids:
-        _show_table(out, [heading], [[text] for text in ids])
-
-
-def _show_table(out: Stream, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Writes a table whose last column is wrapped if needed.
-
-    Ids are never broken: on a terminal that is too narrow, each field is on its own line.
-    """
+        return
+    if not rows:
+        return
     names = len(headings) > 1
     ids = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     needed = sum(ids[:-1]) + min(ids[-1], _NARROWEST_NAME) if names else ids[-1]

@@ -77,11 +77,9 @@ def pagerduty_async_client(pagerduty_api: "Emulator", request: pytest.FixtureReq
 def _close_at_end(item: object, aclose: Callable[[], Awaitable[None]]) -> bool:
     # An asynchronous fixture would depend on pytest-asyncio or on anyio. Both run the test's coroutine function on the
     # event loop of the client's connections, so the client is closed in a wrapper of that function.
-    if not isinstance(item, pytest.Function):
+    if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
         return False
-    test: Callable[..., object] = item.obj
-    if not inspect.iscoroutinefunction(test):
-        return False
+    test: Callable[..., Awaitable[object]] = item.obj
 
     @functools.wraps(test)
     async def closing_test(*arguments: object, **fixtures: object) -> None:

@@ -21,7 +21,7 @@ from pagerduty_alerting._protocol.answer import RawResponse
 from pagerduty_alerting._protocol.rate_limit import Quotas, hold_back, observe, seconds_for
 from pagerduty_alerting.cli.failures import DONE, REFUSED, Stopped, error_fields, explanation, status_for
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.output import clock_time, counted, show_ids
+from pagerduty_alerting.cli.output import clock_time, counted, show_table
 from pagerduty_alerting.cli.settings import UsageError, find_settings, standard_input
 from pagerduty_alerting.cli.terminal import Terminal, printable
 
@@ -124,7 +124,7 @@ def _report(terminal: Terminal, findings: Findings) -> None:
     if terminal.as_json:  # the lines of the accounts have the errors
         terminal.err.json({"summary": findings.counts()})
         return
-    show_ids(terminal.out, "Accounts with nothing connected", findings.empty)
+    show_table(terminal.out, ["Accounts with nothing connected"], [[account_id] for account_id in findings.empty])
     for account_id, error in findings.errors:
         terminal.err.paragraph(f"{printable(account_id)}: {explanation(error)}", "red")
     if findings.failed > len(findings.errors):

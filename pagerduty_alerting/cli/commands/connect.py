@@ -16,7 +16,7 @@ from pagerduty_alerting import _arguments as arguments
 from pagerduty_alerting.cli.commands._waiting import NextStep, client_error, next_step, next_wait
 from pagerduty_alerting.cli.failures import DONE, FailedError, NoAnswerError, Stopped, explanation
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.output import Row, clock_time, counted, duration_in_words, show_services
+from pagerduty_alerting.cli.output import clock_time, counted, duration_in_words, show_services
 from pagerduty_alerting.cli.settings import UsageError, ask, find_settings, standard_input, usage_errors
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
@@ -192,7 +192,7 @@ class Flow:
         if self.terminal.as_json:
             self._write_json(connected=True, services=None if services is None else list(map(asdict, services)))
         elif services is not None:
-            show_services(self.terminal.out, [Row(self.account, service) for service in services])
+            show_services(self.terminal.out, [(self.account, service) for service in services])
 
     def _show_plan(self, before: Sequence[Service]) -> None:
         """Shows what would be done."""

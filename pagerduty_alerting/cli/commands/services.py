@@ -9,7 +9,7 @@ from attrs import asdict
 from pagerduty_alerting import AsyncClient, PagerDutyAlertingError, Service
 from pagerduty_alerting.cli.failures import DONE, Stopped, show_error, status_for
 from pagerduty_alerting.cli.options import Options
-from pagerduty_alerting.cli.output import Row, show_services
+from pagerduty_alerting.cli.output import show_services
 from pagerduty_alerting.cli.settings import UsageError, find_settings
 from pagerduty_alerting.cli.terminal import Stream, Terminal, printable
 
@@ -21,11 +21,9 @@ def services_list(terminal: Terminal, options: Options, account_ids: Sequence[st
     settings = find_settings(options, terminal, account_ids or [None])
     outcomes = asyncio.run(_list_all(settings.client(), settings.accounts))
 
-    rows = [
-        Row(account, service) for account, found in outcomes for service in (found if isinstance(found, list) else ())
-    ]
+    rows = [(account, service) for account, found in outcomes for service in (found if isinstance(found, list) else ())]
     if terminal.as_json:
-        fields = [{"account_id": row.account_id, **asdict(row.service)} for row in rows]
+        fields = [{"account_id": account, **asdict(service)} for account, service in rows]
         terminal.out.json(fields, indent=2)
     else:
         show_services(terminal.out, rows, with_account=len(outcomes) > 1)
@@ -65,7 +63,7 @@ def services_delete(terminal: Terminal, options: Options, account_id: str | None
     settings = find_settings(options, terminal, [account_id])
     # Two runs, so that an open question does not block an event loop.
     found = asyncio.run(_list(settings.client()))
-    rows = [Row(settings.account, service) for service in found]
+    rows = [(settings.account, service) for service in found]
     all_of_them = _all_of(found, settings.account)
     if not found and not terminal.as_json:
         terminal.err.paragraph(
