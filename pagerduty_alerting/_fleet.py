@@ -51,8 +51,39 @@ def each_account(
     turns = Turns(core.pacer, core.deadlines) if core.settings.respect_rate_limits else None
     run = Run()
 
+    async def envelope_or_error(account_id: str, account: Account) -> Envelope[T] | Exception:
+        """Returns the envelope or the exception of the call for one account; raises what concerns all accounts.
+
+        That is `ClientClosedError` before the API can have acted, or for example an exception of the limiter.
+        """
+        try:
+            # Here, because for the call None means the client's account, and the call is made only after its turn.
+            check_identifier("account_id", account_id)
+        except (TypeError, ValueError) as error:
+            return error.with_traceback(None)
+        if turns is not None:
+            await turns.wait()
+        try:
+            account.call = core.prepare(endpoint, account_id, timeout, is_patient=True)
+            envelope = (await core.carry_out(account.call)).envelope
+            run.note_answer(None)
+            return envelope
+        except ClientClosedError as error:
+            if not error.may_have_acted or endpoint.method == "GET":  # a list has changed nothing
+                raise
+            run.end = run.end or error
+            return error.with_traceback(None)
+        except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
+            if not isinstance(error, APIConnectionError):
+                run.note_answer(error)
+            # The frames of the traceback would keep the response of each account in memory, as long as the error lives.
+            return error.with_traceback(None)
+        finally:
+            if turns is not None:
+                turns.note_answer()
+
     async def call(account_id: str, account: Account) -> R:
-        return to_result(account_id, await _envelope_or_error(core, endpoint, account_id, timeout, turns, run, account))
+        return to_result(account_id, await envelope_or_error(account_id, account))
 
     return run_over(account_ids, call, core.deadlines, run, concurrency=concurrency, ordered=ordered)
 
@@ -95,46 +126,6 @@ def _check_iterable(account_ids: object) -> None:
         raise TypeError("account_ids must be an iterable of ids, not a single id")
     if not isinstance(account_ids, Iterable | AsyncIterable):
         raise TypeError(f"account_ids must be an iterable of ids, not {type(account_ids).__name__}")
-
-
-async def _envelope_or_error(
-    core: Core,
-    endpoint: Endpoint[T],
-    account_id: str,
-    timeout: float | None,
-    turns: "Turns | None",
-    run: Run,
-    account: Account,
-) -> Envelope[T] | Exception:
-    """Returns the envelope or the exception of the call for one account; raises what concerns all accounts.
-
-    That is `ClientClosedError` before the API can have acted, or for example an exception of the limiter.
-    """
-    try:
-        # Checked here, because for the call None means the client's account, and the call is made only after its turn.
-        check_identifier("account_id", account_id)
-    except (TypeError, ValueError) as error:
-        return error.with_traceback(None)
-    if turns is not None:
-        await turns.wait()
-    try:
-        account.call = core.prepare(endpoint, account_id, timeout, is_patient=True)
-        envelope = (await core.carry_out(account.call)).envelope
-        run.note_answer(None)
-        return envelope
-    except ClientClosedError as error:
-        if not error.may_have_acted or endpoint.method == "GET":  # a list has changed nothing
-            raise
-        run.end = run.end or error
-        return error.with_traceback(None)
-    except (APIConnectionError, APIResponseValidationError, APIStatusError) as error:
-        if not isinstance(error, APIConnectionError):
-            run.note_answer(error)
-        # The frames of the traceback would keep the response of each account in memory, as long as the error is kept.
-        return error.with_traceback(None)
-    finally:
-        if turns is not None:
-            turns.note_answer()
 
 
 # Seconds between the first requests of a run until there is a response.
