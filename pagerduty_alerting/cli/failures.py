@@ -130,15 +130,13 @@ def show_error(terminal: Terminal, error: Exception, *, verbose: bool, account_i
 def error_fields(error: Exception) -> dict[str, object]:
     """Returns the JSON fields of an error; all are always present, and null if they do not apply."""
     cause = error.__cause__ or error if isinstance(error, FailedError) else error
-    answered = cause if isinstance(cause, APIStatusError | APIResponseValidationError) else None
-    called = cause if isinstance(cause, APIConnectionError) else answered
     return {
         "type": type(cause).__name__,
         "message": str(error) if cause is error else f"{cause} {error}".strip(),
-        "status": None if answered is None else answered.status,
-        "codes": list(cause.codes) if isinstance(cause, APIStatusError) else [],
-        "ray_id": None if answered is None else answered.ray_id,
-        "attempts": None if called is None else called.attempts,
+        "status": getattr(cause, "status", None),
+        "codes": list(getattr(cause, "codes", ())),
+        "ray_id": getattr(cause, "ray_id", None),
+        "attempts": getattr(cause, "attempts", None),
     }
 
 
