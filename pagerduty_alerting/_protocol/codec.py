@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 import orjson
-from attrs import evolve, has
+from attrs import has
 from cattrs import BaseConverter, transform_error
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, override
@@ -69,18 +69,23 @@ def _read(request: Request[T], answer: RawResponse) -> Envelope[T] | APIStatusEr
 def _structure(
     request: Request[T], answer: RawResponse, document: dict[str, object]
 ) -> Envelope[T] | APIStatusError | APIResponseValidationError:
-    if document.get("success") is False:
+    get = document.get
+    success, errors, messages = get("success"), get("errors"), get("messages")
+    if success is False:
         return _status_error(request, answer)
-    document.setdefault("result", None)
-    errors, messages = document.get("errors"), document.get("messages")
+    if success is not True:
+        return _validation_error(request, answer, *_explain(request.endpoint.result_type, document))
     try:
-        envelope: Envelope[T] = _envelope_hook(request.endpoint)(document, None)
+        result: T = _result_hook(request.endpoint)(get("result"), None)
     except Exception:
         return _validation_error(request, answer, *_explain(request.endpoint.result_type, document))
-    if errors or messages:
-        errors, messages = read_infos(errors, request.redact), read_infos(messages, request.redact)
-        return evolve(envelope, errors=errors, messages=messages)
-    return envelope
+    return Envelope(
+        True,
+        result,
+        read_infos(errors, request.redact) if errors else (),
+        read_infos(messages, request.redact) if messages else (),
+        _result_info(get("result_info")),
+    )
 
 
 def _status_error(request: Request[object], answer: RawResponse) -> APIStatusError:
@@ -109,11 +114,16 @@ def _validation_error(request: Request[object], answer: RawResponse, *problems: 
 
 def _explain(result_type: Any, document: dict[str, object]) -> tuple[str, ...]:
     """Returns the problems and their JSON paths, by structuring again with a converter that records them."""
+    problems: list[str] = []
+    if "success" not in document:
+        problems.append("it is missing @ $.success")
+    elif document["success"] is not True:
+        problems.append(f"expected a boolean, not {_json_type(document['success'])} @ $.success")
     try:
-        _make_converter(explain=True).structure(document, _envelope_of(result_type))
+        _make_converter(explain=True).structure(document.get("result"), result_type)
     except Exception as error:
-        return tuple(transform_error(error, format_exception=_format_problem)[:_MAX_PROBLEMS])
-    raise AssertionError("both converters have the same hooks")
+        problems += transform_error(error, "$.result", format_exception=_format_problem)
+    return tuple(problems[:_MAX_PROBLEMS])
 
 
 def _format_problem(error: BaseException, _: type | None) -> str:
@@ -124,52 +134,34 @@ def _json_type(value: object) -> str:
     return _JSON_TYPES.get(type(value), "null")
 
 
-def _envelope_of(result_type: Any) -> Any:
-    return Envelope[result_type]
-
-
 @functools.cache
-def _envelope_hook(endpoint: Endpoint[object]) -> Hook:
-    return _make_converter(explain=False).get_structure_hook(_envelope_of(endpoint.result_type))
+def _result_hook(endpoint: Endpoint[object]) -> Hook:
+    return _make_converter(explain=False).get_structure_hook(endpoint.result_type)
 
 
 @functools.cache
 def _make_converter(*, explain: bool) -> BaseConverter:
     """Returns the fast converter, or with `explain` one that takes twice as long and records JSON paths of problems."""
     converter = BaseConverter(detailed_validation=explain)
-    converter.register_structure_hook(str, _only(str, "a string"))
-    converter.register_structure_hook(bool, _only(bool, "a boolean"))
+    converter.register_structure_hook(str, _structure_text)
     converter.register_structure_hook(type(None), lambda _value, _type: None)
-    converter.register_structure_hook_func(_is_result_info, _structure_result_info)
     converter.register_structure_hook_factory(_is_list, _make_list_hook)
-    converter.register_structure_hook_factory(_is_model, _make_class_hook)
+    converter.register_structure_hook_factory(has, _make_class_hook)
     return converter
-
-
-def _is_result_info(wanted: Any) -> bool:
-    return bool(wanted == ResultInfo | None)
 
 
 def _is_list(wanted: Any) -> bool:
     return get_origin(wanted) is list
 
 
-def _is_model(wanted: Any) -> bool:
-    return has(get_origin(wanted) or wanted)
+def _structure_text(value: object, _: object) -> str:
+    """Returns a string, and rejects all other values, which cattrs would convert."""
+    if type(value) is not str:
+        raise TypeError(f"expected a string, not {_json_type(value)}")
+    return value
 
 
-def _only(expected: type, name: str) -> Hook:
-    """Returns a hook that accepts one JSON type and rejects all others, which cattrs would convert."""
-
-    def hook(value: object, _: object) -> object:
-        if type(value) is not expected:
-            raise TypeError(f"expected {name}, not {_json_type(value)}")
-        return value
-
-    return hook
-
-
-def _structure_result_info(value: object, _: object) -> ResultInfo | None:
+def _result_info(value: object) -> ResultInfo | None:
     if type(value) is not dict:
         return None
     get = cast("dict[str, object]", value).get
@@ -186,13 +178,12 @@ def _structure_text_or_null(value: object, _: object) -> object:
 
 
 def _structure_token_id(value: object, _: object) -> object:
-    if type(value) is not str:
-        raise TypeError(f"expected a string, not {_json_type(value)}")
-    if not value:
+    token_id = _structure_text(value, _)
+    if not token_id:
         raise ValueError("it is empty")
-    if "\ufffd" in value:
+    if "\ufffd" in token_id:
         raise ValueError("it contains characters that are not valid")
-    return value
+    return token_id
 
 
 def _make_list_hook(list_type: Any, converter: BaseConverter) -> Hook:
@@ -228,8 +219,6 @@ def _make_class_hook(model: Any, converter: BaseConverter) -> Hook:
     hooks: dict[str, Any] = {name: override(struct_hook=_structure_text_or_null) for name in absent}
     if model is IntegrationToken:
         hooks["id"] = override(struct_hook=_structure_token_id)
-    if get_origin(model) is Envelope:
-        hooks |= dict.fromkeys(("errors", "messages"), override(omit=True))  # which are read with `read_infos`
     structure_fields = make_dict_structure_fn(model, converter, **hooks)
     explain = converter.detailed_validation
 
