@@ -5,7 +5,7 @@ import contextlib
 from contextlib import AbstractContextManager
 from typing import Any, Generic, TypeVar
 
-from attrs import define, field
+from attrs import define
 
 from pagerduty_alerting._http.progress import BACKING_OFF, HELD_BACK, Progress
 from pagerduty_alerting._loop.deadlines import Limit
@@ -29,20 +29,23 @@ T = TypeVar("T")
 Failure = APIConnectionError | APIResponseValidationError | APIStatusError
 
 
-@define(eq=False, repr=False)
 class Call(Progress, Generic[T]):
     """One call: its request, its deadline and its state."""
 
-    request: Request[T]
-    seconds: float  # timeout of the whole call
-    loop: asyncio.AbstractEventLoop  # on which it runs
-    started: float  # on the clock of the loop
-    is_patient: bool  # waiting for the quota, a connection and the limiter does not count against its time
-    limit: Limit = field(init=False)  # its deadline
-    attempts: int = 0  # begun so far
+    limit: Limit  # its deadline
+    attempts = 0  # begun so far
     ticket: Ticket = 0  # with which the pacer admitted the latest attempt
-    may_have_acted: bool = False  # the API may have carried out a request of an attempt that failed
+    may_have_acted = False  # the API may have carried out a request of an attempt that failed
     earlier: tuple[str, ...] = ()  # one line for each failed attempt
+
+    def __init__(
+        self, request: Request[T], seconds: float, loop: asyncio.AbstractEventLoop, started: float, is_patient: bool
+    ) -> None:
+        self.request = request
+        self.seconds = seconds  # timeout of the whole call
+        self.loop = loop  # on which it runs
+        self.started = started  # on the clock of the loop
+        self.is_patient = is_patient  # waiting for the quota, a connection and the limiter does not count
 
     def uncounted(self) -> AbstractContextManager[None]:
         """Returns a context manager that stops the clock of a patient call, and has no effect on others."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from attrs import define, field
 from yarl import URL
 
 # The phases of a call, as `APITimeoutError.phase` names them.
@@ -17,17 +16,16 @@ BACKING_OFF = "waiting to try again"
 _SENT = frozenset({WAITING, READING})
 
 
-@define(kw_only=True, eq=False, repr=False)
 class Progress:
     """The phase of a call, and the connection of its attempt."""
 
     phase: str = CONNECTING  # one of the constants above
     connect_timeout: float = 5.0  # seconds
-    has_connection: bool = False  # the attempt has got its connection, in the client's own session
+    has_connection = False  # the attempt has got its connection, in the client's own session
     proxy: tuple[str | None, int | None] | None = None  # host and port
     unresolved: str | None = None  # the host name that is being resolved
     connected: Callable[[], object] | None = None  # called when the connection is established
-    url: URL = field(default=URL(), repr=False)  # the real one, for sessions whose hooks see it without the token
+    url = URL()  # the real one, for sessions whose hooks see it without the token
 
     @property
     def was_sent(self) -> bool:

@@ -105,10 +105,11 @@ class Transport:
 
     def slots(self, loop: asyncio.AbstractEventLoop, *, in_fleet: bool) -> Slots | None:
         """Returns the limit of the connections in use on the running loop; None without a limit."""
+        if in_fleet and self._max_connections is None and self._callers_session is None:
+            return None
         if self._slots is None or self._slots[0] is not loop:
             self._slots = loop, Slots(self._limit() or sys.maxsize)
-        has_limit = self._max_connections is not None or self._callers_session is not None
-        return self._slots[1] if has_limit or not in_fleet else None
+        return self._slots[1]
 
     def _limit(self) -> int:
         """Returns how many connections may be in use; zero for no limit."""

@@ -19,11 +19,11 @@ class SecretHeaders(dict[str, str]):
 
 def _value(received: Mapping[str, str], name: str) -> str | None:
     """Returns a header, the values of a repeated one joined by commas as in aiohttp 4."""
-    multi: Any = received if hasattr(received, "getone") else None  # the headers of aiohttp 3 keep the values apart
-    try:
-        return received[name] if multi is None else ", ".join(multi.getall(name))
-    except KeyError:
-        return None
+    if not hasattr(received, "getone"):
+        return received.get(name)
+    multi: Any = received  # the headers of aiohttp 3 keep the values apart
+    values = multi.getall(name, ())
+    return ", ".join(values) if values else None
 
 
 class _Headers(Mapping[str, str]):
