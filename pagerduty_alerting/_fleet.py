@@ -27,19 +27,21 @@ from pagerduty_alerting.errors import (
 from pagerduty_alerting.models import Envelope
 
 T = TypeVar("T")
-R = TypeVar("R")
+S = TypeVar("S")
+F = TypeVar("F")
 
 
 def each_account(
     core: Core,
     endpoint: Endpoint[T],
     account_ids: Iterable[str] | AsyncIterable[str],
-    to_result: Callable[[str, Envelope[T] | Exception], R],
+    succeeded: Callable[[str, Envelope[T]], S],
+    failed: Callable[[str, None, Exception], F],
     concurrency: int,
     ordered: bool,
     timeout: float | None,
-) -> AsyncGenerator[R, None]:
-    """Returns a generator that calls an endpoint for each account, and yields what `to_result` makes of each outcome.
+) -> AsyncGenerator[S | F, None]:
+    """Returns a generator that calls an endpoint for each account, and yields the result for each outcome.
 
     Raises TypeError or ValueError for an invalid argument.
     """
@@ -82,8 +84,9 @@ def each_account(
             if turns is not None:
                 turns.note_answer()
 
-    async def call(account_id: str, account: Account) -> R:
-        return to_result(account_id, await envelope_or_error(account_id, account))
+    async def call(account_id: str, account: Account) -> S | F:
+        outcome = await envelope_or_error(account_id, account)
+        return failed(account_id, None, outcome) if isinstance(outcome, Exception) else succeeded(account_id, outcome)
 
     return run_over(account_ids, call, core.deadlines, run, concurrency=concurrency, ordered=ordered)
 

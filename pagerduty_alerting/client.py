@@ -261,7 +261,11 @@ class AsyncClient:
         """
         from pagerduty_alerting._fleet import each_account  # not needed by a program that makes one call
 
-        return each_account(self._core, LIST_SERVICES, account_ids, _account_services, concurrency, ordered, timeout)
+        def listed(account_id: str, envelope: Envelope[list[Service]]) -> ServicesListed:
+            return ServicesListed(account_id, envelope.result)
+
+        results = listed, ServicesNotListed
+        return each_account(self._core, LIST_SERVICES, account_ids, *results, concurrency, ordered, timeout)
 
     def delete_services_in(
         self,
@@ -285,7 +289,8 @@ class AsyncClient:
         """
         from pagerduty_alerting._fleet import each_account  # not needed by a program that makes one call
 
-        return each_account(self._core, DELETE_SERVICES, account_ids, _account_deletion, concurrency, ordered, timeout)
+        results = ServicesDeleted, ServicesNotDeleted
+        return each_account(self._core, DELETE_SERVICES, account_ids, *results, concurrency, ordered, timeout)
 
     @property
     def account_id(self) -> str | None:
@@ -399,17 +404,3 @@ class AsyncClientWithResponse:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client holds credentials and connections and cannot be pickled: create one where it is used")
-
-
-def _account_services(
-    account_id: str, outcome: Envelope[list[Service]] | Exception
-) -> ServicesListed | ServicesNotListed:
-    if isinstance(outcome, Exception):
-        return ServicesNotListed(account_id, error=outcome)
-    return ServicesListed(account_id, outcome.result)
-
-
-def _account_deletion(account_id: str, outcome: Envelope[None] | Exception) -> ServicesDeleted | ServicesNotDeleted:
-    if isinstance(outcome, Exception):
-        return ServicesNotDeleted(account_id, error=outcome)
-    return ServicesDeleted(account_id, outcome)
