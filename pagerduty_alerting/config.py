@@ -109,7 +109,8 @@ class RetryPolicy(Value):
         attempt_timeout: Longest time for a single attempt, in seconds; None limits it by the call's deadline only.
         replay_unsafe: Retry *create* and *connect* after any transient failure. A create may then leave a second token
             behind, and a connect may be carried out twice.
-        on_retry: Called before each wait. An exception that it raises is logged and ignored.
+        on_retry: Called before each wait, on the client's event loop, which it must not block; Django refuses its
+            database there. An exception that it raises is logged and ignored.
     """
 
     max_attempts: int | None = field(default=None, validator=validators.optional(_with(arguments.check_count)))
