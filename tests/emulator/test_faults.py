@@ -330,9 +330,9 @@ async def test_a_refusing_server_refuses_until_it_accepts_again(api, call):
 
 
 async def test_a_refusing_server_accepts_again_after_the_given_time(api, call):
-    api.on(LIST).once().refuse(seconds=0.01)
+    api.on(CREATE).once().refuse(seconds=0.01)
     with pytest.raises(aiohttp.ClientConnectionError):
-        await call(LIST)
+        await call(CREATE)  # not a GET, which aiohttp would send again, perhaps after the given time
     async with asyncio.timeout(10):
         while True:
             try:

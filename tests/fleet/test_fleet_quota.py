@@ -16,7 +16,7 @@ from tests.support.size import size
 
 pytestmark = pytest.mark.virtual_time(patience=0)
 
-ACCOUNT_IDS = [f"{number:032x}" for number in range(size(2_500, full=10_000))]
+ACCOUNT_IDS = [f"{number:032x}" for number in range(size(1_300, full=10_000))]
 RETRIES = RetryPolicy()
 
 
