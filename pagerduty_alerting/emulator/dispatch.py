@@ -34,7 +34,7 @@ class Dispatcher:
     lock: threading.RLock  # held while the state, the log or the orders change
     clock: Callable[[], float]
     control: Control  # handles the requests of the control API and of the page
-    refuse: Callable[[float | None], None]  # stops listening for so many seconds; with None, until told otherwise
+    refuse: Callable[[float | None], None]  # stops listening for so many seconds; with None, until `accept`
     orders: list[Order] = field(factory=list[Order])  # the oldest first
     standing: list[Order] = field(factory=list[Order])  # those that a reset keeps; they are applied after the others
     listener: Listener | None = None  # called with each request once it has ended

@@ -114,7 +114,10 @@ class Server:
                     transport.abort()
 
     def refuse(self, seconds: float | None = None) -> None:
-        """Stops listening for so many seconds, or until `accept`; the system refuses new connections meanwhile."""
+        """Stops listening for so many seconds, or until `accept`, and closes idle connections.
+
+        The system refuses new connections meanwhile.
+        """
         loop = self._loop
         if loop is None:
             return

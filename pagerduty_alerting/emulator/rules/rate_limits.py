@@ -48,7 +48,7 @@ class Window:
 
     start: float
     count: int = 0
-    blocked_until: float = -math.inf  # if no block is in force
+    blocked_until: float = -math.inf  # -inf if no block is in force
 
 
 @frozen

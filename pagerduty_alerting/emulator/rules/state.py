@@ -42,7 +42,7 @@ def canonical_uuid(spelling: str) -> str | None:
 
 
 class IdSource:
-    """Generates ids and secrets in Cloudflare's formats; with the same seed, other than None, the same ones."""
+    """Generates ids and secrets in Cloudflare's formats: with a seed the same ones in every run, with None others."""
 
     def __init__(self, style: IdStyle, seed: int | None) -> None:
         self._style = style
