@@ -86,14 +86,6 @@ class Examination:
         self.add(Finding(name, f"{describe(value)} ({source})"))
         return value
 
-    def write_json(self) -> None:
-        """Writes all findings as one object."""
-        checks = [
-            {"name": one.name, "ok": one.status == DONE, "detail": one.detail, "advice": one.advice or None}
-            for one in self.findings
-        ]
-        self.terminal.out.json({"ok": self.status == DONE, "checks": checks}, indent=2)
-
 
 def doctor(terminal: Terminal, options: Options, account_id: str | None, *, wants_report: bool = False) -> int:
     """Runs the command and returns its exit status: that of the first failed check."""
@@ -113,9 +105,14 @@ def doctor(terminal: Terminal, options: Options, account_id: str | None, *, want
     )
     if base_url is not None and account is not None and timeout is not None and credentials is not None:
         asyncio.run(_examine(ClientSettings(credentials, base_url, timeout, (account,)), examination))
+    status = examination.status
     if terminal.as_json:
-        examination.write_json()
-    return examination.status
+        checks = [
+            {"name": one.name, "ok": one.status == DONE, "detail": one.detail, "advice": one.advice or None}
+            for one in examination.findings
+        ]
+        terminal.out.json({"ok": status == DONE, "checks": checks}, indent=2)
+    return status
 
 
 def described_credentials(credentials: Credentials) -> str:
