@@ -242,6 +242,11 @@ def ask_until_the_end(port: int, accounts: Sequence[str], stop: Callable[[], Non
 
 
 def is_cut_off(answer: object) -> bool:
-    """Whether the server did not accept the connection, or closed it before the end of a response."""
+    """Whether the server did not accept the connection, closed it too early, or was running exit handlers.
+
+    uWSGI runs Python's exit handlers, of which one closes the client, while its threads still respond.
+    """
     errors = ("Connection", "RemoteDisconnected", "BrokenPipe", "IncompleteRead", "JSONDecodeError")
-    return isinstance(answer, str) and answer.startswith(errors)
+    return isinstance(answer, str) and (
+        answer.startswith(errors) or "ClientClosedError: the client is closed" in answer
+    )
