@@ -134,7 +134,11 @@ class CallersItems(AsyncIterator[T]):
         raise StopAsyncIteration if outcome is None else outcome
 
 
+# Reading these runs no code of the caller's, and would take a step of the runner for each item. A str is refused.
+_BUILT_IN = frozenset({dict, frozenset, list, set, str, bytes, tuple})
+
+
 def callers_items(items: Iterable[T]) -> CallersItems[T] | Iterable[T]:
-    """Returns the items of an iterable; a str, and anything else, as it is, for the generator to refuse."""
-    given: object = items
-    return items if isinstance(given, str | bytes) or not hasattr(given, "__iter__") else CallersItems(items)
+    """Returns an iterable whose items are read in the caller's thread, if it may run code; otherwise the given one."""
+    is_iterable = hasattr(items, "__iter__")  # otherwise the generator refuses it
+    return CallersItems(items) if is_iterable and type(items) not in _BUILT_IN else items

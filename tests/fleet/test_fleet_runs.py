@@ -20,6 +20,7 @@ from pagerduty_alerting import (
     NotFoundError,
     PermissionDeniedError,
 )
+from pagerduty_alerting._loop.sync_call import callers_items
 from pagerduty_alerting.emulator import Emulator, Operation, Permission
 from tests.support.callers import Caller, MakeCaller
 from tests.support.threads import InThread
@@ -470,6 +471,18 @@ async def test_the_synchronous_client_reads_accounts_in_the_callers_thread_where
         deleted = [result.account_id for result in client.delete_services_in(source, ordered=True)]
     assert deleted == accounts
     assert source.places == {(threading.get_ident(), asyncio.get_running_loop())}
+
+
+class Lines(list[str]):
+    """A subclass of a built-in collection, which may run any code when it is read."""
+
+
+@pytest.mark.parametrize(("collection", "is_read_by_the_caller"), [(list, False), (tuple, False), (Lines, True)])
+def test_a_built_in_collection_takes_no_steps_of_the_runner(
+    collection: Callable[[list[str]], list[str]], is_read_by_the_caller: bool, accounts: list[str]
+) -> None:
+    items = collection(accounts)
+    assert (callers_items(items) is not items) is is_read_by_the_caller
 
 
 def test_a_source_of_the_synchronous_client_may_use_the_client_itself(emulator: Emulator, accounts: list[str]) -> None:
