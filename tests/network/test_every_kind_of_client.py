@@ -398,29 +398,21 @@ def test_a_response_during_a_standstill_is_returned(operation: str, limits: dict
     assert len(server.requests) == 1
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="the system has no signals")
 @every_kind
 @pytest.mark.parametrize("operation", CALLS)
 def test_a_call_without_a_response_ends_after_a_standstill(operation: str, kind: str) -> None:
     loop = SteppedLoop()
 
-    def stand_still(*_: object) -> None:
-        loop.advance(60)
-
     async def script(peer: Conversation) -> None:
         await peer.request()
-        os.kill(os.getpid(), signal.SIGUSR1)
+        loop.advance(60)
         await peer.wait_closed()
 
-    former = signal.signal(signal.SIGUSR1, stand_still)
-    try:
-        with (
-            subject_and_server(kind, script, loop=loop, timeout=50) as (caller, _),
-            pytest.raises(APITimeoutError) as caught,
-        ):
-            caller.call(operation, *CALLS[operation])
-    finally:
-        signal.signal(signal.SIGUSR1, former)
+    with (
+        subject_and_server(kind, script, loop=loop, timeout=50) as (caller, _),
+        pytest.raises(APITimeoutError) as caught,
+    ):
+        caller.call(operation, *CALLS[operation])
     assert caught.value.may_have_acted is True
     assert caught.value.phase == "waiting for the response"
 
