@@ -74,7 +74,8 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     else:
         loop = asyncio.new_event_loop()
     if type(loop).time is asyncio.BaseEventLoop.time and hasattr(time, "clock_gettime"):
-        vars(loop)["time"] = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+        # Not by `vars`: Python 3.11 finds attributes of an object whose dict was asked for more slowly, 4 % of a call.
+        loop.time = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)  # type: ignore[method-assign]
     return loop
 
 
