@@ -145,7 +145,7 @@ class Transport:
         current_progress.set(progress)
         try:
             response = await session.request(
-                request.method, request.shown_url if "middlewares" in options else request.url, **options
+                request.endpoint.method, request.shown_url if "middlewares" in options else request.url, **options
             )
             try:
                 progress.phase = READING

@@ -114,6 +114,21 @@ async def test_a_system_without_the_socket_options_can_connect(monkeypatch: pyte
         assert len(await client.list_services()) == 1
 
 
+async def test_a_response_is_received_in_blocks_of_64_kib(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Recording(socket.socket):
+        def recv(self, size: int, flags: int = 0, /) -> bytes:
+            asked.append(size)
+            return super().recv(size, flags)
+
+    monkeypatch.setattr(socket, "socket", Recording)
+    async with client_of(answering(http(200, LISTED))) as (client, _):
+        await client.list_services()
+
+    assert 64 * 1024 in asked  # and asyncio's own number in the server
+
+
 # A fork that runs none of Python's hooks, like that of uWSGI.
 
 FORK_WITHOUT_HOOKS = """
