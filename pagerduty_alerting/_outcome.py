@@ -35,7 +35,7 @@ class Call(Progress, Generic[T]):
     limit: Limit  # its deadline
     attempts = 0  # begun so far
     ticket: Ticket = 0  # with which the pacer admitted the latest attempt
-    may_have_acted = False  # the API may have carried out a request of an attempt that failed
+    may_have_acted: bool = False  # the API may have carried out a request of an attempt that failed
     earlier: tuple[str, ...] = ()  # one line for each failed attempt
 
     def __init__(

@@ -21,11 +21,11 @@ class Progress:
 
     phase: str = CONNECTING  # one of the constants above
     connect_timeout: float = 5.0  # seconds
-    has_connection = False  # the attempt has got its connection, in the client's own session
+    has_connection: bool = False  # the attempt has got its connection, in the client's own session
     proxy: tuple[str | None, int | None] | None = None  # host and port
     unresolved: str | None = None  # the host name that is being resolved
     connected: Callable[[], object] | None = None  # called when the connection is established
-    url = URL()  # the real one, for sessions whose hooks see it without the token
+    url: URL = URL()  # the real one, for sessions whose hooks see it without the token
 
     @property
     def was_sent(self) -> bool:
