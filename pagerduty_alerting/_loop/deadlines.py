@@ -15,10 +15,6 @@ from typing import Protocol
 # them, also after the process or the loop was suspended. An iteration without events takes some ten microseconds.
 _FINAL_ITERATIONS = 50
 
-# Seconds between two checks while there are calls. Python runs the handler of a signal that arrives just before the loop
-# waits, such as Ctrl-C, only when something wakes the loop.
-_LONGEST_WAIT = 1.0
-
 
 class Sent(Protocol):
     """What the body of a limit sends, for which a response may have arrived at the deadline."""
@@ -111,16 +107,17 @@ class Deadlines:
     def _arm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._fires_at = min(when, loop.time() + _LONGEST_WAIT)
-        self._timer = loop.call_at(self._fires_at, self._fire, loop)
+        self._fires_at = when
+        self._timer = loop.call_at(when, self._fire, loop)
 
     def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer, self._fires_at = None, math.inf
         self._leave_uncounted(loop)
         now = loop.time()
         self._expire([limit for limit in self._limits if limit.when <= now], loop, _FINAL_ITERATIONS)
-        if self._limits:
-            self._arm(loop, min((limit.when for limit in self._limits if limit.when > now), default=math.inf))
+        next_deadline = min((limit.when for limit in self._limits if limit.when > now), default=math.inf)
+        if next_deadline < math.inf:
+            self._arm(loop, next_deadline)
 
     def _expire(self, due: "list[Limit]", loop: asyncio.AbstractEventLoop, turns: int) -> None:
         """Ends the calls that are due; those that wait for a response first get some iterations of the loop."""

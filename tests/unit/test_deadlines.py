@@ -109,23 +109,6 @@ async def test_an_earlier_deadline_reschedules_the_timer(monkeypatch: pytest.Mon
     assert len(timers.scheduled) == 3  # the later, the earlier, and the later again
 
 
-async def test_the_loop_wakes_once_a_second_while_there_are_calls_even_if_their_clock_is_stopped(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    deadlines = Deadlines()
-    timers = ScheduledTimers(monkeypatch)
-    loop = asyncio.get_running_loop()
-
-    with deadlines.limit(now() + 60) as limit, limit.paused():
-        deadlines.check(loop)
-        await asyncio.sleep(0)
-        assert len(timers.scheduled) == 2
-        assert all(when <= now() + 1 for when in timers.scheduled)
-    deadlines.check(loop)
-    await asyncio.sleep(0)
-    assert len(timers.scheduled) == 2
-
-
 async def test_calls_at_the_same_time_end_at_their_own_deadlines() -> None:
     deadlines = Deadlines()
     outcomes: list[str] = []
