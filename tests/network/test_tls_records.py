@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import ssl
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import aiohttp
@@ -85,20 +85,31 @@ def unsolicited(authority: trustme.CA, part: int, is_sent: asyncio.Event | threa
         tls = Tls(peer)
         await tls.begin(authority)
         is_unsolicited, is_first = is_first, False
-        await tls.request()
-        tls.send(OWN)
-        if is_unsolicited:
-            record = tls.record(OTHERS)
-            peer.send(record[:part])
-            await peer.drain()
-            is_sent.set()
-            await tls.request()
-            peer.send(record[part:])
-        while True:
-            await tls.request()
-            tls.send(OWN)
+        await respond(tls, peer, tls.record, part, is_sent if is_unsolicited else None)
 
     return script
+
+
+async def respond(
+    tls: Tls,
+    peer: Conversation,
+    to_record: Callable[[bytes], bytes],
+    part: int | None,
+    is_sent: asyncio.Event | threading.Event | None,
+) -> None:
+    """Responds to requests; with `is_sent`, sends a part of an unsolicited record after the first response."""
+    await tls.request()
+    tls.send(OWN)
+    if is_sent is not None:
+        record = to_record(OTHERS)
+        peer.send(record[:part])
+        await peer.drain()
+        is_sent.set()
+        await tls.request()
+        peer.send(record[part:])
+    while True:
+        await tls.request()
+        tls.send(OWN)
 
 
 @define
@@ -125,7 +136,7 @@ class Tunnel:
 
 def through_proxy(authority: trustme.CA, part: int | None = None, is_sent: asyncio.Event | None = None) -> Script:
     """Returns the script of an https:// proxy and the API behind it; it sends `part` of a record as `unsolicited`."""
-    is_first = is_sent is not None
+    is_first = True
 
     async def script(peer: Conversation) -> None:
         nonlocal is_first
@@ -136,18 +147,7 @@ def through_proxy(authority: trustme.CA, part: int | None = None, is_sent: async
         outer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
         tls = Tls(cast("Conversation", Tunnel(outer)))
         await tls.begin(authority)
-        await tls.request()
-        tls.send(OWN)
-        if is_unsolicited and is_sent:
-            record = outer.record(tls.record(OTHERS))
-            peer.send(record[:part])
-            await peer.drain()
-            is_sent.set()
-            await tls.request()
-            peer.send(record[part:])
-        while True:
-            await tls.request()
-            tls.send(OWN)
+        await respond(tls, peer, lambda data: outer.record(tls.record(data)), part, is_sent if is_unsolicited else None)
 
     return script
 
