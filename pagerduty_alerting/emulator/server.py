@@ -205,7 +205,7 @@ def serving_thread(server: Server, handler: Handler) -> Generator[None]:
     loop = asyncio.new_event_loop()
     if type(loop).time is asyncio.BaseEventLoop.time and hasattr(time, "clock_gettime"):
         # Tests may stop the usual clock, as freezegun does, and with it latencies and shutdowns.
-        vars(loop)["time"] = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+        loop.time = functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)  # type: ignore[method-assign]
     thread = threading.Thread(target=_run_loop, args=(loop,), name="pagerduty-emulator", daemon=True)
     thread.start()
     try:

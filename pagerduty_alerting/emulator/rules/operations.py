@@ -36,7 +36,7 @@ _NOT_CONNECTABLE = {
 
 @define(eq=False, repr=False)
 class Exchange:
-    """One request and its outcome, filled in while it is handled; `RecordedRequest`, made from it, tells more."""
+    """One request and its outcome, filled in while it is handled; a `RecordedRequest` is made from it."""
 
     method: str
     path: str
